@@ -1,0 +1,250 @@
+"""Tables as SQLAlchemy / GeoAlchemy2 metadata: the truth of DDL, used by migrations only.
+
+Feature tables share `FIXED_COLUMNS`, then one column a property. `id` is `<source>.<source id>`: the same
+row of the same source has the same id on every node and after every reload, and one unique index serves
+identity, merge and keyset paging (on Citus it is the distribution column).
+"""
+
+from geoalchemy2 import Geometry
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    Float,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    func,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import TypeEngine
+
+from cim.collections import BUILTIN
+from cim.model import Collection, Kind
+
+SCHEMA = "cim"
+DATASET_SCHEMA = "dataset"
+
+metadata = MetaData(schema=SCHEMA)
+
+_TYPES: dict[Kind, TypeEngine[object]] = {
+    Kind.TEXT: Text(),
+    Kind.INTEGER: BigInteger(),
+    Kind.NUMBER: Float(53),
+    Kind.BOOLEAN: Boolean(),
+    Kind.DATE: Date(),
+    Kind.INSTANT: DateTime(timezone=True),
+    Kind.JSON: JSONB(),
+}
+
+
+def code_text() -> Text:
+    """Text compared byte by byte: keys, codes and everything that is paged or searched by prefix."""
+    return Text(collation="C")
+
+
+def fixed_columns(geometry_type: str, srid: int) -> list[Column[object]]:
+    """The columns every feature table begins with.
+
+    `attributes`: fields of the source that no property took, as they came. `valid_from`/`valid_to`: valid
+    time, half-open, NULL for open. `recorded_at`: when this version was written. `source_row`: 1-based row
+    (or feature) number in the source.
+    """
+    return [
+        Column("id", code_text(), primary_key=True),
+        Column("source", code_text(), nullable=False),
+        Column("source_id", code_text(), nullable=False),
+        Column("geom", Geometry(geometry_type, srid=srid, spatial_index=False)),
+        Column("area_code", code_text()),
+        Column("valid_from", DateTime(timezone=True)),
+        Column("valid_to", DateTime(timezone=True)),
+        Column("recorded_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+        Column("load_run_id", BigInteger()),
+        Column("source_row", BigInteger()),
+        Column("attributes", JSONB()),
+    ]
+
+
+def feature_tables(collection: Collection, target: MetaData = metadata) -> tuple[Table, Table]:
+    """The table of a collection and its history table, with named indexes.
+
+    History keeps every superseded version: the same columns, `superseded_at`, and no unique id.
+    """
+    name, schema = collection.table_name, collection.table_schema
+    properties = [
+        Column(p.name, code_text() if p.kind is Kind.TEXT and p.is_indexed else _TYPES[p.kind].copy())
+        for p in collection.properties
+    ]
+    current = Table(name, target, *fixed_columns(collection.geometry_type, collection.srid), *properties, schema=schema)
+    Index(f"{name}_geom_idx", current.c.geom, postgresql_using="gist")
+    Index(f"{name}_area_code_idx", current.c.area_code)
+    for p in collection.properties:
+        if p.is_indexed:
+            Index(f"{name}_{p.name}_idx", current.c[p.name])
+    history = Table(
+        f"{name}_history",
+        target,
+        *[Column(c.name, c.type) for c in current.columns],
+        Column("superseded_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+        schema=schema,
+    )
+    Index(f"{name}_history_id_idx", history.c.id, history.c.superseded_at)
+    return current, history
+
+
+FIXED_COLUMNS = tuple(c.name for c in fixed_columns("Geometry", 4326))
+
+FEATURE_TABLES = {c.id: feature_tables(c) for c in BUILTIN}
+
+collection_table = Table(
+    "collection",
+    metadata,
+    Column("id", code_text(), primary_key=True),
+    Column("declaration", JSONB(), nullable=False, comment="the Collection, as cim.db.registry writes it"),
+    Column("is_builtin", Boolean(), nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+collection_stats = Table(
+    "collection_stats",
+    metadata,
+    Column("collection_id", code_text(), primary_key=True),
+    Column("feature_count", BigInteger(), nullable=False, server_default="0"),
+    Column("bounds", Geometry("POLYGON", srid=4326, spatial_index=False)),
+    Column("valid_from", DateTime(timezone=True)),
+    Column("valid_to", DateTime(timezone=True)),
+    Column("version", BigInteger(), nullable=False, server_default="0", comment="grows with every change: the ETag"),
+)
+
+load_run = Table(
+    "load_run",
+    metadata,
+    Column("id", BigInteger(), Identity(), primary_key=True),
+    Column("collection_id", code_text(), nullable=False),
+    Column("source", code_text(), nullable=False),
+    Column("kind", Text(), nullable=False),
+    Column("state", Text(), nullable=False, server_default="running"),
+    Column("mode", Text(), nullable=False, server_default="merge"),
+    Column("origin", Text(), nullable=False, comment="path or name as the user gave it, without the folder for uploads"),
+    Column("fingerprint", Text(), nullable=False, comment="sha256 of the source's bytes"),
+    Column("options", JSONB(), nullable=False, comment="mapping, layer, CRS, datum, encoding … that decide the outcome"),
+    Column("notes", JSONB(), nullable=False, server_default="[]", comment="what was assumed or derived"),
+    Column("licence", Text()),
+    Column("attribution", Text()),
+    Column("loaded_by", Text(), nullable=False),
+    Column("started_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("ended_at", DateTime(timezone=True)),
+    Column("deleted", BigInteger(), nullable=False, server_default="0"),
+    Column("error", JSONB()),
+    CheckConstraint("state IN ('queued', 'running', 'completed', 'failed')", name="load_run_state_check"),
+    CheckConstraint("mode IN ('merge', 'replace')", name="load_run_mode_check"),
+)
+Index("load_run_source_idx", load_run.c.collection_id, load_run.c.source, load_run.c.id)
+
+load_batch = Table(
+    "load_batch",
+    metadata,
+    Column("load_run_id", BigInteger(), ForeignKey("cim.load_run.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer(), primary_key=True),
+    Column("read", BigInteger(), nullable=False),
+    Column("inserted", BigInteger(), nullable=False),
+    Column("updated", BigInteger(), nullable=False),
+    Column("unchanged", BigInteger(), nullable=False),
+    Column("rejected", BigInteger(), nullable=False),
+    Column("repaired", BigInteger(), nullable=False, server_default="0"),
+    Column("committed_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    CheckConstraint("read = inserted + updated + unchanged + rejected", name="load_batch_adds_up"),
+)
+
+load_rejection = Table(
+    "load_rejection",
+    metadata,
+    Column("load_run_id", BigInteger(), ForeignKey("cim.load_run.id", ondelete="CASCADE"), primary_key=True),
+    Column("source_row", BigInteger(), primary_key=True),
+    Column("code", Text(), primary_key=True, comment="e.g. geometry/invalid, duplicate-id, type/integer"),
+    Column("reason", Text(), nullable=False),
+    Column("field", Text()),
+    Column("value", Text()),
+    Column("original", JSONB(), nullable=False, comment="the row as a GeoJSON feature in the source's CRS"),
+    Column("is_rejected", Boolean(), nullable=False, comment="false: stored after the repair that `reason` names"),
+)
+
+mapping = Table(
+    "mapping",
+    metadata,
+    Column("kind", code_text(), primary_key=True),
+    Column("fields", code_text(), primary_key=True, comment="sorted field names of the source: the key of re-use"),
+    Column("mapping", JSONB(), nullable=False),
+    Column("saved_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+stac_collection = Table(
+    "stac_collection",
+    metadata,
+    Column("id", code_text(), primary_key=True),
+    Column("document", JSONB(), nullable=False),
+    Column("load_run_id", BigInteger()),
+    Column("recorded_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+api_key = Table(
+    "api_key",
+    metadata,
+    Column("id", BigInteger(), Identity(), primary_key=True),
+    Column("prefix", code_text(), nullable=False, unique=True, comment="first 8 characters, to name a key in lists"),
+    Column("digest", Text(), nullable=False, comment="sha256 of the whole key, hex; the key itself is shown once"),
+    Column("role", Text(), nullable=False),
+    Column("label", Text(), nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("expires_at", DateTime(timezone=True)),
+    Column("revoked_at", DateTime(timezone=True)),
+    CheckConstraint("role IN ('reader', 'admin')", name="api_key_role_check"),
+)
+
+organisation = Table(
+    "organisation",
+    metadata,
+    Column("id", code_text(), primary_key=True),
+    Column("name_zh", Text(), nullable=False),
+    Column("name_en", Text(), nullable=False),
+    Column("contact", Text()),
+)
+
+service = Table(
+    "service",
+    metadata,
+    Column("id", code_text(), primary_key=True),
+    Column("state", Text(), nullable=False, server_default="draft"),
+    Column("kind", code_text(), nullable=False),
+    Column("organisation_id", code_text(), ForeignKey("cim.organisation.id")),
+    Column("title_zh", Text(), nullable=False),
+    Column("title_en", Text(), nullable=False),
+    Column("description_zh", Text(), nullable=False, server_default=""),
+    Column("description_en", Text(), nullable=False, server_default=""),
+    Column("themes", JSONB(), nullable=False, server_default="[]"),
+    Column("endpoints", JSONB(), nullable=False, server_default="[]"),
+    Column("collection_id", code_text()),
+    Column("share_class", Text(), nullable=False, server_default="conditional"),
+    Column("cim_level", Integer()),
+    Column("area_code", code_text()),
+    Column("geom", Geometry("POLYGON", srid=4326, spatial_index=False)),
+    Column("licence", Text()),
+    Column("contact", Text()),
+    Column("update_cycle", Text()),
+    Column("version", Integer(), nullable=False, server_default="1"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("published_at", DateTime(timezone=True)),
+    CheckConstraint("state IN ('draft', 'published', 'withdrawn')", name="service_state_check"),
+    CheckConstraint("share_class IN ('unconditional', 'conditional', 'not_shared')", name="service_share_class_check"),
+)
+Index("service_geom_idx", service.c.geom, postgresql_using="gist")
+Index("service_state_idx", service.c.state, service.c.id)

@@ -1,0 +1,208 @@
+"""Everything that can go wrong for a user, as classes that carry facts.
+
+A class knows its `code` (the last part of the problem type), its `title` and the facts it was raised
+with; it does not know HTTP (`api/problems.py` maps codes to status) nor exit codes (`cim/cli/main.py`).
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+def quoted(value: object) -> str:
+    """`value` between quotes, printable, at most 200 characters (catalogue rule C0.1)."""
+    text = str(value)
+    text = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text[:201])
+    return f"'{text[:200]}…'" if len(text) > 200 else f"'{text}'"
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name most like `name`, or None where nothing is close."""
+    close = difflib.get_close_matches(name[:100], list(known), n=1, cutoff=0.6)
+    return close[0] if close else None
+
+
+class CimError(Exception):
+    """Base of all errors shown to a user: `detail` says what was received and what is allowed."""
+
+    code = "error"
+    title = "Error"
+
+    def __init__(self, detail: str, *, parameter: str | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.parameter = parameter
+
+
+class InvalidParameter(CimError):
+    """A parameter's value is malformed or outside what is allowed."""
+
+    code = "invalid-parameter"
+    title = "Invalid parameter value"
+
+    def __init__(self, parameter: str, value: object, allowed: str) -> None:
+        super().__init__(f"{parameter}={quoted(value)}: {allowed}", parameter=parameter)
+
+
+class UnknownParameter(CimError):
+    """A query parameter that the resource does not define (OGC 17-069r4, /req/core/query-param-unknown)."""
+
+    code = "unknown-parameter"
+    title = "Unknown query parameter"
+
+    def __init__(self, parameter: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        hint = nearest(parameter, names)
+        super().__init__(
+            f"{quoted(parameter)} is not a parameter here"
+            + (f"; did you mean '{hint}'?" if hint else "")
+            + f" Known: {', '.join(names)}",
+            parameter=parameter[:200],
+        )
+
+
+class UnknownProperty(CimError):
+    """A property name that the collection does not have."""
+
+    code = "unknown-property"
+    title = "Unknown property"
+
+    def __init__(self, collection: str, name: str, known: Iterable[str], *, parameter: str | None = None) -> None:
+        names = sorted(known)
+        hint = nearest(name, names)
+        super().__init__(
+            f"{collection} has no property {quoted(name)}"
+            + (f"; did you mean '{hint}'?" if hint else "")
+            + f" Known: {', '.join(names)}",
+            parameter=parameter,
+        )
+
+
+class NotFound(CimError):
+    """No such thing: `kind` is the word a user knows it by."""
+
+    code = "not-found"
+    title = "Not found"
+
+    def __init__(self, kind: str, name: object, known: Iterable[str] = ()) -> None:
+        names = sorted(known)
+        hint = nearest(str(name), names)
+        super().__init__(f"no {kind} {quoted(name)}" + (f"; did you mean '{hint}'?" if hint else ""))
+
+
+class NotAcceptable(CimError):
+    """No representation fits `Accept`."""
+
+    code = "not-acceptable"
+    title = "No acceptable representation"
+
+
+class UnsupportedMedia(CimError):
+    """A body or file of a kind that is not taken here."""
+
+    code = "unsupported-media-type"
+    title = "Unsupported media type"
+
+
+class TooLarge(CimError):
+    """More bytes, members or vertices than the stated cap."""
+
+    code = "too-large"
+    title = "Too large"
+
+
+class DecompressedTooLarge(TooLarge):
+    """An archive whose content passes the cap (catalogue B09)."""
+
+    code = "decompressed-size"
+    title = "Archive is too large when decompressed"
+
+
+class InvalidBody(CimError):
+    """A body that is not well-formed or lacks what it needs."""
+
+    code = "invalid-body"
+    title = "Invalid request body"
+
+
+class TooNested(InvalidBody):
+    """A geometry or document nested deeper than the cap (catalogue B05)."""
+
+    code = "nesting"
+    title = "Nested too deeply"
+
+
+class Unauthorized(CimError):
+    """A key is needed, unknown, expired or revoked."""
+
+    code = "unauthorized"
+    title = "A valid key is needed"
+
+
+class Forbidden(CimError):
+    """The caller is known but may not do this."""
+
+    code = "forbidden"
+    title = "Not allowed"
+
+
+class Conflict(CimError):
+    """The state of the thing does not allow the change."""
+
+    code = "conflict"
+    title = "Conflict"
+
+
+class PreconditionFailed(CimError):
+    """`If-Match` does not name the current version."""
+
+    code = "precondition-failed"
+    title = "Precondition failed"
+
+
+class Unavailable(CimError):
+    """The database (or the disk) cannot answer now; try again later."""
+
+    code = "unavailable"
+    title = "Temporarily unavailable"
+
+
+class InsufficientStorage(CimError):
+    """The disk or quota for uploads is full."""
+
+    code = "insufficient-storage"
+    title = "Insufficient storage"
+
+
+class SourceRefused(CimError):
+    """A source that cannot be loaded as it is: `detail` names the option or the change that mends it."""
+
+    code = "source-refused"
+    title = "Source cannot be loaded"
+
+
+class DriverRefused(SourceRefused):
+    """A file whose content is of a format outside the allow-list (catalogue B11)."""
+
+    code = "driver-not-allowed"
+    title = "Format is not allowed"
+
+
+class LoadBusy(Conflict):
+    """Another load of the same source into the same collection is running (catalogue F02)."""
+
+    code = "load-busy"
+    title = "The source is being loaded"
+
+
+class LoadFailed(CimError):
+    """A load that stopped: what is stored stays, and the same command goes on where it was."""
+
+    code = "load-failed"
+    title = "Load failed"
+
+
+class SetupProblem(CimError):
+    """The machine or the database lacks something; `detail` carries the line that mends it."""
+
+    code = "setup"
+    title = "Set-up problem"

@@ -1,0 +1,23 @@
+"""What a caller may see. One predicate per row rule is ANDed outside whatever the client sent."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """`area_code`: rows outside this area do not exist for the caller. `hidden`: properties that do not.
+
+    `roles`: of `reader`, `admin`. The anonymous caller has none.
+    """
+
+    roles: frozenset[str] = frozenset()
+    area_code: str | None = None
+    hidden: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def is_admin(self) -> bool:
+        """May register services, load data and read what is not published."""
+        return "admin" in self.roles
+
+
+EVERYTHING = Scope(roles=frozenset({"admin", "reader"}))

@@ -1,0 +1,51 @@
+"""All settings, as one frozen object that an entry point builds and passes on."""
+
+import os
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def default_data_dir() -> Path:
+    """/var/lib/opencim for root, `$XDG_DATA_HOME/opencim` (~/.local/share/opencim) for anyone else."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/opencim")
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "opencim"
+
+
+class Settings(BaseSettings):
+    """Read from the environment (`CIM_…`, and `DATABASE_URL`); the defaults work on a laptop."""
+
+    model_config = SettingsConfigDict(env_prefix="CIM_", frozen=True, extra="ignore", populate_by_name=True)
+
+    database_url: str | None = Field(
+        None, validation_alias="DATABASE_URL", description="libpq URL of a database to use instead of the embedded one."
+    )
+    data_dir: Path = Field(default_factory=default_data_dir, description="Folder of the embedded cluster and uploads.")
+    host: str = Field("127.0.0.1", description="Address the API listens on; 0.0.0.0 to serve other machines.")
+    port: int = Field(8000, description="Port the API listens on.")
+    base_url: str | None = Field(
+        None, description="Public address of this node, used in every link; set it behind a proxy. No trailing slash."
+    )
+    workers: int = Field(1, description="API worker processes; raise to the number of spare cores.")
+    pool_size: int = Field(10, description="Database connections of one worker.")
+    statement_timeout_s: float = Field(20.0, description="A query that runs longer is cancelled and answered 503.")
+    header_timeout_s: float = Field(10.0, description="A request whose head or body stalls this long is closed (408).")
+    max_body_bytes: int = Field(16 * 1024 * 1024, description="Largest JSON body taken.")
+    max_upload_bytes: int = Field(2 * 1024**3, description="Largest file taken by the upload endpoint.")
+    max_unpacked_bytes: int = Field(8 * 1024**3, description="Largest content of an uploaded archive, unpacked.")
+    max_archive_members: int = Field(10_000, description="Most members of an uploaded archive.")
+    loader_memory_bytes: int = Field(4 * 1024**3, description="Address space a reading child may use.")
+    loader_cpu_s: int = Field(3600, description="CPU seconds a reading child may use.")
+    cors_origins: str = Field("*", description="Origins that browsers may call from, comma separated; * for all.")
+    log_json: bool = Field(False, description="Logs as JSON lines instead of key=value text.")
+    admin_key: str | None = Field(None, description="An admin key to accept besides those made by `cim db key`.")
+
+    @property
+    def public_url(self) -> str:
+        """`base_url`, or the address listened on; never taken from a request (catalogue B31)."""
+        if self.base_url:
+            return self.base_url.rstrip("/")
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104
+        return f"http://{host}:{self.port}"
