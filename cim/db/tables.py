@@ -144,6 +144,7 @@ load_run = Table(
     Column("ended_at", DateTime(timezone=True)),
     Column("deleted", BigInteger(), nullable=False, server_default="0"),
     Column("error", JSONB()),
+    Column("is_dry", Boolean(), nullable=False, server_default="false"),
     CheckConstraint("state IN ('queued', 'running', 'completed', 'failed')", name="load_run_state_check"),
     CheckConstraint("mode IN ('merge', 'replace')", name="load_run_mode_check"),
 )

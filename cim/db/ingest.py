@@ -1,0 +1,540 @@
+"""Rows into a collection's table: COPY to a temporary table, set-based merge, rejections, account.
+
+One `Ingest` is one load run on one psycopg connection. Each batch is one transaction (`merge`), or the whole
+run is (`replace`, `dry run`). The account of a batch is checked by the database itself:
+`read = inserted + updated + unchanged + rejected` is a CHECK constraint of `cim.load_batch`.
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import orjson
+import psycopg
+from psycopg.types.json import Jsonb, set_json_dumps
+
+from cim.errors import Conflict, LoadBusy, NotFound
+from cim.model import Collection
+from cim.sql import Identifier, Sql
+
+log = logging.getLogger(__name__)
+set_json_dumps(lambda value: orjson.dumps(value, default=str, option=orjson.OPT_SERIALIZE_NUMPY))
+
+STAGED = ("id", "source_id", "geom", "area_code", "valid_from", "valid_to", "source_row", "attributes")
+"""Columns of a block before the collection's properties, in this order (`loaders.rows.STAGE_COLUMNS`)."""
+
+_COMPARED = ("geom", "area_code", "valid_from", "valid_to", "attributes")
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What identifies a load run: the same request after a kill goes on with the same run."""
+
+    collection: Collection
+    source: str
+    origin: str
+    fingerprint: str
+    options: dict[str, Any]
+    loaded_by: str
+    mode: str = "merge"
+    licence: str | None = None
+    attribution: str | None = None
+    is_dry: bool = False
+    job_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRows:
+    """One batch: `block` is CSV of `STAGED` and the properties; `rejections` have the fields of load_rejection."""
+
+    number: int
+    read: int
+    accepted: int
+    repaired: int
+    rejections: Sequence[dict[str, Any]]
+    bounds: tuple[float, float, float, float] | None
+    block: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What a run did, computed from the database: read = inserted + updated + unchanged + rejected."""
+
+    run_id: int
+    read: int
+    inserted: int
+    updated: int
+    unchanged: int
+    rejected: int
+    repaired: int
+    deleted: int
+    batches: int
+    skipped_batches: int = 0
+
+    def to_dict(self) -> dict[str, int]:
+        """For JSON."""
+        return asdict(self)
+
+
+class Ingest:
+    """A load run. Use as a context manager: leaving it by an exception marks the run failed, resumable."""
+
+    def __init__(self, connection: psycopg.Connection[Any], request: RunRequest) -> None:
+        self._connection = connection
+        self._request = request
+        self._properties = tuple(request.collection.names())
+        self._is_whole = request.mode == "replace" or request.is_dry
+        self.run_id = 0
+        self.done_batches = 0
+        self._skipped = 0
+        self._needs_extent = False
+
+    def __enter__(self) -> "Ingest":
+        if not self._connection.autocommit:
+            raise ValueError("Ingest needs an autocommit connection")
+        self._lock()
+        self._find_or_make_run()
+        self._execute(self._stage_table())
+        self._execute(Sql.of('CREATE TEMPORARY TABLE IF NOT EXISTS seen (id text COLLATE "C" PRIMARY KEY)'))
+        self._execute(Sql.of("TRUNCATE seen"))
+        if self._is_whole:
+            self._execute(Sql.of("BEGIN"))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        try:
+            if error is not None:
+                self._fail(error)
+        finally:
+            if not self._connection.closed:
+                self._execute(Sql.of("SELECT pg_advisory_unlock_all()"))
+
+    def _execute(self, sql: Sql) -> psycopg.Cursor[Any]:
+        text, values = sql.compile_psycopg()
+        return self._connection.execute(text.encode(), values)
+
+    def _lock(self) -> None:
+        key = f"{self._request.collection.id}/{self._request.source}"
+        row = self._execute(Sql.of("SELECT pg_try_advisory_lock(hashtextextended({}, 4403))", key)).fetchone()
+        if not row or not row[0]:
+            raise LoadBusy(
+                f"source '{self._request.source}' is being loaded into {self._request.collection.id} by another process; "
+                "wait for it, or give another --source name"
+            )
+
+    def _find_or_make_run(self) -> None:
+        request = self._request
+        if request.job_id is not None:
+            self._take_job(request.job_id)
+            return
+        found = self._execute(
+            Sql.of(
+                "SELECT id FROM cim.load_run WHERE collection_id = {} AND source = {} AND fingerprint = {} "
+                "AND options = {}::jsonb AND mode = {} AND state IN ('running', 'failed') "
+                "AND id = (SELECT max(id) FROM cim.load_run WHERE collection_id = {} AND source = {} AND NOT is_dry)",
+                request.collection.id,
+                request.source,
+                request.fingerprint,
+                Jsonb(request.options),
+                request.mode,
+                request.collection.id,
+                request.source,
+            )
+        ).fetchone()
+        if found and not self._is_whole:
+            self.run_id = found[0]
+            done = self._execute(
+                Sql.of("SELECT count(*) FROM cim.load_batch WHERE load_run_id = {}", self.run_id)
+            ).fetchone()
+            self.done_batches = done[0] if done else 0
+            self._execute(
+                Sql.of(
+                    "UPDATE cim.load_run SET state = 'running', error = NULL, ended_at = NULL WHERE id = {}",
+                    self.run_id,
+                )
+            )
+            return
+        row = self._execute(
+            Sql.of(
+                "INSERT INTO cim.load_run (collection_id, source, kind, mode, origin, fingerprint, options, licence, "
+                "attribution, loaded_by, is_dry) VALUES ({}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}) RETURNING id",
+                request.collection.id,
+                request.source,
+                request.collection.kind,
+                request.mode,
+                request.origin,
+                request.fingerprint,
+                Jsonb(request.options),
+                request.licence,
+                request.attribution,
+                request.loaded_by,
+                request.is_dry,
+            )
+        ).fetchone()
+        assert row is not None
+        self.run_id = row[0]
+
+    def _take_job(self, job_id: int) -> None:
+        request = self._request
+        taken = self._execute(
+            Sql.of(
+                "UPDATE cim.load_run SET state = 'running', collection_id = {}, source = {}, mode = {}, fingerprint = {}, "
+                "options = {}, error = NULL, ended_at = NULL WHERE id = {} AND state IN ('queued', 'running') RETURNING id",
+                request.collection.id,
+                request.source,
+                request.mode,
+                request.fingerprint,
+                Jsonb(request.options),
+                job_id,
+            )
+        ).fetchone()
+        if taken is None:
+            raise NotFound("queued load", job_id)
+        self.run_id = job_id
+        done = self._execute(Sql.of("SELECT count(*) FROM cim.load_batch WHERE load_run_id = {}", job_id)).fetchone()
+        self.done_batches = done[0] if done else 0
+
+    def _stage_table(self) -> Sql:
+        names = Sql.join(", ", [Sql.of("{}", Identifier(n)) for n in (*STAGED, *self._properties)])
+        self._execute(Sql.of("DROP TABLE IF EXISTS pg_temp.stage"))
+        return Sql.of(
+            "CREATE TEMPORARY TABLE stage AS SELECT {} FROM {}.{} WITH NO DATA", names, *self._request.collection.table
+        )
+
+    def take(self, batch: BatchRows) -> None:
+        """Merge one batch, or only remember its ids when an earlier try of this run has committed it."""
+        if batch.number <= self.done_batches:
+            self._copy(batch.block)
+            self._execute(Sql.of("INSERT INTO seen SELECT id FROM stage ON CONFLICT DO NOTHING"))
+            self._skipped += 1
+            return
+        with self._connection.transaction():
+            self._copy(batch.block)
+            self._merge(batch)
+        log.info("batch merged", extra={"run": self.run_id, "batch": batch.number})
+
+    def _copy(self, block: bytes) -> None:
+        names = Sql.join(", ", [Sql.of("{}", Identifier(n)) for n in (*STAGED, *self._properties)])
+        self._execute(Sql.of("TRUNCATE stage"))
+        text, _ = Sql.of("COPY stage ({}) FROM STDIN (FORMAT csv)", names).compile_psycopg()
+        with self._connection.cursor() as cursor, cursor.copy(text.encode()) as copy:
+            copy.write(block)
+
+    def _merge(self, batch: BatchRows) -> None:
+        collection, run_id = self._request.collection, self.run_id
+        table = collection.table
+        columns = (
+            "source_id",
+            "geom",
+            "area_code",
+            "valid_from",
+            "valid_to",
+            "source_row",
+            "attributes",
+            *self._properties,
+        )
+        names = Sql.join(", ", [Sql.of("{}", Identifier(n)) for n in columns])
+        rejections = list(batch.rejections)
+        inserted = self._execute(
+            Sql.of(
+                "INSERT INTO {}.{} (id, source, load_run_id, {}) SELECT id, {}, {}, {} FROM stage ON CONFLICT (id) DO NOTHING",
+                *table,
+                names,
+                self._request.source,
+                run_id,
+                names,
+            )
+        ).rowcount
+        updated = unchanged = 0
+        if inserted < batch.accepted:
+            repeated = self._repeated()
+            rejections.extend(repeated)
+            updated = self._update(columns)
+            unchanged = batch.accepted - len(repeated) - inserted - updated
+        if self._request.mode == "replace":
+            self._execute(Sql.of("INSERT INTO seen SELECT id FROM stage ON CONFLICT DO NOTHING"))
+        rejected = len({r["row"] for r in rejections if r["is_rejected"]})
+        self._reject(rejections)
+        self._execute(
+            Sql.of(
+                "INSERT INTO cim.load_batch (load_run_id, number, read, inserted, updated, unchanged, rejected, repaired) "
+                "VALUES ({}, {}, {}, {}, {}, {}, {}, {})",
+                run_id,
+                batch.number,
+                batch.read,
+                inserted,
+                updated,
+                unchanged,
+                rejected,
+                batch.repaired,
+            )
+        )
+        self._needs_extent = self._needs_extent or updated > 0
+        if inserted or updated:
+            self._grow(inserted, batch.bounds)
+
+    def _repeated(self) -> list[dict[str, Any]]:
+        """Take rows whose id an earlier batch of this run had out of the stage, as rejections."""
+        rows = self._execute(
+            Sql.of(
+                "WITH repeated AS (DELETE FROM stage AS s USING {}.{} AS t WHERE t.id = s.id "
+                "AND ((t.load_run_id = {} AND t.source_row <> s.source_row) OR EXISTS (SELECT FROM seen WHERE seen.id = s.id)) "
+                "RETURNING s.*) SELECT source_row, source_id, jsonb_build_object('type', 'Feature', 'geometry', "
+                "ST_AsGeoJSON(geom)::jsonb, 'properties', to_jsonb(repeated) - 'geom') FROM repeated",
+                *self._request.collection.table,
+                self.run_id,
+            )
+        ).fetchall()
+        reason = "an earlier row of the source has the same id"
+        return [
+            {
+                "row": row,
+                "code": "duplicate-id",
+                "reason": reason,
+                "field": "id",
+                "value": value,
+                "original": feature,
+                "is_rejected": True,
+            }
+            for row, value, feature in rows
+        ]
+
+    def _update(self, columns: Sequence[str]) -> int:
+        """Write changed rows anew, their former version to history; remember the unchanged ones as seen."""
+        table, run_id = self._request.collection.table, self.run_id
+        compared = (*_COMPARED, *self._properties)
+        theirs = Sql.join(", ", [Sql.of("t.{}", Identifier(n)) for n in compared])
+        ours = Sql.join(", ", [Sql.of("s.{}", Identifier(n)) for n in compared])
+        differs = Sql.of("t.load_run_id IS DISTINCT FROM {} AND ROW({}) IS DISTINCT FROM ROW({})", run_id, theirs, ours)
+        self._execute(
+            Sql.of(
+                "INSERT INTO seen SELECT t.id FROM {}.{} AS t JOIN stage AS s USING (id) "
+                "WHERE t.load_run_id IS DISTINCT FROM {} AND NOT (ROW({}) IS DISTINCT FROM ROW({})) ON CONFLICT DO NOTHING",
+                *table,
+                run_id,
+                theirs,
+                ours,
+            )
+        )
+        kept = self._history_columns()
+        self._execute(
+            Sql.of(
+                "INSERT INTO {}.{} ({}) SELECT {} FROM {}.{} AS t JOIN stage AS s USING (id) WHERE {}",
+                *self._request.collection.history_table,
+                kept,
+                Sql.join(", ", [Sql.of("t.{}", Identifier(n)) for n in self._all_columns()]),
+                *table,
+                differs,
+            )
+        )
+        assignments = Sql.join(", ", [Sql.of("{} = s.{}", Identifier(n), Identifier(n)) for n in columns])
+        return self._execute(
+            Sql.of(
+                "UPDATE {}.{} AS t SET {}, recorded_at = now(), load_run_id = {} FROM stage AS s WHERE t.id = s.id AND {}",
+                *table,
+                assignments,
+                run_id,
+                differs,
+            )
+        ).rowcount
+
+    def _all_columns(self) -> tuple[str, ...]:
+        return ("id", "source", *STAGED[1:], "recorded_at", "load_run_id", *self._properties)
+
+    def _history_columns(self) -> Sql:
+        return Sql.join(", ", [Sql.of("{}", Identifier(n)) for n in self._all_columns()])
+
+    def _reject(self, rejections: Iterable[dict[str, Any]]) -> None:
+        rows = {(r["row"], r["code"]): r for r in rejections}
+        if not rows:
+            return
+        statement = b"COPY cim.load_rejection (load_run_id, source_row, code, reason, field, value, original, is_rejected) FROM STDIN"
+        with self._connection.cursor() as cursor, cursor.copy(statement) as copy:
+            for r in rows.values():
+                texts = [_storable(r[k]) for k in ("code", "reason", "field", "value")]
+                original = Jsonb(_storable_json(r["original"]))
+                copy.write_row((self.run_id, r["row"], *texts, original, r["is_rejected"]))
+
+    def _grow(self, inserted: int, bounds: tuple[float, float, float, float] | None) -> None:
+        box = bounds or (None, None, None, None)
+        self._execute(
+            Sql.of(
+                "UPDATE cim.collection_stats SET feature_count = feature_count + {}, version = version + 1, "
+                "bounds = COALESCE(ST_MakeEnvelope(LEAST(ST_XMin(bounds), {}::float8), LEAST(ST_YMin(bounds), {}::float8), "
+                "GREATEST(ST_XMax(bounds), {}::float8), GREATEST(ST_YMax(bounds), {}::float8), 4326), bounds) "
+                "WHERE collection_id = {}",
+                inserted,
+                *box,
+                self._request.collection.id,
+            )
+        )
+        self._notify()
+
+    def _notify(self) -> None:
+        self._execute(Sql.of("SELECT pg_notify('cim_registry', {})", self._request.collection.id))
+
+    def note(self, notes: Sequence[str]) -> None:
+        """Keep what was assumed or derived with the run."""
+        self._execute(Sql.of("UPDATE cim.load_run SET notes = {} WHERE id = {}", Jsonb(list(notes)), self.run_id))
+
+    def keep_stac_collections(self, documents: Iterable[dict[str, Any]]) -> None:
+        """Store STAC collection documents that the source carried, by their id."""
+        for document in documents:
+            self._execute(
+                Sql.of(
+                    "INSERT INTO cim.stac_collection (id, document, load_run_id) VALUES ({}, {}, {}) ON CONFLICT (id) DO UPDATE "
+                    "SET document = EXCLUDED.document, load_run_id = EXCLUDED.load_run_id, recorded_at = now() "
+                    "WHERE stac_collection.document IS DISTINCT FROM EXCLUDED.document",
+                    str(document["id"]),
+                    Jsonb(document),
+                    self.run_id,
+                )
+            )
+
+    def complete(self) -> Account:
+        """End the run: in replace mode delete what the source no longer has; give the account from SQL."""
+        with self._connection.transaction():
+            deleted = self._delete_missing() if self._request.mode == "replace" else 0
+            if deleted or self._needs_extent:
+                self._recompute_extent()
+            self._execute(
+                Sql.of(
+                    "UPDATE cim.load_run SET state = 'completed', ended_at = now(), deleted = {} WHERE id = {}",
+                    deleted,
+                    self.run_id,
+                )
+            )
+            self._update_valid_time()
+            self._notify()
+        account = account_of(self._connection, self.run_id, skipped_batches=self._skipped)
+        if self._is_whole:
+            self._execute(Sql.of("ROLLBACK") if self._request.is_dry else Sql.of("COMMIT"))
+            if self._request.is_dry:
+                self._execute(Sql.of("DELETE FROM cim.load_run WHERE id = {}", self.run_id))
+        return account
+
+    def _delete_missing(self) -> int:
+        table, names = self._request.collection.table, self._history_columns()
+        gone = Sql.of(
+            "t.source = {} AND NOT EXISTS (SELECT FROM seen WHERE seen.id = t.id)",
+            self._request.source,
+        )
+        self._execute(
+            Sql.of(
+                "INSERT INTO {}.{} ({}) SELECT {} FROM {}.{} AS t WHERE {}",
+                *self._request.collection.history_table,
+                names,
+                names,
+                *table,
+                gone,
+            )
+        )
+        deleted = self._execute(Sql.of("DELETE FROM {}.{} AS t WHERE {}", *table, gone)).rowcount
+        self._execute(
+            Sql.of(
+                "UPDATE cim.collection_stats SET feature_count = feature_count - {}, version = version + 1 WHERE collection_id = {}",
+                deleted,
+                self._request.collection.id,
+            )
+        )
+        return deleted
+
+    def _recompute_extent(self) -> None:
+        self._execute(
+            Sql.of(
+                "UPDATE cim.collection_stats SET version = version + 1, bounds = (SELECT ST_MakeEnvelope(ST_XMin(e), ST_YMin(e), "
+                "ST_XMax(e), ST_YMax(e), 4326) FROM (SELECT ST_Extent(geom) AS e FROM {}.{}) AS extent) WHERE collection_id = {}",
+                *self._request.collection.table,
+                self._request.collection.id,
+            )
+        )
+
+    def _update_valid_time(self) -> None:
+        self._execute(
+            Sql.of(
+                "UPDATE cim.collection_stats SET (valid_from, valid_to) = (SELECT min(valid_from), "
+                "CASE WHEN bool_or(valid_to IS NULL) THEN NULL ELSE max(valid_to) END FROM {}.{}) WHERE collection_id = {}",
+                *self._request.collection.table,
+                self._request.collection.id,
+            )
+        )
+
+    def _fail(self, error: BaseException) -> None:
+        if self._connection.closed or self._connection.broken or not self.run_id:
+            return
+        self._connection.execute("ROLLBACK")
+        if self._request.is_dry:
+            self._execute(Sql.of("DELETE FROM cim.load_run WHERE id = {}", self.run_id))
+            return
+        facts = {
+            "code": getattr(error, "code", "interrupted"),
+            "detail": getattr(error, "detail", "the load was stopped"),
+        }
+        self._execute(
+            Sql.of(
+                "UPDATE cim.load_run SET state = 'failed', ended_at = now(), error = {} WHERE id = {}",
+                Jsonb(facts),
+                self.run_id,
+            )
+        )
+
+
+def _storable(text: str | None) -> str | None:
+    """Text that PostgreSQL takes: NUL shown as ␀, lone surrogates as �."""
+    if text is None:
+        return None
+    return str(text).replace("\x00", "␀").encode("utf-8", "replace").decode()
+
+
+def _storable_json(value: Any) -> Any:
+    if isinstance(value, str):
+        return _storable(value)
+    if isinstance(value, dict):
+        return {str(_storable(str(k))): _storable_json(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_storable_json(v) for v in value]
+    return value
+
+
+def account_of(connection: psycopg.Connection[Any], run_id: int, *, skipped_batches: int = 0) -> Account:
+    """The account of a run from its rows; raises Conflict when the rejections kept do not match the batches."""
+    row = connection.execute(
+        "SELECT coalesce(sum(b.read), 0), coalesce(sum(b.inserted), 0), coalesce(sum(b.updated), 0), "
+        "coalesce(sum(b.unchanged), 0), coalesce(sum(b.rejected), 0), coalesce(sum(b.repaired), 0), count(b.number), "
+        "(SELECT deleted FROM cim.load_run WHERE id = %(run)s), "
+        "(SELECT count(DISTINCT source_row) FROM cim.load_rejection WHERE load_run_id = %(run)s AND is_rejected) "
+        "FROM cim.load_batch AS b WHERE b.load_run_id = %(run)s",
+        {"run": run_id},
+    ).fetchone()
+    assert row is not None
+    read, inserted, updated, unchanged, rejected, repaired, batches, deleted, kept = (int(v or 0) for v in row)
+    if kept != rejected:
+        raise Conflict(f"run {run_id}: {rejected} rows counted as rejected, {kept} kept")
+    return Account(run_id, read, inserted, updated, unchanged, rejected, repaired, deleted, batches, skipped_batches)
+
+
+def areas_for_tagging(connection: psycopg.Connection[Any]) -> list[tuple[str, bytes]]:
+    """(code, WKB) of every area that has both."""
+    return connection.execute(
+        "SELECT code, ST_AsBinary(geom) FROM cim.area WHERE code IS NOT NULL AND geom IS NOT NULL ORDER BY code"
+    ).fetchall()
+
+
+def retag(connection: psycopg.Connection[Any], collection: Collection) -> int:
+    """Set `area_code` of a collection's rows to the smallest area holding their centroid; gives the rows changed.
+
+    Run after areas have changed, so that "by area" stays an index prefix everywhere.
+    """
+    text, values = Sql.of(
+        "WITH tag AS MATERIALIZED (SELECT DISTINCT ON (f.id) f.id, a.code FROM {}.{} AS f JOIN cim.area AS a "
+        "ON a.geom && f.geom AND ST_Intersects(a.geom, ST_Centroid(f.geom)) WHERE a.code IS NOT NULL "
+        "ORDER BY f.id, length(a.code) DESC, a.code) "
+        "UPDATE {}.{} AS f SET area_code = tag.code FROM tag WHERE tag.id = f.id AND f.area_code IS DISTINCT FROM tag.code",
+        *collection.table,
+        *collection.table,
+    ).compile_psycopg()
+    changed = connection.execute(text.encode(), values).rowcount
+    if changed:
+        connection.execute("SELECT pg_notify('cim_registry', %s)", [collection.id])
+    return changed

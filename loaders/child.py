@@ -1,0 +1,104 @@
+"""The sandboxed reading child: `python -m loaders.child`.
+
+It takes one JSON line a request on its standard input (`open`, then `read`) and answers with frames
+(`loaders.frames`) on its standard output. It has no database connection and, once confined, no network; it
+may die of what it reads, and its parent reports that.
+"""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import orjson
+
+from cim.errors import CimError, LoadFailed
+from loaders.frames import write_frame
+from loaders.sandbox import confine
+
+
+def main() -> None:
+    """Serve one source, then end. Errors of `cim.errors` travel as an `error` frame."""
+    sink = os.fdopen(os.dup(1), "wb", buffering=1 << 20)
+    os.dup2(2, 1)  # what a native library prints must not get between frames
+    head = orjson.loads(sys.stdin.buffer.readline())
+    try:
+        notes = confine(head["memory_bytes"], head["cpu_s"])
+        with tempfile.TemporaryDirectory(prefix="cim-child-", dir=head["scratch"]) as scratch:
+            _serve(head, Path(scratch), sink, notes)
+    except CimError as error:
+        write_frame(sink, {"type": "error", "code": error.code, "detail": error.detail, "parameter": error.parameter})
+    except MemoryError:
+        detail = (
+            f"reading the source takes more than {head['memory_bytes'] // 2**20} MiB (setting CIM_LOADER_MEMORY_BYTES)"
+        )
+        write_frame(sink, {"type": "error", "code": LoadFailed.code, "detail": detail, "parameter": None})
+
+
+def _serve(head: dict[str, Any], scratch: Path, sink: BinaryIO, notes: list[str]) -> None:
+    # imported once confined: native libraries start under the limits
+    import numpy as np
+
+    from cim.model.declaration import collection_from
+    from loaders import registry
+    from loaders.archive import unpacked
+    from loaders.base import SourceOptions
+    from loaders.check import to_wgs84
+    from loaders.mapping import parse
+    from loaders.repair import Repairer
+    from loaders.rows import Plan, prepare
+    from loaders.tagging import AreaIndex
+
+    options = SourceOptions(**head["options"])
+    path = unpacked(Path(head["path"]), scratch, head["max_unpacked_bytes"], head["max_archive_members"])
+    loader, info = registry.choose(path, options)
+    write_frame(sink, {"type": "info", "loader": loader.name, "sandbox": notes, "info": _plain(info)})
+    line = sys.stdin.buffer.readline()
+    if not line:
+        return
+    request = orjson.loads(line)
+    collection = collection_from(request["collection"])
+    plan = Plan(
+        collection=collection,
+        mapping=parse(request["mapping"], collection, info),
+        source=request["source"],
+        to_wgs84=to_wgs84(info.crs, options.datum),
+        areas=AreaIndex.of([(code, bytes.fromhex(wkb)) for code, wkb in request["areas"]]),
+        timezone=options.timezone,
+    )
+    number = 0
+    with Repairer() as repairer:
+        for batch in loader.read(path, options, request["batch_rows"]):
+            number += 1
+            if len(batch.geometry) != len(batch.rows):
+                raise LoadFailed(f"{loader.name}: {len(batch.geometry)} geometries for {len(batch.rows)} rows")
+            prepared = prepare(batch, plan, repairer)
+            metadata = batch.table.schema.metadata or {}
+            write_frame(
+                sink,
+                {
+                    "type": "batch",
+                    "number": number,
+                    "read": prepared.read,
+                    "accepted": prepared.accepted,
+                    "repaired": prepared.repaired,
+                    "last_row": int(np.max(batch.rows, initial=0)),
+                    "bounds": prepared.bounds,
+                    "notes": prepared.notes,
+                    "rejections": [_plain(r) for r in prepared.rejections],
+                    "stac_collections": orjson.loads(metadata.get(b"stac_collections", b"[]")),
+                },
+                prepared.block,
+            )
+    write_frame(sink, {"type": "end", "batches": number})
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return asdict(value)
+
+
+if __name__ == "__main__":
+    main()
