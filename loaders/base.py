@@ -4,8 +4,9 @@ A loader writes no SQL, opens no connection, prints nothing and asks nothing. It
 sandboxed child (`loaders.child`), never in the process that holds the database connection.
 """
 
+import dataclasses
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -82,7 +83,7 @@ class Rejection:
     reason: str
     field: str | None = None
     value: str | None = None
-    original: dict[str, Any] = field(default_factory=dict)
+    original: dict[str, Any] = dataclasses.field(default_factory=dict)
     is_rejected: bool = True
 
 

@@ -5,7 +5,6 @@ derived value never replaces one the source gave.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt

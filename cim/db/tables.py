@@ -133,9 +133,13 @@ load_run = Table(
     Column("kind", Text(), nullable=False),
     Column("state", Text(), nullable=False, server_default="running"),
     Column("mode", Text(), nullable=False, server_default="merge"),
-    Column("origin", Text(), nullable=False, comment="path or name as the user gave it, without the folder for uploads"),
+    Column(
+        "origin", Text(), nullable=False, comment="path or name as the user gave it, without the folder for uploads"
+    ),
     Column("fingerprint", Text(), nullable=False, comment="sha256 of the source's bytes"),
-    Column("options", JSONB(), nullable=False, comment="mapping, layer, CRS, datum, encoding … that decide the outcome"),
+    Column(
+        "options", JSONB(), nullable=False, comment="mapping, layer, CRS, datum, encoding … that decide the outcome"
+    ),
     Column("notes", JSONB(), nullable=False, server_default="[]", comment="what was assumed or derived"),
     Column("licence", Text()),
     Column("attribution", Text()),

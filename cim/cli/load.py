@@ -1,0 +1,216 @@
+"""`cim load KIND SOURCE…`: the loading pipeline on the command line."""
+
+import getpass
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from cim.errors import CimError, InvalidParameter
+from cim.settings import Settings
+
+PARTLY_REJECTED = 3
+"""Exit code when some rows were rejected and the rest are stored."""
+
+console = Console(stderr=True)
+
+
+def load(
+    kind: Annotated[str, typer.Argument(help="buildings, areas, sensors, cameras, imagery or dataset")],
+    sources: Annotated[list[Path], typer.Argument(help="files, or folders of images")],
+    collection: Annotated[str | None, typer.Option(help="id of the collection that a dataset becomes or joins")] = None,
+    layer: Annotated[str | None, typer.Option(help="layer of a source with several")] = None,
+    map_: Annotated[
+        list[str] | None,
+        typer.Option("--map", help="property=field, property=field*factor, property==constant, id=field"),
+    ] = None,
+    map_file: Annotated[Path | None, typer.Option(help="YAML of the same: property: field")] = None,
+    datum: Annotated[
+        str, typer.Option(help="wgs84 (also CGCS2000), gcj02 or bd09: the offset the coordinates carry")
+    ] = "wgs84",
+    crs: Annotated[str | None, typer.Option(help="CRS of a source that does not say, e.g. EPSG:4547")] = None,
+    encoding: Annotated[str | None, typer.Option(help="text encoding of a CSV or shapefile that does not say")] = None,
+    delimiter: Annotated[str | None, typer.Option(help="field delimiter of a CSV")] = None,
+    lon: Annotated[str | None, typer.Option(help="column of longitude or easting")] = None,
+    lat: Annotated[str | None, typer.Option(help="column of latitude or northing")] = None,
+    wkt: Annotated[str | None, typer.Option(help="column of geometry as WKT")] = None,
+    timezone: Annotated[str | None, typer.Option(help="zone of times without an offset, e.g. Asia/Shanghai")] = None,
+    source: Annotated[
+        str | None, typer.Option(help="key of the source: first part of every feature id; default from the file name")
+    ] = None,
+    licence: Annotated[str | None, typer.Option(help="licence to keep with the run")] = None,
+    attribution: Annotated[str | None, typer.Option(help="attribution to keep with the run")] = None,
+    replace: Annotated[
+        bool, typer.Option(help="swap the source's rows in one step: delete what it no longer has")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option(help="do everything but keep nothing")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="end with one JSON line")] = False,
+    loaded_by: Annotated[str | None, typer.Option("--by", help="who loads; default the account")] = None,
+    job: Annotated[int | None, typer.Option(hidden=True, help="load_run row that an upload made")] = None,
+    batch_rows: Annotated[int, typer.Option(help="rows a transaction")] = 20_000,
+) -> None:
+    """Load files into a collection: read in a sandbox, map, check, merge; nothing is lost or stored twice.
+
+    Example: cim load buildings nanshan.geojson --map height_m=height --datum gcj02
+    """
+    from cim.db.connect import database
+
+    from loaders.base import SourceOptions
+    from loaders.run import LoadRequest
+
+    settings = Settings()  # type: ignore[call-arg]
+    if datum not in ("wgs84", "gcj02", "bd09"):
+        raise InvalidParameter("datum", datum, "one of wgs84, gcj02, bd09")
+    if not 1 <= batch_rows <= 1_000_000:
+        raise InvalidParameter("batch-rows", batch_rows, "1 to 1000000")
+    options = SourceOptions(
+        layer=layer,
+        crs=crs,
+        datum=datum,
+        encoding=encoding,
+        delimiter=delimiter,
+        lon=lon,
+        lat=lat,
+        wkt=wkt,
+        timezone=timezone,
+    )
+    words = tuple(_map_words(map_ or [], map_file))
+    reports: list[dict[str, Any]] = []
+    failed: CimError | None = None
+    with database(settings) as url:
+        for path in sources:
+            request = LoadRequest(
+                kind=kind,
+                path=path,
+                options=options,
+                collection_id=collection,
+                source=source,
+                map_words=words,
+                is_replacing=replace,
+                is_dry=dry_run,
+                licence=licence,
+                attribution=attribution,
+                loaded_by=loaded_by or getpass.getuser(),
+                job_id=job,
+                batch_rows=batch_rows,
+            )
+            try:
+                reports.append(_load_one(url, settings, request))
+            except CimError as error:
+                failed = error
+                console.print(f"[red]{path.name}: {error.title}.[/red] {_escaped(error.detail)}")
+                reports.append({"source": path.name, "error": {"code": error.code, "detail": error.detail}})
+    total = {
+        name: sum(r.get(name, 0) for r in reports)
+        for name in ("read", "inserted", "updated", "unchanged", "rejected", "deleted")
+    }
+    if as_json:
+        sys.stdout.buffer.write(orjson.dumps({**total, "dry_run": dry_run, "sources": reports}) + b"\n")
+        sys.stdout.flush()
+    if failed is not None:
+        raise typer.Exit(1)
+    if total["rejected"]:
+        raise typer.Exit(PARTLY_REJECTED)
+
+
+def _map_words(stated: list[str], map_file: Path | None) -> list[str]:
+    from loaders.mapping import words_of_yaml
+
+    from_file = words_of_yaml(map_file.read_text(encoding="utf-8")) if map_file else []
+    return [*from_file, *stated]
+
+
+def _load_one(url: str, settings: Settings, request: Any) -> dict[str, Any]:
+    import time
+
+    from cim.db.connect import connect
+
+    from loaders.run import load_source
+
+    started = time.monotonic()
+    with (
+        connect(url) as connection,
+        Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+        ) as progress,
+    ):
+        account = load_source(connection, settings, request, _Drawn(progress, request.path.name))
+    seconds = time.monotonic() - started
+    report = {"source": request.path.name, **account.to_dict(), "seconds": round(seconds, 3)}
+    state = "would be " if request.is_dry else ""
+    console.print(
+        f"[green]{_escaped(request.path.name)}[/green]: {account.read} read = {account.inserted} {state}inserted + "
+        f"{account.updated} updated + {account.unchanged} unchanged + {account.rejected} rejected"
+        + (f"; {account.deleted} deleted" if account.deleted else "")
+        + (f"; {account.repaired} repaired" if account.repaired else "")
+        + f" (run {account.run_id}, {seconds:.1f} s)"
+    )
+    if account.rejected and not request.is_dry:
+        console.print(f"  see why: cim db rejections {account.run_id} --format csv")
+    return report
+
+
+class _Drawn:
+    """A Watcher that shows the mapping with samples and then a progress bar."""
+
+    def __init__(self, progress: Progress, name: str) -> None:
+        self._progress = progress
+        self._task: TaskID = progress.add_task(name, total=None, rate="")
+
+    def opened(self, opened: Any) -> None:
+        """Print what the source is and which field goes where."""
+        info = opened.info
+        console.print(
+            f"{_escaped(info.driver)}, layer {_escaped(str(info.layer))}, CRS {_escaped((info.crs or 'none')[:60])}"
+            + (f", encoding {info.encoding}" if info.encoding else "")
+            + f" → {opened.collection.id}, source key '{opened.source}', mapping {opened.mapping_from}:"
+        )
+        samples = {f.name: " · ".join(f.samples[:3])[:60] for f in info.fields}
+        table = Table("property", "from", "samples", box=None, pad_edge=False)
+        table.add_row(
+            "id", opened.mapping.id_field or "row number", _escaped(samples.get(opened.mapping.id_field or "", ""))
+        )
+        for name, rule in opened.mapping.rules.items():
+            table.add_row(name, _escaped(str(rule)), _escaped(samples.get(rule.field or "", "")))
+        console.print(table)
+        rest = sorted(set(samples) - opened.mapping.used_fields())
+        if rest:
+            console.print(f"  kept in attributes: {_escaped(', '.join(rest)[:200])}")
+        for note in info.notes:
+            console.print(f"  note: {_escaped(note)}")
+        self._progress.update(self._task, total=info.feature_count)
+
+    def resumed(self, batches: int) -> None:
+        """Say that an earlier try goes on."""
+        console.print(f"  an earlier try was stopped: its {batches} committed batches are skipped")
+
+    def advanced(self, rows_read: int) -> None:
+        """Move the bar."""
+        self._progress.advance(self._task, rows_read)
+        speed = self._progress.tasks[0].speed
+        self._progress.update(self._task, rate=f"{speed:,.0f}/s" if speed else "")
+
+
+def _escaped(text: str) -> str:
+    from rich.markup import escape
+
+    return escape("".join(c if c.isprintable() else "�" for c in text))

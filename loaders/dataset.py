@@ -1,0 +1,58 @@
+"""A new collection from what a source holds: one property a field, named as the field is."""
+
+import re
+
+from cim.db.tables import DATASET_SCHEMA, FIXED_COLUMNS
+from cim.errors import InvalidParameter
+from cim.model import Collection, Kind, Property
+from loaders.base import SourceInfo
+from loaders.mapping import ID_NAMES, plain
+
+MAX_PROPERTIES = 400
+MAX_NAME_BYTES = 60
+
+
+def collection_of(
+    collection_id: str, info: SourceInfo, *, title: str, licence: str | None = None, attribution: str | None = None
+) -> Collection:
+    """The Collection that a source of unknown meaning becomes, its table `dataset.<id>`.
+
+    A field called like a fixed column gets a trailing underscore; names are cut to 60 bytes. The field that
+    identifies a row stays a property too. Raises InvalidParameter for an id that is no `[a-z0-9_-]+`.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_-]{0,50}", collection_id):
+        raise InvalidParameter("collection", collection_id, "a letter, then up to 50 of a-z, 0-9, _ and -")
+    taken = set(FIXED_COLUMNS) | {"superseded_at"}
+    properties = []
+    for source_field in info.fields[:MAX_PROPERTIES]:
+        name = source_field.name.replace("\x00", "") or "_"
+        while len(name.encode()) > MAX_NAME_BYTES:
+            name = name[:-1]
+        while name in taken:
+            name += "_"
+        taken.add(name)
+        kind = source_field.kind
+        is_id = plain(source_field.name) in ID_NAMES
+        properties.append(
+            Property(
+                name,
+                kind if not is_id else Kind.TEXT,
+                source_field.name,
+                source_field.name,
+                aliases=(source_field.name,),
+            )
+        )
+    return Collection(
+        id=collection_id,
+        kind="dataset",
+        title_zh=title,
+        title_en=title,
+        description_zh=f"由{info.driver}载入的数据集",
+        description_en=f"A dataset loaded from {info.driver}",
+        table_schema=DATASET_SCHEMA,
+        table_name=collection_id,
+        geometry_type="Geometry",
+        properties=tuple(properties),
+        licence=licence or info.licence,
+        attribution=attribution or info.attribution,
+    )

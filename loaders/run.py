@@ -1,0 +1,369 @@
+"""One load, from a path to an account: the parent of the reading child and the only caller of `cim.db.ingest`."""
+
+import hashlib
+import queue
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+import psycopg
+from cim.db.registry_write import find_collection, register
+from psycopg.types.json import Jsonb
+
+from cim import errors
+from cim.collections import BUILTIN
+from cim.db.ingest import Account, BatchRows, Ingest, RunRequest, areas_for_tagging, retag
+from cim.errors import CimError, InvalidParameter, LoadFailed, NotFound, SourceRefused
+from cim.model import Collection
+from cim.model.declaration import declaration_of
+from cim.settings import Settings
+from loaders.base import BATCH_ROWS, SourceField, SourceInfo, SourceOptions
+from loaders.dataset import collection_of
+from loaders.frames import Frame, read_frame
+from loaders.mapping import Mapping, guess, merged, parse
+from loaders.sandbox import spawn
+
+KINDS = (*(c.kind for c in BUILTIN), "dataset")
+"""What `cim load` takes as KIND."""
+
+FRAMES_AHEAD = 3
+
+
+@dataclass(frozen=True, slots=True)
+class LoadRequest:
+    """What a user asks for. `map_words` are `--map` words; `source` None takes a key from the file's name."""
+
+    kind: str
+    path: Path
+    options: SourceOptions = field(default_factory=SourceOptions)
+    collection_id: str | None = None
+    source: str | None = None
+    map_words: tuple[str, ...] = ()
+    is_replacing: bool = False
+    is_dry: bool = False
+    licence: str | None = None
+    attribution: str | None = None
+    loaded_by: str = "cli"
+    job_id: int | None = None
+    batch_rows: int = BATCH_ROWS
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What is known before a row is read: for showing the mapping with samples."""
+
+    info: SourceInfo
+    collection: Collection
+    mapping: Mapping
+    source: str
+    mapping_from: str
+
+
+class Watcher:
+    """Told how a load goes on; the command line draws it, others ignore it."""
+
+    def opened(self, opened: Opened) -> None:
+        """The source is open and the mapping decided."""
+
+    def resumed(self, batches: int) -> None:
+        """An earlier try has committed this many batches, which are skipped."""
+
+    def advanced(self, rows_read: int) -> None:
+        """This many more rows are read and accounted for."""
+
+
+def source_key(path: Path) -> str:
+    """A key `[a-z0-9_-]+` from a file's name; names that lose characters get a piece of their hash."""
+    stem = path.name
+    for _ in range(3):
+        stem = re.sub(r"\.[A-Za-z0-9]{1,9}$", "", stem)
+    plain = re.sub(r"[^a-z0-9_-]+", "-", stem.lower()).strip("-")
+    if not stem.isascii() or not plain:
+        plain = f"{plain or 'source'}-{hashlib.sha256(stem.encode()).hexdigest()[:6]}"
+    return plain[:60]
+
+
+def fingerprint(path: Path) -> str:
+    """sha256 over the bytes of a file, of a shapefile's parts, or of every file in a folder with its name."""
+    digest = hashlib.sha256()
+    if path.is_dir():
+        parts = sorted(p for p in path.rglob("*") if p.is_file())
+    elif path.suffix.lower() == ".shp":
+        parts = sorted(p for p in path.parent.iterdir() if p.stem == path.stem and p.suffix.lower() in _SHAPE_PARTS)
+    else:
+        parts = [path]
+    for part in parts:
+        if len(parts) > 1:
+            digest.update(str(part.relative_to(path if path.is_dir() else path.parent)).encode() + b"\x00")
+        with part.open("rb") as source:
+            while piece := source.read(1 << 20):
+                digest.update(piece)
+    return digest.hexdigest()
+
+
+_SHAPE_PARTS = {".shp", ".dbf", ".shx", ".prj", ".cpg"}
+
+
+def load_source(
+    connection: psycopg.Connection[Any], settings: Settings, request: LoadRequest, watcher: Watcher | None = None
+) -> Account:
+    """Load one source through the sandboxed child; gives the account of the run.
+
+    `connection` is in autocommit mode and used by nobody else meanwhile. Raises SourceRefused and its kin when
+    nothing can be read, LoadBusy when the source is being loaded, LoadFailed when the reading stopped in the
+    middle: what is stored stays, and the same request goes on there.
+    """
+    watcher = watcher or Watcher()
+    if not request.path.exists():
+        raise NotFound("file or folder", request.path.name)
+    source = request.source or source_key(request.path)
+    if not re.fullmatch(r"[a-z0-9_-]{1,60}", source):
+        raise InvalidParameter("source", source, "1 to 60 of a-z, 0-9, _ and -")
+    with _reading(settings, request) as child:
+        info = child.open()
+        collection = _collection(connection, request, info)
+        mapping, mapping_from = _mapping(connection, request, collection, info)
+        watcher.opened(Opened(info, collection, mapping, source, mapping_from))
+        run = RunRequest(
+            collection=collection,
+            source=source,
+            origin=request.path.name if request.job_id else str(request.path),
+            fingerprint=fingerprint(request.path),
+            options={
+                "map": mapping.to_dict(),
+                "crs": info.crs,
+                "batch_rows": request.batch_rows,
+                **{k: v for k, v in asdict(request.options).items() if v is not None and k != "crs"},
+            },
+            loaded_by=request.loaded_by,
+            mode="replace" if request.is_replacing else "merge",
+            licence=request.licence or info.licence,
+            attribution=request.attribution or info.attribution,
+            is_dry=request.is_dry,
+            job_id=request.job_id,
+        )
+        with Ingest(connection, run) as ingest:
+            if ingest.done_batches:
+                watcher.resumed(ingest.done_batches)
+            areas = [] if request.kind == "areas" else areas_for_tagging(connection)
+            child.start(collection, mapping, source, areas)
+            notes = dict.fromkeys(info.notes)
+            for frame in child.batches():
+                notes.update(dict.fromkeys(frame.head["notes"]))
+                ingest.take(_batch(frame))
+                ingest.keep_stac_collections(frame.head["stac_collections"])
+                watcher.advanced(frame.head["read"])
+            ingest.note(list(notes))
+            account = ingest.complete()
+        if not request.is_dry:
+            _after(connection, request, collection, info, mapping, account)
+    return account
+
+
+def _batch(frame: Frame) -> BatchRows:
+    head = frame.head
+    bounds = head["bounds"]
+    return BatchRows(
+        number=head["number"],
+        read=head["read"],
+        accepted=head["accepted"],
+        repaired=head["repaired"],
+        rejections=head["rejections"],
+        bounds=(bounds[0], bounds[1], bounds[2], bounds[3]) if bounds else None,
+        block=frame.block,
+    )
+
+
+def _collection(connection: psycopg.Connection[Any], request: LoadRequest, info: SourceInfo) -> Collection:
+    if request.kind not in KINDS:
+        raise InvalidParameter("kind", request.kind, f"one of {', '.join(KINDS)}")
+    builtin = next((c for c in BUILTIN if c.kind == request.kind), None)
+    if builtin is not None:
+        if request.collection_id not in (None, builtin.id):
+            raise InvalidParameter(
+                "collection", request.collection_id, f"{request.kind} go to the collection '{builtin.id}'"
+            )
+        return find_collection(connection, builtin.id) or builtin
+    wanted = request.collection_id or source_key(request.path)
+    existing = find_collection(connection, wanted)
+    if existing is not None:
+        if existing.kind != "dataset":
+            raise InvalidParameter(
+                "collection", wanted, f"'{wanted}' is built in; choose another id or load kind {existing.kind}"
+            )
+        return existing
+    made = collection_of(
+        wanted, info, title=request.path.stem, licence=request.licence, attribution=request.attribution
+    )
+    if not request.is_dry:
+        register(connection, made)
+        return made
+    raise SourceRefused(
+        f"--dry-run: the collection '{wanted}' does not exist yet; it would get {len(made.properties)} properties"
+    )
+
+
+def _mapping(
+    connection: psycopg.Connection[Any], request: LoadRequest, collection: Collection, info: SourceInfo
+) -> tuple[Mapping, str]:
+    """The mapping and where it is from: stated words win over a saved mapping, that over the guess."""
+    stated = parse(request.map_words, collection, info)
+    saved = None
+    if not request.map_words:
+        row = connection.execute(
+            "SELECT mapping FROM cim.mapping WHERE kind = %s AND fields = %s",
+            [_mapping_kind(request, collection), _field_key(info)],
+        ).fetchone()
+        saved = parse([f"{name}={value}" for name, value in row[0].items()], collection, info) if row else None
+    if saved is not None:
+        return saved, "saved"
+    return merged(guess(collection, info), stated), "stated and guessed" if request.map_words else "guessed"
+
+
+def _mapping_kind(request: LoadRequest, collection: Collection) -> str:
+    return request.kind if request.kind != "dataset" else f"dataset/{collection.id}"
+
+
+def _field_key(info: SourceInfo) -> str:
+    return orjson.dumps(sorted(f.name for f in info.fields)).decode()
+
+
+def _after(
+    connection: psycopg.Connection[Any],
+    request: LoadRequest,
+    collection: Collection,
+    info: SourceInfo,
+    mapping: Mapping,
+    account: Account,
+) -> None:
+    if request.map_words:
+        connection.execute(
+            "INSERT INTO cim.mapping (kind, fields, mapping) VALUES (%s, %s, %s) ON CONFLICT (kind, fields) "
+            "DO UPDATE SET mapping = EXCLUDED.mapping, saved_at = now()",
+            [_mapping_kind(request, collection), _field_key(info), Jsonb(mapping.to_dict())],
+        )
+    if request.kind == "areas" and account.inserted + account.updated + account.deleted:
+        for other in BUILTIN:
+            if other.kind != "areas":
+                retag(connection, other)
+
+
+class Child:
+    """The reading child as its parent sees it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], head: dict[str, Any], errors_path: Path) -> None:
+        self._process = process
+        self._head = head
+        self._errors_path = errors_path
+        self._frames: queue.Queue[Frame | None] = queue.Queue(FRAMES_AHEAD)
+        self._is_stopped = threading.Event()
+
+    def _send(self, message: dict[str, Any]) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(orjson.dumps(message) + b"\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass  # the child is gone; the next frame tells why
+
+    def open(self) -> SourceInfo:
+        """Probe the source; raises what the child refused it for."""
+        threading.Thread(target=self._pump, daemon=True).start()
+        self._send(self._head)
+        facts = self._next().head["info"]
+        facts["fields"] = tuple(SourceField(**{**f, "samples": tuple(f["samples"])}) for f in facts["fields"])
+        return SourceInfo(**{**facts, "layers": tuple(facts["layers"]), "notes": tuple(facts["notes"])})
+
+    def start(self, collection: Collection, mapping: Mapping, source: str, areas: Sequence[tuple[str, bytes]]) -> None:
+        """Tell the child to read."""
+        words = [f"{name}={value}" for name, value in mapping.to_dict().items()]
+        self._send(
+            {
+                "collection": declaration_of(collection),
+                "mapping": words,
+                "source": source,
+                "areas": [[code, bytes(wkb).hex()] for code, wkb in areas],
+                "batch_rows": self._head["batch_rows"],
+            }
+        )
+
+    def batches(self) -> Iterator[Frame]:
+        """Batches up to the end of the source."""
+        while (frame := self._next()).head["type"] != "end":
+            yield frame
+
+    def _pump(self) -> None:
+        """Read ahead of the database, a few frames at most."""
+        assert self._process.stdout is not None
+        while not self._is_stopped.is_set():
+            frame = read_frame(self._process.stdout)
+            self._frames.put(frame)
+            if frame is None:
+                return
+
+    def _next(self) -> Frame:
+        frame = self._frames.get()
+        if frame is None:
+            raise LoadFailed(self._death())
+        if frame.head["type"] == "error":
+            raise _raised(frame.head)
+        return frame
+
+    def _death(self) -> str:
+        code = self._process.wait()
+        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        said = self._errors_path.read_bytes()[-600:].decode("utf-8", "replace").strip().splitlines()
+        hint = " (its CPU time or memory was used up)" if code in (-signal.SIGXCPU, -signal.SIGKILL) else ""
+        return f"the reading process ended with {how}{hint}: the source may be malformed. {said[-1] if said else ''}".strip()
+
+    def stop(self) -> None:
+        """End the child whatever it does."""
+        self._is_stopped.set()
+        self._process.kill()
+        while True:  # let the pump leave its put
+            try:
+                self._frames.get_nowait()
+            except queue.Empty:
+                break
+        self._process.wait()
+
+
+def _raised(head: dict[str, Any]) -> CimError:
+    """The error the child met, as the class its code names."""
+    classes = {c.code: c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, CimError)}
+    error = CimError(head["detail"], parameter=head["parameter"])
+    error.__class__ = classes.get(head["code"], SourceRefused)
+    return error
+
+
+@contextmanager
+def _reading(settings: Settings, request: LoadRequest) -> Iterator[Child]:
+    scratch = Path(tempfile.mkdtemp(prefix="cim-load-"))
+    errors_path = scratch / "stderr"
+    head = {
+        "path": str(request.path.absolute()),
+        "options": asdict(request.options),
+        "batch_rows": request.batch_rows,
+        "scratch": str(scratch),
+        "memory_bytes": settings.loader_memory_bytes,
+        "cpu_s": settings.loader_cpu_s,
+        "max_unpacked_bytes": settings.max_unpacked_bytes,
+        "max_archive_members": settings.max_archive_members,
+    }
+    with errors_path.open("wb") as errors_file:
+        process = spawn(["-m", "loaders.child"], stderr=errors_file)
+    child = Child(process, head, errors_path)
+    try:
+        yield child
+    finally:
+        child.stop()
+        shutil.rmtree(scratch, ignore_errors=True)
