@@ -1,0 +1,60 @@
+// One step from sources to dist: hashed names, a manifest for the server, nothing fetched at run time.
+import { createHash } from "node:crypto";
+import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+const here = fileURLToPath(new URL(".", import.meta.url));
+const dist = join(here, "dist");
+const packageFolder = (name) => join(here, "node_modules", name);
+const versionOf = async (name) => JSON.parse(await readFile(join(packageFolder(name), "package.json"), "utf8")).version;
+const withoutMap = (text) => text.replace(/\n?\/[/*]# sourceMappingURL=.*$/s, "\n");
+
+await rm(dist, { recursive: true, force: true });
+await mkdir(join(dist, "swagger-ui"), { recursive: true });
+
+const { metafile } = await build({
+  absWorkingDir: here,
+  entryPoints: { portal: "src/main.js", style: "src/portal.css" },
+  outdir: dist,
+  bundle: true,
+  splitting: true, // MapLibre becomes a chunk of its own, so that our script can be changed without sending it again
+  format: "esm",
+  target: "es2022",
+  minify: true,
+  metafile: true,
+  entryNames: "[name]-[hash]",
+  chunkNames: "[name]-[hash]",
+  legalComments: "none",
+  logLevel: "warning",
+});
+
+const KNOWN_AS = { "src/main.js": "portal.js", "src/portal.css": "style.css", "node_modules/maplibre-gl/dist/maplibre-gl.mjs": "maplibre.js" };
+const files = {};
+for (const [path, { entryPoint }] of Object.entries(metafile.outputs)) {
+  if (entryPoint) files[KNOWN_AS[entryPoint]] = basename(path);
+}
+
+// MapLibre finds its worker by import.meta.url, which a bundle breaks: ship the same version's and name it.
+const worker = withoutMap(await readFile(join(packageFolder("maplibre-gl"), "dist/maplibre-gl-worker.mjs"), "utf8"));
+const digest = createHash("sha256").update(worker).digest("hex").slice(0, 8).toUpperCase();
+files["worker.js"] = `maplibre-worker-${digest}.js`;
+await writeFile(join(dist, files["worker.js"]), worker);
+
+for (const name of ["swagger-ui.css", "swagger-ui-bundle.js"]) {
+  const text = await readFile(join(packageFolder("swagger-ui-dist"), name), "utf8");
+  await writeFile(join(dist, "swagger-ui", name), withoutMap(text));
+}
+for (const name of ["LICENSE", "NOTICE"]) {
+  await cp(join(packageFolder("swagger-ui-dist"), name), join(dist, "swagger-ui", name));
+}
+for (const name of ["init.js", "page.css"]) await cp(join(here, "swagger", name), join(dist, "swagger-ui", name));
+await cp(join(here, "i18n"), join(dist, "i18n"), { recursive: true });
+await cp(join(here, "icon.svg"), join(dist, "icon.svg"));
+await cp(join(packageFolder("maplibre-gl"), "LICENSE.txt"), join(dist, "maplibre-gl.LICENSE.txt"));
+
+const versions = {};
+for (const name of ["maplibre-gl", "swagger-ui-dist"]) versions[name] = await versionOf(name);
+await writeFile(join(dist, "manifest.json"), `${JSON.stringify({ versions, files }, null, 2)}\n`);
+console.log(`web/dist: ${Object.values(files).join(", ")}`);

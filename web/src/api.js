@@ -1,0 +1,61 @@
+// Talking to the API. Addresses are relative to the page, so that it works under any host and path.
+export class Problem extends Error {
+  constructor(document, status) {
+    super(document.detail || document.title || `HTTP ${status}`);
+    this.status = status;
+    this.code = (document.type || "").split("/").pop();
+  }
+}
+
+/** `path` with `parameters` as a URL beside this page. */
+export function address(path, parameters = {}) {
+  const url = new URL(path, document.baseURI);
+  for (const [name, value] of Object.entries(parameters)) if (value !== undefined) url.searchParams.set(name, value);
+  return url;
+}
+
+async function answer(url, options) {
+  const response = await fetch(url, options);
+  if (!response.ok) throw new Problem(await response.json().catch(() => ({})), response.status);
+  return response.json();
+}
+
+export const getJson = (path, parameters) =>
+  answer(address(path, parameters), { headers: { Accept: "application/json, application/geo+json;q=0.9" } });
+
+export const postJson = (path, body, signal) =>
+  answer(address(path), {
+    method: "POST",
+    body: JSON.stringify(body),
+    headers: { "Content-Type": "application/json", Accept: "application/json, application/geo+json;q=0.9" },
+    signal,
+  });
+
+/** Every feature of `/collections/{id}/items`, page by page along `next`; at most `most` of them. */
+export async function allFeatures(collection, parameters = {}, most = 20000) {
+  const path = `collections/${encodeURIComponent(collection)}/items`;
+  const features = [];
+  let url = address(path, { limit: 1000, ...parameters });
+  while (url && features.length < most) {
+    const page = await answer(url, { headers: { Accept: "application/geo+json" } });
+    features.push(...page.features);
+    const next = (page.links || []).find((link) => link.rel === "next");
+    url = null;
+    if (next) { // the link carries the public host; the page may be seen under another
+      url = address(path);
+      url.search = new URL(next.href, document.baseURI).search;
+    }
+  }
+  return features;
+}
+
+const schemas = new Map();
+/** The JSON Schema of a collection's features, fetched once. */
+export function schemaOf(collection) {
+  if (!schemas.has(collection)) {
+    const asked = getJson(`collections/${encodeURIComponent(collection)}/schema`);
+    asked.catch(() => schemas.delete(collection));
+    schemas.set(collection, asked);
+  }
+  return schemas.get(collection);
+}

@@ -1,0 +1,100 @@
+// The map's style: no glyph server, no sprite, no tiles but our own. Names are drawn with the reader's own fonts.
+import { ACCENT, CAMERA, CHOSEN, IMAGERY, SENSOR_COLOURS, USE_COLOURS, byCode } from "./colours.js";
+import { address } from "./api.js";
+
+export const FONTS = "'Noto Sans CJK SC','PingFang SC','Microsoft YaHei','Source Han Sans SC',sans-serif";
+export const TILED = ["buildings", "sensors", "cameras"];
+/** Below this zoom a tile of a large city is too much to draw: the page says so instead. */
+export const BUILDING_ZOOM = 13;
+export const WEDGE_ZOOM = 15.5;
+const EMPTY = { type: "FeatureCollection", features: [] };
+const FACE = ["sans-serif"]; // any name: with local fonts it only chooses the weight
+
+/** Height in metres: measured or stated, else three metres a floor, else one storey and a roof. */
+export const HEIGHT = [
+  "case",
+  [">", ["to-number", ["get", "height_m"], 0], 0], ["to-number", ["get", "height_m"]],
+  [">", ["to-number", ["get", "floors_above"], 0], 0], ["*", 3, ["to-number", ["get", "floors_above"]]],
+  5,
+];
+
+const tiles = (collection) => ({
+  type: "vector",
+  tiles: [decodeURI(address(`collections/${collection}/tiles/WebMercatorQuad/{z}/{y}/{x}`).href)], // row before column
+  minzoom: collection === "buildings" ? BUILDING_ZOOM : 11,
+  maxzoom: 16,
+  promoteId: "id",
+});
+const geojson = () => ({ type: "geojson", data: EMPTY, promoteId: "id" });
+const line = (id, source, colour, width, more = {}) => ({
+  id, source, type: "line", layout: { "line-join": "round", "line-cap": "butt" },
+  paint: { "line-color": colour, "line-width": width, ...more.paint }, ...more.layer,
+});
+const selected = (yes, no) => ["case", ["boolean", ["feature-state", "selected"], false], yes, no];
+const grow = (...stops) => ["interpolate", ["exponential", 1.4], ["zoom"], ...stops];
+const point = (id, source, colour, sizes) => ({
+  id, type: "circle", source, "source-layer": source,
+  paint: {
+    "circle-color": colour,
+    "circle-radius": grow(...sizes),
+    "circle-stroke-color": selected(CHOSEN, "#ffffff"),
+    "circle-stroke-width": selected(4, grow(12, 0.4, 16, 1.6)),
+  },
+});
+const name = (level, minzoom, maxzoom, size, colour, more = {}) => ({
+  id: `areas-name-${level}`, type: "symbol", source: "areas-names", minzoom, maxzoom,
+  filter: ["==", ["get", "level"], level],
+  layout: {
+    "text-field": ["get", "label"], "text-font": FACE, "text-size": size, "text-max-width": 8, "text-padding": 6, ...more,
+  },
+  paint: { "text-color": colour, "text-halo-color": "rgba(255,255,255,0.92)", "text-halo-width": 1.6 },
+});
+
+/** The whole style document. `layers` come in drawing order. */
+export function styleDocument() {
+  return {
+    version: 8,
+    light: { anchor: "viewport", color: "#ffffff", intensity: 0.28, position: [1.4, 205, 32] },
+    sources: {
+      "areas-city": geojson(), "areas-district": geojson(), "areas-street": geojson(), "areas-community": geojson(),
+      "areas-names": geojson(), imagery: geojson(), wedges: geojson(), question: geojson(), sketch: geojson(),
+      ...Object.fromEntries(TILED.map((id) => [id, tiles(id)])),
+    },
+    layers: [
+      { id: "ground", type: "background", paint: { "background-color": "#dbe5e8" } },
+      { id: "areas-land", type: "fill", source: "areas-city", paint: { "fill-color": "#f5f3ed" } },
+      { id: "areas-tint", type: "fill", source: "areas-district", paint: { "fill-color": ["get", "tint"], "fill-antialias": false } },
+      line("areas-community", "areas-community", "#cfd3cc", 1, { layer: { minzoom: 12.5 } }),
+      line("areas-street", "areas-street", "#b3beba", grow(10, 0.6, 16, 1.8), { layer: { minzoom: 10 } }),
+      line("areas-district", "areas-district", "#86989a", grow(8, 0.8, 16, 2.6), { paint: { "line-dasharray": [5, 2] } }),
+      line("areas-city", "areas-city", "#5d7479", grow(7, 1.2, 16, 3)),
+      { id: "imagery-fill", type: "fill", source: "imagery", paint: { "fill-color": IMAGERY, "fill-opacity": selected(0.12, 0.03) } },
+      line("imagery", "imagery", IMAGERY, selected(3, 1.4), { paint: { "line-dasharray": [3, 2], "line-opacity": 0.75 } }),
+      { id: "question-fill", type: "fill", source: "question", paint: { "fill-color": CHOSEN, "fill-opacity": 0.1 } },
+      line("question", "question", CHOSEN, 2.4),
+      { id: "wedges", type: "fill", source: "wedges", minzoom: WEDGE_ZOOM - 0.5, paint: { "fill-color": CAMERA, "fill-opacity": 0.16 } },
+      line("wedges-line", "wedges", CAMERA, 0.8, { layer: { minzoom: WEDGE_ZOOM - 0.5 }, paint: { "line-opacity": 0.45 } }),
+      {
+        id: "buildings", type: "fill-extrusion", source: "buildings", "source-layer": "buildings",
+        paint: {
+          "fill-extrusion-color": selected(CHOSEN, byCode("use", USE_COLOURS)),
+          "fill-extrusion-height": HEIGHT,
+          "fill-extrusion-opacity": 0.93,
+          "fill-extrusion-vertical-gradient": true,
+        },
+      },
+      point("sensors", "sensors", byCode("kind", SENSOR_COLOURS), [11, 1.4, 14, 3, 17, 6.5]),
+      point("cameras", "cameras", CAMERA, [11, 1.4, 14, 3, 17, 6]),
+      { id: "sketch-fill", type: "fill", source: "sketch", filter: ["==", ["geometry-type"], "Polygon"], paint: { "fill-color": ACCENT, "fill-opacity": 0.14 } },
+      line("sketch-line", "sketch", ACCENT, 2.2, { layer: { filter: ["!=", ["geometry-type"], "Point"] } }),
+      {
+        id: "sketch-corners", type: "circle", source: "sketch", filter: ["==", ["geometry-type"], "Point"],
+        paint: { "circle-radius": 5, "circle-color": "#ffffff", "circle-stroke-color": ACCENT, "circle-stroke-width": 2.4 },
+      },
+      name("community", 14.2, 24, 11.5, "#6b7a7d"),
+      name("street", 11.5, 15.5, grow(11, 11, 15, 14), "#4b5f64", { "text-letter-spacing": 0.05 }),
+      name("district", 8.5, 13.5, grow(9, 12, 13, 18), "#2d454b", { "text-letter-spacing": 0.12 }),
+      name("city", 4, 9, 18, "#1d2b32", { "text-letter-spacing": 0.2 }),
+    ],
+  };
+}
