@@ -18,13 +18,15 @@ from cim.errors import SourceRefused
 from loaders.repair import Repairer
 
 Geometries = npt.NDArray[np.object_]
+_Refuse = Callable[[npt.NDArray[np.bool_], str, Callable[[int], tuple[str, str | None]]], None]
 
 MAX_VERTICES = 500_000
 """A geometry with more is `geometry/too-complex`."""
 
-_POLYGON, _MULTIPOLYGON = 3, 6
 _TYPE_IDS = {"Point": 0, "LineString": 1, "Polygon": 3, "MultiPoint": 4, "MultiLineString": 5, "MultiPolygon": 6}
-_MULTI = {"MultiPolygon": 3, "MultiLineString": 1, "MultiPoint": 0}
+
+MULTI = {"MultiPolygon": 3, "MultiLineString": 1, "MultiPoint": 0}
+"""Stored type → type id of the single geometry that it also takes; `loaders.blocks` wraps it on the way out."""
 _A = 6378137.0
 _E2 = 0.00669437999014
 _E = np.sqrt(_E2)
@@ -32,9 +34,10 @@ _E = np.sqrt(_E2)
 
 @dataclass(slots=True)
 class Checked:
-    """`geometry` in EPSG:4326 (None where bad), reasons of bad rows and of repairs: index → (code, reason, value)."""
+    """`geometry` in EPSG:4326 (None where bad), its `(n, 4)` bounds, reasons of bad rows and of repairs by index."""
 
     geometry: Geometries
+    bounds: npt.NDArray[np.float64]
     bad: dict[int, tuple[str, str, str | None]] = field(default_factory=dict)
     repaired: dict[int, tuple[str, str]] = field(default_factory=dict)
 
@@ -124,17 +127,8 @@ def check(
         lon_ok = (bounds[:, 0] >= -180.0) & (bounds[:, 2] <= 180.0)
         lat_ok = (bounds[:, 1] >= -90.0) & (bounds[:, 3] <= 90.0)
     present = ~shapely.is_missing(geometry)
-    finite = np.isfinite(shapely.get_coordinates(geometry)).all() or np.array(
-        [g is None or bool(np.isfinite(shapely.get_coordinates(g)).all()) for g in geometry]
-    )
     refuse(
-        present & ~finite,
-        "geometry/not-finite",
-        lambda i: ("a coordinate is not a finite number (after conversion to WGS 84)", _box(bounds[i])),
-    )
-    present = ~shapely.is_missing(geometry)
-    refuse(
-        present & ~(lon_ok & lat_ok),
+        present & ~(lon_ok & lat_ok) & np.isfinite(bounds).all(axis=1),
         "geometry/out-of-range",
         lambda i: (
             "longitude lies outside -180…180"
@@ -143,9 +137,9 @@ def check(
             _box(bounds[i]),
         ),
     )
-    repaired = _mend(geometry, repairer, refuse, bad)
+    repaired = _mend(geometry, repairer, refuse)
     geometry = _typed(geometry, geometry_type, refuse)
-    return Checked(geometry, bad, repaired)
+    return Checked(geometry, bounds, bad, repaired)
 
 
 def _box(bounds: npt.NDArray[Any]) -> str:
@@ -155,18 +149,21 @@ def _box(bounds: npt.NDArray[Any]) -> str:
 def _mend(
     geometry: Geometries,
     repairer: Repairer,
-    refuse: Callable[[npt.NDArray[np.bool_], str, Callable[[int], tuple[str, str | None]]], None],
-    bad: dict[int, tuple[str, str, str | None]],
+    refuse: _Refuse,
 ) -> dict[int, tuple[str, str]]:
     repaired: dict[int, tuple[str, str]] = {}
     invalid = ~shapely.is_valid(geometry) & ~shapely.is_missing(geometry)
     for index in np.flatnonzero(invalid):
+        if not np.isfinite(shapely.get_coordinates(geometry[index])).all():
+            mask = np.arange(len(geometry)) == index
+            reason = "a coordinate is not a finite number (after conversion to WGS 84)"
+            refuse(mask, "geometry/not-finite", lambda i: (reason, shapely.to_wkt(geometry[i])[:200]))  # noqa: B023
+            continue
         reason = shapely.is_valid_reason(geometry[index])
         mended = repairer.mend(geometry[index])
         if mended is not None:
             mended = _largest_dimension(mended, shapely.get_dimensions(geometry[index]))
-        mask = np.zeros(len(geometry), bool)
-        mask[index] = True
+        mask = np.arange(len(geometry)) == index
         if mended is None:
             refuse(mask, "geometry/too-complex", lambda i: (f"invalid ({reason}) and not repaired within 1 s", None))  # noqa: B023
         elif mended.is_empty or not mended.is_valid:
@@ -188,24 +185,18 @@ def _largest_dimension(geometry: shapely.Geometry, dimension: int) -> shapely.Ge
 def _typed(
     geometry: Geometries,
     geometry_type: str,
-    refuse: Callable[[npt.NDArray[np.bool_], str, Callable[[int], tuple[str, str | None]]], None],
+    refuse: _Refuse,
 ) -> Geometries:
     if geometry_type in ("Geometry", ""):
         return geometry
     kinds = shapely.get_type_id(geometry)
     wanted = _TYPE_IDS[geometry_type]
-    single = _MULTI.get(geometry_type)
-    if single is not None:
-        where = np.flatnonzero(kinds == single)
-        if len(where):
-            maker = {3: shapely.multipolygons, 1: shapely.multilinestrings, 0: shapely.multipoints}[single]
-            geometry[where] = maker(geometry[where], indices=np.arange(len(where)))
-    else:
+    if geometry_type not in MULTI:
         multi = {0: 4, 1: 5, 3: 6}[wanted]
         for index in np.flatnonzero((kinds == multi) & (shapely.get_num_geometries(geometry) == 1)):
             geometry[index] = shapely.get_geometry(geometry[index], 0)
     kinds = shapely.get_type_id(geometry)
-    wrong = (kinds != wanted) & (kinds != -1)
+    wrong = (kinds != wanted) & (kinds != MULTI.get(geometry_type, wanted)) & (kinds != -1)
     refuse(
         wrong,
         "geometry/type",
@@ -214,19 +205,25 @@ def _typed(
     return geometry
 
 
-def area_m2(geometry: Geometries) -> npt.NDArray[np.float64]:
-    """Areas on the WGS 84 ellipsoid of EPSG:4326 geometries, by the cylindrical equal-area projection.
+SMALL_DEG = 0.01
+"""Geometries lower than this have their area by the scale at their middle: error below 1e-5."""
 
-    Exact for the ellipsoid but for edges being straight in that projection: below 1e-6 for a building.
-    """
-    coordinates = shapely.get_coordinates(geometry)
-    if not len(coordinates):
-        return np.zeros(len(geometry))
+
+def area_m2(geometry: Geometries, bounds: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Areas on the WGS 84 ellipsoid of EPSG:4326 geometries with these `(n, 4)` bounds; nan for None."""
+    with np.errstate(invalid="ignore"):
+        phi = np.radians((bounds[:, 1] + bounds[:, 3]) / 2)
+        w2 = 1 - _E2 * np.sin(phi) ** 2
+        square_degree = np.radians(1.0) ** 2 * _A * _A * (1 - _E2) * np.cos(phi) / (w2 * w2)
+        areas = np.asarray(shapely.area(geometry), dtype=np.float64) * square_degree
+        large = np.flatnonzero(bounds[:, 3] - bounds[:, 1] > SMALL_DEG)
+    if len(large):
+        areas[large] = shapely.area(shapely.transform(geometry[large], _equal_area))
+    return areas
+
+
+def _equal_area(coordinates: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Metres of the cylindrical equal-area projection of longitude, latitude: exact for the ellipsoid."""
     sine = np.sin(np.radians(coordinates[:, 1]))
     q = (1 - _E2) * (sine / (1 - _E2 * sine * sine) - np.log((1 - _E * sine) / (1 + _E * sine)) / (2 * _E))
-    flat = np.column_stack([_A * np.radians(coordinates[:, 0]), _A * q / 2])
-    # areas are sums of small differences of large numbers: move each geometry near the origin
-    owner = np.repeat(np.arange(len(geometry)), shapely.get_num_coordinates(geometry))
-    first = np.concatenate([[True], owner[1:] != owner[:-1]])
-    origin = flat[first][np.cumsum(first) - 1]
-    return np.asarray(shapely.area(shapely.set_coordinates(geometry.copy(), flat - origin)), dtype=np.float64)
+    return np.column_stack([_A * np.radians(coordinates[:, 0]), _A * q / 2])

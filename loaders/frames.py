@@ -11,7 +11,7 @@ _SIZES = struct.Struct("<IQ")
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """`head["type"]` is info, batch, end or error; `block` the rows of a batch as CSV for COPY."""
+    """`head["type"]` is info, batch, end or error; `block` the rows of a batch as text for COPY."""
 
     head: dict[str, Any]
     block: bytes = b""

@@ -1,7 +1,6 @@
 """One batch of a source → rows ready for COPY, and rejections that say why the others are not."""
 
-import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +9,11 @@ import numpy.typing as npt
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pacsv
 import shapely
 
 from cim.model import Collection, Kind, Property
 from loaders.base import Batch, Rejection
+from loaders.blocks import copy_text, ewkb_hex
 from loaders.check import area_m2, check
 from loaders.convert import arrow_type, convert, flat
 from loaders.derive import INSTANT, RULES
@@ -46,7 +45,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """`block`: CSV of the accepted rows. `read` = accepted + distinct rejected rows."""
+    """`block`: the accepted rows as COPY takes them. `read` = accepted + distinct rejected rows."""
 
     block: bytes
     read: int
@@ -79,11 +78,11 @@ def prepare(batch: Batch, plan: Plan, repairer: Repairer) -> Prepared:
     )
     for index, (code, reason, value) in checked.bad.items():
         reject(index, code, reason, "geometry", value)
-    columns["area_code"] = plan.areas.codes_of(checked.geometry)
+    columns["area_code"] = plan.areas.codes_of(checked.bounds)
     columns["valid_from"] = columns["valid_to"] = pa.nulls(count, INSTANT)
     rule = RULES.get(plan.collection.kind)
     sources = {name: r.field for name, r in plan.mapping.rules.items() if r.field}
-    notes = rule(columns, area_m2(checked.geometry), sources) if rule else []
+    notes = rule(columns, area_m2(checked.geometry, checked.bounds), sources) if rule else []
     _reject_repeated(identity, reject)
     kept = np.ones(count, bool)
     kept[list(reasons)] = False
@@ -93,15 +92,15 @@ def prepare(batch: Batch, plan: Plan, repairer: Repairer) -> Prepared:
         if kept[i]
     ]
     table = _table(batch, plan, columns, identity, checked.geometry, kept)
-    bounds = shapely.total_bounds(checked.geometry[kept]) if kept.any() else np.full(4, np.nan)
+    bounds = _total(checked.bounds[kept])
     undecoded = {r.row for r in batch.rejections if r.is_rejected}
     return Prepared(
-        block=_csv(table),
+        block=copy_text(table),
         read=count + len(undecoded),
         accepted=int(kept.sum()),
         repaired=len(repairs),
         rejections=[*batch.rejections, *reasons.values(), *repairs],
-        bounds=None if np.isnan(bounds).any() else (bounds[0], bounds[1], bounds[2], bounds[3]),
+        bounds=bounds,
         notes=notes,
     )
 
@@ -183,11 +182,11 @@ def _table(
     kept: npt.NDArray[np.bool_],
 ) -> pa.Table:
     prefix = pa.scalar(plan.source + ".")
-    wkb = shapely.to_wkb(shapely.set_srid(geometry, plan.collection.srid), hex=True, include_srid=True)
+    keep = None if kept.all() else pa.array(kept)
+    shapes = geometry if keep is None else geometry[kept]
     fixed = {
         "id": pc.binary_join_element_wise(prefix, identity, ""),
         "source_id": identity,
-        "geom": pa.array(wkb, pa.string()),
         "area_code": columns["area_code"],
         "valid_from": columns["valid_from"],
         "valid_to": columns["valid_to"],
@@ -195,7 +194,10 @@ def _table(
         "attributes": attributes(batch, plan.mapping, plan.collection),
     }
     table = pa.table({**fixed, **{p.name: columns[p.name] for p in plan.collection.properties}})
-    return table if kept.all() else table.filter(pa.array(kept))
+    if keep is not None:
+        table = table.filter(keep)
+    hexed = ewkb_hex(shapes, plan.collection.srid, plan.collection.geometry_type)
+    return table.add_column(STAGE_COLUMNS.index("geom"), "geom", hexed)
 
 
 def attributes(batch: Batch, mapping: Mapping, collection: Collection) -> pa.Array:
@@ -272,12 +274,10 @@ def _geometry_json(geometry: shapely.Geometry) -> Any:
     return {"wkt": shapely.to_wkt(geometry, rounding_precision=-1)[:MAX_ORIGINAL_BYTES]}
 
 
-def _csv(table: pa.Table) -> bytes:
-    sink = io.BytesIO()
-    pacsv.write_csv(table, sink, pacsv.WriteOptions(include_header=False, quoting_style="needed"))
-    return sink.getvalue()
-
-
-def total_rejected(rejections: Sequence[Rejection]) -> int:
-    """Rows that are not stored because of `rejections`."""
-    return len({r.row for r in rejections if r.is_rejected})
+def _total(bounds: npt.NDArray[np.float64]) -> tuple[float, float, float, float] | None:
+    """The box around all `(n, 4)` bounds; rows without a geometry do not count."""
+    known = bounds[~np.isnan(bounds).any(axis=1)]
+    if not len(known):
+        return None
+    low, high = known[:, :2].min(axis=0), known[:, 2:].max(axis=0)
+    return float(low[0]), float(low[1]), float(high[0]), float(high[1])

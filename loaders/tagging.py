@@ -1,4 +1,4 @@
-"""Which area holds a feature: the smallest one that contains its centroid."""
+"""Which area holds a feature: the smallest one that contains the middle of its bounding box."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -26,13 +26,12 @@ class AreaIndex:
         codes = np.array([code for code, _ in ordered], dtype=object)
         return AreaIndex(codes, polygons, shapely.bounds(polygons).reshape(-1, 4))
 
-    def codes_of(self, geometry: npt.NDArray[Any]) -> pa.Array:
-        """Code of the smallest area that holds each geometry's centroid; null outside all and for None."""
-        found = np.full(len(geometry), None, dtype=object)
-        if not len(self.codes) or not len(geometry):
+    def codes_of(self, bounds: npt.NDArray[Any]) -> pa.Array:
+        """Code of the smallest area that holds the middle of each of the `(n, 4)` bounds; null outside all."""
+        found = np.full(len(bounds), None, dtype=object)
+        if not len(self.codes) or not len(bounds):
             return pa.array(found, pa.string())
-        points = shapely.centroid(geometry)
-        x, y = shapely.get_x(points), shapely.get_y(points)
+        x, y = (bounds[:, 0] + bounds[:, 2]) / 2, (bounds[:, 1] + bounds[:, 3]) / 2
         open_ = np.isfinite(x) & np.isfinite(y)
         order = np.argsort(x)
         sorted_x = x[order]

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 set_json_dumps(lambda value: orjson.dumps(value, default=str, option=orjson.OPT_SERIALIZE_NUMPY))
 
 STAGED = ("id", "source_id", "geom", "area_code", "valid_from", "valid_to", "source_row", "attributes")
-"""Columns of a block before the collection's properties, in this order (`loaders.rows.STAGE_COLUMNS`)."""
+"""Columns of a block before the collection's properties, in this order."""
 
 _COMPARED = ("geom", "area_code", "valid_from", "valid_to", "attributes")
 
@@ -46,7 +46,7 @@ class RunRequest:
 
 @dataclass(frozen=True, slots=True)
 class BatchRows:
-    """One batch: `block` is CSV of `STAGED` and the properties; `rejections` have the fields of load_rejection."""
+    """One batch: `block` is COPY text of `STAGED` and the properties; `rejections` have the fields of load_rejection."""
 
     number: int
     read: int
@@ -217,7 +217,7 @@ class Ingest:
     def _copy(self, block: bytes) -> None:
         names = Sql.join(", ", [Sql.of("{}", Identifier(n)) for n in (*STAGED, *self._properties)])
         self._execute(Sql.of("TRUNCATE stage"))
-        text, _ = Sql.of("COPY stage ({}) FROM STDIN (FORMAT csv)", names).compile_psycopg()
+        text, _ = Sql.of("COPY stage ({}) FROM STDIN", names).compile_psycopg()
         with self._connection.cursor() as cursor, cursor.copy(text.encode()) as copy:
             copy.write(block)
 
@@ -522,13 +522,13 @@ def areas_for_tagging(connection: psycopg.Connection[Any]) -> list[tuple[str, by
 
 
 def retag(connection: psycopg.Connection[Any], collection: Collection) -> int:
-    """Set `area_code` of a collection's rows to the smallest area holding their centroid; gives the rows changed.
+    """Set `area_code` of a collection's rows to the smallest area holding the middle of their box; gives the rows changed.
 
     Run after areas have changed, so that "by area" stays an index prefix everywhere.
     """
     text, values = Sql.of(
         "WITH tag AS MATERIALIZED (SELECT DISTINCT ON (f.id) f.id, a.code FROM {}.{} AS f JOIN cim.area AS a "
-        "ON a.geom && f.geom AND ST_Intersects(a.geom, ST_Centroid(f.geom)) WHERE a.code IS NOT NULL "
+        "ON a.geom && f.geom AND ST_Intersects(a.geom, ST_Centroid(ST_Envelope(f.geom))) WHERE a.code IS NOT NULL "
         "ORDER BY f.id, length(a.code) DESC, a.code) "
         "UPDATE {}.{} AS f SET area_code = tag.code FROM tag WHERE tag.id = f.id AND f.area_code IS DISTINCT FROM tag.code",
         *collection.table,
