@@ -1,4 +1,8 @@
 // Talking to the API. Addresses are relative to the page, so that it works under any host and path.
+import { config } from "./page.js";
+
+const HEADERS = { Accept: "application/json, application/geo+json;q=0.9", "Accept-Language": config.lang };
+
 export class Problem extends Error {
   constructor(document, status) {
     super(document.detail || document.title || `HTTP ${status}`);
@@ -21,13 +25,13 @@ async function answer(url, options) {
 }
 
 export const getJson = (path, parameters) =>
-  answer(address(path, parameters), { headers: { Accept: "application/json, application/geo+json;q=0.9" } });
+  answer(address(path, parameters), { headers: HEADERS });
 
 export const postJson = (path, body, signal) =>
   answer(address(path), {
     method: "POST",
     body: JSON.stringify(body),
-    headers: { "Content-Type": "application/json", Accept: "application/json, application/geo+json;q=0.9" },
+    headers: { ...HEADERS, "Content-Type": "application/json" },
     signal,
   });
 
@@ -37,7 +41,7 @@ export async function allFeatures(collection, parameters = {}, most = 20000) {
   const features = [];
   let url = address(path, { limit: 1000, ...parameters });
   while (url && features.length < most) {
-    const page = await answer(url, { headers: { Accept: "application/geo+json" } });
+    const page = await answer(url, { headers: HEADERS });
     features.push(...page.features);
     const next = (page.links || []).find((link) => link.rel === "next");
     url = null;

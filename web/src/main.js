@@ -4,12 +4,12 @@ import { areaByCode, areaPicker, nameOf, showAreas } from "./areas.js";
 import { Sketch } from "./draw.js";
 import { DRAWN, showLayerPanel } from "./layers.js";
 import { createMap } from "./map.js";
-import { byId, config, say, t } from "./page.js";
+import { byId, config, isNarrow, say, t } from "./page.js";
 import { Answer } from "./question.js";
 import { RecordPanel } from "./record.js";
 import { boundsOf } from "./shapes.js";
 import { showSnippets } from "./snippets.js";
-import { BUILDING_ZOOM, TILED } from "./style.js";
+import { TILED, buildingZoom } from "./style.js";
 import { wireTabs } from "./tabs.js";
 
 const CLICKABLE = ["cameras", "sensors", "buildings", "imagery"];
@@ -53,7 +53,7 @@ function wireMap(map, collections) {
     map.getCanvas().classList.toggle("is-over", isOver);
   });
 
-  const hint = () => { byId("zoom-hint").hidden = map.getZoom() >= BUILDING_ZOOM || !collections.buildings?.count; };
+  const hint = () => { byId("zoom-hint").hidden = map.getZoom() >= buildingZoom(collections.buildings?.count) || !collections.buildings?.count; };
   map.on("zoomend", hint);
   hint();
 }
@@ -78,8 +78,7 @@ function wireQuestion(map, record) {
   const frame = (geometry) => {
     const bounds = boundsOf(geometry);
     if (!bounds || !map) return;
-    const narrow = window.innerWidth < 760;
-    const padding = narrow ? { top: 70, bottom: window.innerHeight * 0.5, left: 30, right: 30 } : { top: 90, bottom: 70, left: 400, right: 80 };
+    const padding = isNarrow() ? { top: 70, bottom: window.innerHeight * 0.5, left: 30, right: 30 } : { top: 90, bottom: 70, left: 400, right: 80 };
     map.fitBounds(bounds, { padding, maxZoom: 17, pitch: map.getPitch(), bearing: map.getBearing() });
   };
   const answer = new Answer((id, geometry, opener) => {
@@ -170,7 +169,7 @@ async function start() {
     for (const layer of DRAWN[id]) window.cim.map?.setLayoutProperty(layer, "visibility", isVisible ? "visible" : "none");
   });
   try {
-    wireMap(await createMap(byId("map"), collections.buildings?.bounds ?? collections.areas?.bounds ?? null), collections);
+    wireMap(await createMap(byId("map"), collections), collections);
     if (collections.buildings?.count === 0) say(t("error.empty"), { stays: true });
   } catch (error) {
     console.warn(error);

@@ -1,18 +1,18 @@
 // The map: made once, with MapLibre in a chunk of its own so that the rest of the page works without it.
-import { config, t } from "./page.js";
-import { FONTS, WEDGE_ZOOM, styleDocument } from "./style.js";
+import { config, isNarrow, t } from "./page.js";
+import { FONTS, WEDGE_ZOOM, buildingZoom, styleDocument } from "./style.js";
 import { fieldOfView } from "./shapes.js";
 
-/** The map over `bounds` ([[west, south], [east, north]] or null), loaded; throws where the browser has no WebGL. */
-export async function createMap(container, bounds) {
+/** The map over the buildings (else the areas), loaded; throws where the browser has no WebGL. */
+export async function createMap(container, { buildings, areas }) {
   const maplibre = await import("maplibre-gl");
   maplibre.setWorkerUrl(new URL(config.worker, document.baseURI).href);
   container.replaceChildren();
-  const narrow = window.innerWidth < 760;
-  const padding = narrow ? { top: 70, bottom: 60, left: 20, right: 20 } : { top: 90, bottom: 60, left: 380, right: 60 };
+  const bounds = buildings?.bounds ?? areas?.bounds;
+  const padding = isNarrow() ? { top: 60, bottom: 60, left: 0, right: 0 } : { top: 60, bottom: 10, left: 370, right: 20 };
   const map = new maplibre.Map({
     container,
-    style: styleDocument(),
+    style: styleDocument(buildingZoom(buildings?.count)),
     ...(bounds ? { bounds, fitBoundsOptions: { padding, maxZoom: 16.5, pitch: 50, bearing: -18 } } : { center: [114.06, 22.54], zoom: 10 }),
     hash: "map",
     maxPitch: 70,
@@ -38,8 +38,9 @@ export async function createMap(container, bounds) {
   canvas.setAttribute("aria-describedby", "map-keys");
   await new Promise((resolve, reject) => {
     map.once("load", resolve);
-    map.on("error", ({ error }) => {
-      if (!map.loaded() && /WebGL/i.test(error?.message ?? "")) reject(error);
+    map.on("error", ({ error, sourceId }) => {
+      console.error(error);
+      if (!sourceId) reject(error); // of the browser or the style; a tile's error leaves the rest of the map usable
     });
   });
   showFieldsOfView(map);

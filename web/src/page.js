@@ -6,11 +6,14 @@ export function t(key, values = {}) {
   return config.messages[key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }
 
-/** `value` with at most `digits` decimals, written as the language writes numbers; a dash for nothing. */
-export function number(value, digits = 0) {
+/** `value` with at most (`least`: at least) `digits` decimals, written as the language writes numbers; a dash for nothing. */
+export function number(value, digits = 0, least = 0) {
   if (value === null || value === undefined) return "–";
-  return new Intl.NumberFormat(config.lang, { maximumFractionDigits: digits }).format(value);
+  return new Intl.NumberFormat(config.lang, { maximumFractionDigits: digits, minimumFractionDigits: least }).format(value);
 }
+
+/** True where the panel is a sheet at the bottom of a phone, as in portal.css. */
+export const isNarrow = () => window.innerWidth < 760;
 
 /** A new element; `on…` attributes are listeners, null and false leave an attribute out. Strings become text, never markup. */
 export function element(tag, attributes = {}, ...children) {

@@ -1,7 +1,7 @@
 // A question about an area: how many buildings, how much floor, how high, of what use; and which ones.
 import { Problem, postJson, schemaOf } from "./api.js";
 import { USE_COLOURS, UNKNOWN } from "./colours.js";
-import { byId, config, copyButton, element, number, say, t } from "./page.js";
+import { byId, config, copyButton, element, isNarrow, number, say, t } from "./page.js";
 import { codesOf } from "./record.js";
 
 const AGGREGATE = "collections/buildings/aggregate";
@@ -37,8 +37,8 @@ function useTable(groups, titles) {
     return element("tr", { "data-use": code ?? "" },
       element("th", { scope: "row" }, titles.get(code) ?? code ?? t("use.unknown"), element("span", { class: "track" }, bar)),
       element("td", {}, number(group.count)),
-      element("td", {}, number((group.floor_area_m2?.sum ?? 0) / 1e4, 1)),
-      element("td", {}, number(group.height_m?.avg, 1)));
+      element("td", {}, number((group.floor_area_m2?.sum ?? 0) / 1e4, 1, 1)),
+      element("td", {}, number(group.height_m?.avg, 1, 1)));
   });
   return element("table", { class: "numbers" },
     element("caption", {}, t("answer.by-use")),
@@ -66,6 +66,7 @@ export class Answer {
     const running = new AbortController();
     this.running = running;
     this.place.hidden = false;
+    document.body.classList.remove("shows-map");
     this.place.setAttribute("aria-busy", "true");
     this.place.replaceChildren(element("p", { class: "is-faint" }, t("answer.asking")));
     const body = bodyOf(question);
@@ -117,6 +118,7 @@ export class Answer {
       element("div", { class: "actions" },
         copyButton(() => curlOf(AGGREGATE, { ...body, "group-by": "use" }), t("answer.copy-numbers")),
         copyButton(() => curlOf(SEARCH, { ...body, limit: 1000 }), t("answer.copy-list"))));
+    if (isNarrow()) this.place.scrollIntoView({ block: "start" });
     say(t("answer.said", { label, count: number(total.count) }));
   }
 

@@ -89,7 +89,7 @@ export class RecordPanel {
       element("a", { href: address(path, { f: "json" }).href }, "GeoJSON"),
       element("a", { href: address(path, { f: "html" }).href }, t("record.page")));
     this.place.hidden = false;
-    this.place.scrollTop = 0;
+    byId("record-body").scrollTop = 0;
     this.place.focus({ preventScroll: true });
   }
 }

@@ -4,8 +4,8 @@ import { address } from "./api.js";
 
 export const FONTS = "'Noto Sans CJK SC','PingFang SC','Microsoft YaHei','Source Han Sans SC',sans-serif";
 export const TILED = ["buildings", "sensors", "cameras"];
-/** Below this zoom a tile of a large city is too much to draw: the page says so instead. */
-export const BUILDING_ZOOM = 13;
+/** Below this zoom the tiles of `count` buildings are too much to draw: the page says so instead. */
+export const buildingZoom = (count) => ((count ?? Infinity) <= 20_000 ? 11 : 13);
 export const WEDGE_ZOOM = 15.5;
 const EMPTY = { type: "FeatureCollection", features: [] };
 const FACE = ["sans-serif"]; // any name: with local fonts it only chooses the weight
@@ -18,10 +18,10 @@ export const HEIGHT = [
   5,
 ];
 
-const tiles = (collection) => ({
+const tiles = (collection, minzoom = 11) => ({
   type: "vector",
   tiles: [decodeURI(address(`collections/${collection}/tiles/WebMercatorQuad/{z}/{y}/{x}`).href)], // row before column
-  minzoom: collection === "buildings" ? BUILDING_ZOOM : 11,
+  minzoom,
   maxzoom: 16,
   promoteId: "id",
 });
@@ -38,7 +38,7 @@ const point = (id, source, colour, sizes) => ({
     "circle-color": colour,
     "circle-radius": grow(...sizes),
     "circle-stroke-color": selected(CHOSEN, "#ffffff"),
-    "circle-stroke-width": selected(4, grow(12, 0.4, 16, 1.6)),
+    "circle-stroke-width": grow(13, selected(4, 0), 14.5, selected(4, 0.8), 16.5, selected(4, 1.6)),
   },
 });
 const name = (level, minzoom, maxzoom, size, colour, more = {}) => ({
@@ -50,15 +50,15 @@ const name = (level, minzoom, maxzoom, size, colour, more = {}) => ({
   paint: { "text-color": colour, "text-halo-color": "rgba(255,255,255,0.92)", "text-halo-width": 1.6 },
 });
 
-/** The whole style document. `layers` come in drawing order. */
-export function styleDocument() {
+/** The whole style document, with buildings from zoom `buildingMinzoom` on. `layers` come in drawing order. */
+export function styleDocument(buildingMinzoom) {
   return {
     version: 8,
     light: { anchor: "viewport", color: "#ffffff", intensity: 0.28, position: [1.4, 205, 32] },
     sources: {
       "areas-city": geojson(), "areas-district": geojson(), "areas-street": geojson(), "areas-community": geojson(),
       "areas-names": geojson(), imagery: geojson(), wedges: geojson(), question: geojson(), sketch: geojson(),
-      ...Object.fromEntries(TILED.map((id) => [id, tiles(id)])),
+      buildings: tiles("buildings", buildingMinzoom), sensors: tiles("sensors"), cameras: tiles("cameras"),
     },
     layers: [
       { id: "ground", type: "background", paint: { "background-color": "#dbe5e8" } },
@@ -83,8 +83,8 @@ export function styleDocument() {
           "fill-extrusion-vertical-gradient": true,
         },
       },
-      point("sensors", "sensors", byCode("kind", SENSOR_COLOURS), [11, 1.4, 14, 3, 17, 6.5]),
-      point("cameras", "cameras", CAMERA, [11, 1.4, 14, 3, 17, 6]),
+      point("sensors", "sensors", byCode("kind", SENSOR_COLOURS), [11, 0.9, 13.5, 1.8, 15, 3.6, 17, 6.5]),
+      point("cameras", "cameras", CAMERA, [11, 0.9, 13.5, 1.8, 15, 3.4, 17, 6]),
       { id: "sketch-fill", type: "fill", source: "sketch", filter: ["==", ["geometry-type"], "Polygon"], paint: { "fill-color": ACCENT, "fill-opacity": 0.14 } },
       line("sketch-line", "sketch", ACCENT, 2.2, { layer: { filter: ["!=", ["geometry-type"], "Point"] } }),
       {
@@ -93,7 +93,7 @@ export function styleDocument() {
       },
       name("community", 14.2, 24, 11.5, "#6b7a7d"),
       name("street", 11.5, 15.5, grow(11, 11, 15, 14), "#4b5f64", { "text-letter-spacing": 0.05 }),
-      name("district", 8.5, 13.5, grow(9, 12, 13, 18), "#2d454b", { "text-letter-spacing": 0.12 }),
+      name("district", 8.5, 14.2, grow(9, 12, 13, 18), "#2d454b", { "text-letter-spacing": 0.12 }),
       name("city", 4, 9, 18, "#1d2b32", { "text-letter-spacing": 0.2 }),
     ],
   };

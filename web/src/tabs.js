@@ -1,7 +1,8 @@
 // Tabs by the ARIA pattern: arrow keys move between them; on a narrow page a second press folds the panel.
-import { byId } from "./page.js";
+import { byId, isNarrow } from "./page.js";
 
 export function wireTabs() {
+  document.body.classList.toggle("shows-map", isNarrow());
   const tabs = [...document.querySelectorAll("[role=tab]")];
   const show = (tab) => {
     for (const one of tabs) {
