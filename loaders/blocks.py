@@ -1,6 +1,11 @@
-"""Arrow columns → the text that `COPY … FROM STDIN` takes, without Python per row."""
+"""Arrow columns → the bytes that `COPY … FROM STDIN (FORMAT binary)` takes, without Python per row.
+
+Each field is a 4-byte big-endian length and its value as PostgreSQL's `recv` functions read it; a null is the
+length -1 alone (PostgreSQL 15, 55.2.6 and the `COPY` reference page, "Binary Format").
+"""
 
 import struct
+from collections.abc import Collection as Names
 from typing import Any
 
 import numpy as np
@@ -11,64 +16,97 @@ import shapely
 
 from loaders.check import MULTI
 
+_SIGNATURE = b"PGCOPY\n\xff\r\n\x00" + struct.pack(">ii", 0, 0)
+_TRAILER = struct.pack(">h", -1)
+_NULL = pa.scalar(struct.pack(">i", -1), pa.binary())
+_EPOCH_DAYS = 10_957  # 2000-01-01 in days since 1970-01-01
 _MULTI_WKB_TYPE = {"MultiPoint": 4, "MultiLineString": 5, "MultiPolygon": 6}
-_ESCAPES = (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r"))
+_SRID_FLAG = 0x20000000
 
 
-def copy_text(table: pa.Table) -> bytes:
-    """The rows of `table` in COPY's text format: tabs between, a newline after, `\\N` for null."""
+def copy_binary(table: pa.Table, json_columns: Names[str]) -> bytes:
+    """The rows of `table` as one binary COPY stream.
+
+    string → text (jsonb for `json_columns`), binary → as it is, int64 → bigint, double → double precision,
+    bool → boolean, date32 → date, timestamp[us] → timestamptz.
+    """
     if not table.num_rows:
-        return b""
-    columns = [_texts(column.combine_chunks()) for column in table.columns]
-    columns[-1] = pc.binary_join_element_wise(columns[-1], "\n", "", null_handling="replace", null_replacement="\\N")
-    lines = pc.binary_join_element_wise(*columns, "\t", null_handling="replace", null_replacement="\\N")
-    pieces = lines.chunks if isinstance(lines, pa.ChunkedArray) else [lines]
-    return b"".join(_data(piece) for piece in pieces)
+        return _SIGNATURE + _TRAILER
+    width = pa.scalar(struct.pack(">h", table.num_columns), pa.binary())
+    fields = [_field(_one(table.column(name)), name in json_columns) for name in table.column_names]
+    rows = pc.binary_join_element_wise(width, *fields, b"", null_handling="replace", null_replacement=_NULL.as_py())
+    return b"".join([_SIGNATURE, *(_data(piece) for piece in _pieces(rows)), _TRAILER])
 
 
-def _texts(column: pa.Array) -> pa.Array:
-    column = pa.concat_arrays(column.chunks) if isinstance(column, pa.ChunkedArray) else column
-    if not pa.types.is_string(column.type):
-        return column.cast(pa.string())
-    if pc.any(pc.match_substring_regex(column, "[\\\\\t\n\r]")).as_py():
-        for plain, escaped in _ESCAPES:
-            column = pc.replace_substring(column, plain, escaped)
-    return column
+def _one(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)
 
 
-def _data(strings: pa.Array) -> bytes:
-    """The characters of a string array, one value after another."""
-    offsets = np.frombuffer(strings.buffers()[1], np.int32)[strings.offset : strings.offset + len(strings) + 1]
-    return strings.buffers()[2].slice(int(offsets[0]), int(offsets[-1] - offsets[0])).to_pybytes()
+def _pieces(rows: pa.Array | pa.ChunkedArray) -> list[pa.Array]:
+    return rows.chunks if isinstance(rows, pa.ChunkedArray) else [rows]
 
 
-def ewkb_hex(geometry: npt.NDArray[Any], srid: int, geometry_type: str) -> pa.Array:
-    """Geometries as hexadecimal EWKB with `srid`; single ones wrapped where `geometry_type` is a Multi type."""
-    reference = struct.pack("<I", srid).hex()
-    plain = _hexed(pa.array(shapely.to_wkb(geometry, byte_order=1), pa.binary()))
-    stated = pc.binary_replace_slice(plain, 8, 10, "20" + reference)
+def _field(column: pa.Array, is_json: bool) -> pa.Array:
+    """Length and value of each row as one binary value, null where the row is."""
+    kind = column.type
+    if column.null_count == len(column):
+        return pa.nulls(len(column), pa.binary())
+    if pa.types.is_string(kind) or pa.types.is_binary(kind):
+        return _variable(column.cast(pa.binary()), b"\x01" if is_json else b"")
+    if pa.types.is_boolean(kind):
+        return _fixed(column, ">i1", lambda v: v)
+    if pa.types.is_int64(kind):
+        return _fixed(column, ">i8", lambda v: v)
+    if pa.types.is_float64(kind):
+        return _fixed(column, ">f8", lambda v: v)
+    if pa.types.is_date32(kind):
+        return _fixed(column.cast(pa.int32()), ">i4", lambda v: v - _EPOCH_DAYS)
+    if pa.types.is_timestamp(kind) and kind.unit == "us":
+        return _fixed(column.cast(pa.int64()), ">i8", lambda v: v - _EPOCH_DAYS * 86_400_000_000)
+    raise TypeError(f"no binary form for {kind}")
+
+
+def _fixed(column: pa.Array, form: str, shift: Any) -> pa.Array:
+    size = np.dtype(form).itemsize
+    values = pc.fill_null(column, False if pa.types.is_boolean(column.type) else 0).to_numpy(zero_copy_only=False)
+    packed = np.empty(len(column), dtype=[("length", ">i4"), ("value", form)])
+    packed["length"], packed["value"] = size, shift(values)
+    array = pa.FixedSizeBinaryArray.from_buffers(
+        pa.binary(size + 4), len(column), [None, pa.py_buffer(packed.tobytes())]
+    )
+    binary = array.cast(pa.binary())
+    return binary if not column.null_count else pc.if_else(column.is_valid(), binary, pa.scalar(None, pa.binary()))
+
+
+def _variable(column: pa.Array, lead: bytes) -> pa.Array:
+    lengths = (pc.fill_null(pc.binary_length(column), 0).to_numpy() + len(lead)).astype(">i4")
+    heads = pa.FixedSizeBinaryArray.from_buffers(pa.binary(4), len(column), [None, pa.py_buffer(lengths.tobytes())])
+    parts = (
+        [heads.cast(pa.binary()), pa.scalar(lead, pa.binary()), column] if lead else [heads.cast(pa.binary()), column]
+    )
+    return pc.binary_join_element_wise(*parts, b"")
+
+
+def _data(values: pa.Array) -> bytes:
+    """The bytes of a binary array, one value after another."""
+    offsets = np.frombuffer(values.buffers()[1], np.int32)[values.offset : values.offset + len(values) + 1]
+    return values.buffers()[2].slice(int(offsets[0]), int(offsets[-1] - offsets[0])).to_pybytes()
+
+
+def ewkb(geometry: npt.NDArray[Any], srid: int, geometry_type: str) -> pa.Array:
+    """Geometries as EWKB with `srid`; single ones wrapped where `geometry_type` is a Multi type."""
+    plain = pa.array(shapely.to_wkb(geometry, byte_order=1), pa.binary())
+    reference = struct.pack("<I", srid)
+    types = shapely.get_type_id(geometry)
+    result = pa.nulls(len(geometry), pa.binary())
     single = MULTI.get(geometry_type)
-    if single is None:
-        return stated
-    head = (
-        "01"
-        + struct.pack("<I", _MULTI_WKB_TYPE[geometry_type])[:3].hex()
-        + "20"
-        + reference
-        + struct.pack("<I", 1).hex()
-    )
-    is_single = shapely.get_type_id(geometry) == single
-    wrapped = pc.binary_join_element_wise(pa.scalar(head), plain, "")
-    return wrapped if is_single.all() else pc.if_else(pa.array(is_single), wrapped, stated)
-
-
-def _hexed(binary: pa.Array) -> pa.Array:
-    """Each value in hexadecimal."""
-    if not len(binary):
-        return pa.array([], pa.string())
-    validity, offsets, data = binary.buffers()
-    positions = np.frombuffer(offsets, np.int32)[: len(binary) + 1] * 2
-    text = data.to_pybytes().hex().encode() if data is not None else b""
-    return pa.StringArray.from_buffers(
-        len(binary), pa.py_buffer(positions.astype(np.int32)), pa.py_buffer(text), validity, binary.null_count
-    )
+    for type_id in np.unique(types[types >= 0]):
+        is_it = pa.array(types == type_id)
+        if type_id == single:
+            code = struct.pack("<I", _MULTI_WKB_TYPE[geometry_type] | _SRID_FLAG)
+            head = pa.scalar(b"\x01" + code + reference + struct.pack("<I", 1), pa.binary())
+            made = pc.binary_join_element_wise(head, plain, b"")
+        else:
+            made = pc.binary_replace_slice(plain, 4, 5, bytes([_SRID_FLAG >> 24]) + reference)
+        result = made if pc.all(is_it).as_py() else pc.if_else(is_it, made, result)
+    return result

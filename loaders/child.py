@@ -63,6 +63,7 @@ def _serve(head: dict[str, Any], scratch: Path, sink: BinaryIO, notes: list[str]
         collection=collection,
         mapping=parse(request["mapping"], collection, info),
         source=request["source"],
+        run_id=request["run_id"],
         to_wgs84=to_wgs84(info.crs, options.datum),
         areas=AreaIndex.of([(code, bytes.fromhex(wkb)) for code, wkb in request["areas"]]),
         timezone=options.timezone,

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
 
-from cim.model import Collection, Kind, Property
+from cim.model.collection import LEADING, Collection, Kind, Property
 from loaders.base import Batch, Rejection
-from loaders.blocks import copy_text, ewkb_hex
+from loaders.blocks import copy_binary, ewkb
 from loaders.check import area_m2, check
 from loaders.convert import arrow_type, convert, flat
 from loaders.derive import INSTANT, RULES
@@ -21,9 +21,6 @@ from loaders.mapping import Mapping, Rule
 from loaders.repair import Repairer
 from loaders.synonyms import SYNONYMS
 from loaders.tagging import AreaIndex
-
-STAGE_COLUMNS = ("id", "source_id", "geom", "area_code", "valid_from", "valid_to", "source_row", "attributes")
-"""Columns of a block before the collection's properties, in this order."""
 
 MAX_ID_CHARACTERS = 200
 NEEDS_GEOMETRY = frozenset({"buildings", "sensors", "cameras", "imagery"})
@@ -37,6 +34,7 @@ class Plan:
     collection: Collection
     mapping: Mapping
     source: str
+    run_id: int
     to_wgs84: Callable[[npt.NDArray[Any]], npt.NDArray[Any]] | None
     areas: AreaIndex
     timezone: str | None = None
@@ -95,7 +93,7 @@ def prepare(batch: Batch, plan: Plan, repairer: Repairer) -> Prepared:
     bounds = _total(checked.bounds[kept])
     undecoded = {r.row for r in batch.rejections if r.is_rejected}
     return Prepared(
-        block=copy_text(table),
+        block=copy_binary(table, {"attributes", *(p.name for p in plan.collection.properties if p.kind is Kind.JSON)}),
         read=count + len(undecoded),
         accepted=int(kept.sum()),
         repaired=len(repairs),
@@ -186,18 +184,20 @@ def _table(
     shapes = geometry if keep is None else geometry[kept]
     fixed = {
         "id": pc.binary_join_element_wise(prefix, identity, ""),
+        "source": pa.repeat(plan.source, len(identity)),
         "source_id": identity,
         "area_code": columns["area_code"],
         "valid_from": columns["valid_from"],
         "valid_to": columns["valid_to"],
+        "load_run_id": pa.repeat(pa.scalar(plan.run_id, pa.int64()), len(identity)),
         "source_row": pa.array(batch.rows, pa.int64()),
         "attributes": attributes(batch, plan.mapping, plan.collection),
     }
     table = pa.table({**fixed, **{p.name: columns[p.name] for p in plan.collection.properties}})
     if keep is not None:
         table = table.filter(keep)
-    hexed = ewkb_hex(shapes, plan.collection.srid, plan.collection.geometry_type)
-    return table.add_column(STAGE_COLUMNS.index("geom"), "geom", hexed)
+    geom = ewkb(shapes, plan.collection.srid, plan.collection.geometry_type)
+    return table.add_column(LEADING.index("geom"), "geom", geom)
 
 
 def attributes(batch: Batch, mapping: Mapping, collection: Collection) -> pa.Array:

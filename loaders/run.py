@@ -155,7 +155,7 @@ def load_source(
             if ingest.done_batches:
                 watcher.resumed(ingest.done_batches)
             areas = [] if request.kind == "areas" else areas_for_tagging(connection)
-            child.start(collection, mapping, source, areas)
+            child.start(collection, mapping, source, ingest.run_id, areas)
             notes = dict.fromkeys(info.notes)
             for frame in child.batches():
                 notes.update(dict.fromkeys(frame.head["notes"]))
@@ -283,7 +283,9 @@ class Child:
         facts["fields"] = tuple(SourceField(**{**f, "samples": tuple(f["samples"])}) for f in facts["fields"])
         return SourceInfo(**{**facts, "layers": tuple(facts["layers"]), "notes": tuple(facts["notes"])})
 
-    def start(self, collection: Collection, mapping: Mapping, source: str, areas: Sequence[tuple[str, bytes]]) -> None:
+    def start(
+        self, collection: Collection, mapping: Mapping, source: str, run_id: int, areas: Sequence[tuple[str, bytes]]
+    ) -> None:
         """Tell the child to read."""
         words = [f"{name}={value}" for name, value in mapping.to_dict().items()]
         self._send(
@@ -291,6 +293,7 @@ class Child:
                 "collection": declaration_of(collection),
                 "mapping": words,
                 "source": source,
+                "run_id": run_id,
                 "areas": [[code, bytes(wkb).hex()] for code, wkb in areas],
                 "batch_rows": self._head["batch_rows"],
             }

@@ -14,15 +14,13 @@ import orjson
 import psycopg
 from psycopg.types.json import Jsonb, set_json_dumps
 
+from cim.db.tables import index_statements
 from cim.errors import Conflict, LoadBusy, NotFound
-from cim.model import Collection
+from cim.model.collection import LEADING, Collection
 from cim.sql import Identifier, Sql
 
 log = logging.getLogger(__name__)
 set_json_dumps(lambda value: orjson.dumps(value, default=str, option=orjson.OPT_SERIALIZE_NUMPY))
-
-STAGED = ("id", "source_id", "geom", "area_code", "valid_from", "valid_to", "source_row", "attributes")
-"""Columns of a block before the collection's properties, in this order."""
 
 _COMPARED = ("geom", "area_code", "valid_from", "valid_to", "attributes")
 
@@ -46,7 +44,7 @@ class RunRequest:
 
 @dataclass(frozen=True, slots=True)
 class BatchRows:
-    """One batch: `block` is COPY text of `STAGED` and the properties; `rejections` have the fields of load_rejection."""
+    """One batch: `block` is a binary COPY stream of `LEADING` and the properties; `rejections` have the fields of load_rejection."""
 
     number: int
     read: int
@@ -89,6 +87,7 @@ class Ingest:
         self.done_batches = 0
         self._skipped = 0
         self._needs_extent = False
+        self._is_first = False
 
     def __enter__(self) -> "Ingest":
         if not self._connection.autocommit:
@@ -98,8 +97,11 @@ class Ingest:
         self._execute(self._stage_table())
         self._execute(Sql.of('CREATE TEMPORARY TABLE IF NOT EXISTS seen (id text COLLATE "C" PRIMARY KEY)'))
         self._execute(Sql.of("TRUNCATE seen"))
+        self._is_first = not self._has_rows()
         if self._is_whole:
             self._execute(Sql.of("BEGIN"))
+        elif not self.done_batches:
+            drop_indexes_if_empty(self._connection, self._request.collection)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
@@ -195,64 +197,81 @@ class Ingest:
         done = self._execute(Sql.of("SELECT count(*) FROM cim.load_batch WHERE load_run_id = {}", job_id)).fetchone()
         self.done_batches = done[0] if done else 0
 
+    def _has_rows(self) -> bool:
+        """True when the collection holds rows of this source, whose ids all begin with its key and a dot."""
+        key = self._request.source
+        found = self._execute(
+            Sql.of(
+                "SELECT EXISTS (SELECT FROM {}.{} WHERE id >= {} AND id < {})",
+                *self._request.collection.table,
+                key + ".",
+                key + "/",
+            )
+        ).fetchone()
+        return bool(found and found[0])
+
     def _stage_table(self) -> Sql:
-        names = Sql.join(", ", [Sql.of("{}", Identifier(n)) for n in (*STAGED, *self._properties)])
         self._execute(Sql.of("DROP TABLE IF EXISTS pg_temp.stage"))
         return Sql.of(
-            "CREATE TEMPORARY TABLE stage AS SELECT {} FROM {}.{} WITH NO DATA", names, *self._request.collection.table
+            "CREATE TEMPORARY TABLE stage AS SELECT {} FROM {}.{} WITH NO DATA",
+            self._columns(),
+            *self._request.collection.table,
         )
+
+    def _columns(self) -> Sql:
+        """Columns of a block, which are those of the stage."""
+        return Sql.join(", ", [Sql.of("{}", Identifier(n)) for n in (*LEADING, *self._properties)])
 
     def take(self, batch: BatchRows) -> None:
         """Merge one batch, or only remember its ids when an earlier try of this run has committed it."""
         if batch.number <= self.done_batches:
-            self._copy(batch.block)
+            self._stage(batch)
             self._execute(Sql.of("INSERT INTO seen SELECT id FROM stage ON CONFLICT DO NOTHING"))
             self._skipped += 1
             return
         with self._connection.transaction():
-            self._copy(batch.block)
             self._merge(batch)
         log.info("batch merged", extra={"run": self.run_id, "batch": batch.number})
 
-    def _copy(self, block: bytes) -> None:
-        names = Sql.join(", ", [Sql.of("{}", Identifier(n)) for n in (*STAGED, *self._properties)])
+    def _stage(self, batch: BatchRows) -> None:
         self._execute(Sql.of("TRUNCATE stage"))
-        text, _ = Sql.of("COPY stage ({}) FROM STDIN", names).compile_psycopg()
+        self._copy(Sql.of("stage"), batch.block)
+
+    def _copy(self, table: Sql, block: bytes) -> None:
+        text, _ = Sql.of("COPY {} ({}) FROM STDIN (FORMAT binary)", table, self._columns()).compile_psycopg()
         with self._connection.cursor() as cursor, cursor.copy(text.encode()) as copy:
             copy.write(block)
 
-    def _merge(self, batch: BatchRows) -> None:
-        collection, run_id = self._request.collection, self.run_id
-        table = collection.table
-        columns = (
-            "source_id",
-            "geom",
-            "area_code",
-            "valid_from",
-            "valid_to",
-            "source_row",
-            "attributes",
-            *self._properties,
-        )
-        names = Sql.join(", ", [Sql.of("{}", Identifier(n)) for n in columns])
-        rejections = list(batch.rejections)
-        inserted = self._execute(
-            Sql.of(
-                "INSERT INTO {}.{} (id, source, load_run_id, {}) SELECT id, {}, {}, {} FROM stage ON CONFLICT (id) DO NOTHING",
-                *table,
-                names,
-                self._request.source,
-                run_id,
-                names,
-            )
+    def _insert(self, batch: BatchRows) -> int:
+        """Store the rows whose id is new; gives how many. The stage holds the batch where some are not."""
+        table = Sql.of("{}.{}", *self._request.collection.table)
+        if self._is_first:
+            try:
+                with self._connection.transaction():
+                    self._copy(table, batch.block)
+            except psycopg.errors.UniqueViolation:
+                log.info("a source repeats an id", extra={"run": self.run_id, "batch": batch.number})
+            else:
+                return batch.accepted
+        self._stage(batch)
+        columns = self._columns()
+        return self._execute(
+            Sql.of("INSERT INTO {} ({}) SELECT {} FROM stage ON CONFLICT (id) DO NOTHING", table, columns, columns)
         ).rowcount
+
+    def _merge(self, batch: BatchRows) -> None:
+        run_id = self.run_id
+        rejections = list(batch.rejections)
+        inserted = self._insert(batch)
         updated = unchanged = 0
         if inserted < batch.accepted:
             repeated = self._repeated()
             rejections.extend(repeated)
-            updated = self._update(columns)
-            unchanged = batch.accepted - len(repeated) - inserted - updated
-        if self._request.mode == "replace":
+            known = batch.accepted - len(repeated) - inserted
+            unchanged = self._remember_unchanged()
+            updated = self._update() if unchanged < known else 0
+            unchanged = known - updated
+        if self._request.mode == "replace" and not self._is_first:
             self._execute(Sql.of("INSERT INTO seen SELECT id FROM stage ON CONFLICT DO NOTHING"))
         rejected = len({r["row"] for r in rejections if r["is_rejected"]})
         self._reject(rejections)
@@ -300,47 +319,52 @@ class Ingest:
             for row, value, feature in rows
         ]
 
-    def _update(self, columns: Sequence[str]) -> int:
-        """Write changed rows anew, their former version to history; remember the unchanged ones as seen."""
-        table, run_id = self._request.collection.table, self.run_id
+    def _differs(self) -> Sql:
+        """True where the stored row `t` and the staged row `s` say different things."""
         compared = (*_COMPARED, *self._properties)
         theirs = Sql.join(", ", [Sql.of("t.{}", Identifier(n)) for n in compared])
         ours = Sql.join(", ", [Sql.of("s.{}", Identifier(n)) for n in compared])
-        differs = Sql.of("t.load_run_id IS DISTINCT FROM {} AND ROW({}) IS DISTINCT FROM ROW({})", run_id, theirs, ours)
-        self._execute(
+        return Sql.of("ROW({}) IS DISTINCT FROM ROW({})", theirs, ours)
+
+    def _remember_unchanged(self) -> int:
+        """Mark staged rows that are stored just so as seen; gives how many."""
+        return self._execute(
             Sql.of(
                 "INSERT INTO seen SELECT t.id FROM {}.{} AS t JOIN stage AS s USING (id) "
-                "WHERE t.load_run_id IS DISTINCT FROM {} AND NOT (ROW({}) IS DISTINCT FROM ROW({})) ON CONFLICT DO NOTHING",
-                *table,
-                run_id,
-                theirs,
-                ours,
+                "WHERE t.load_run_id IS DISTINCT FROM {} AND NOT ({}) ON CONFLICT DO NOTHING",
+                *self._request.collection.table,
+                self.run_id,
+                self._differs(),
             )
-        )
-        kept = self._history_columns()
+        ).rowcount
+
+    def _update(self) -> int:
+        """Write changed rows anew, their former version to history; gives how many."""
+        table = self._request.collection.table
+        changed = Sql.of("t.load_run_id IS DISTINCT FROM {} AND {}", self.run_id, self._differs())
         self._execute(
             Sql.of(
                 "INSERT INTO {}.{} ({}) SELECT {} FROM {}.{} AS t JOIN stage AS s USING (id) WHERE {}",
                 *self._request.collection.history_table,
-                kept,
+                self._history_columns(),
                 Sql.join(", ", [Sql.of("t.{}", Identifier(n)) for n in self._all_columns()]),
                 *table,
-                differs,
+                changed,
             )
         )
-        assignments = Sql.join(", ", [Sql.of("{} = s.{}", Identifier(n), Identifier(n)) for n in columns])
+        written = (*LEADING[2:], *self._properties)
+        assignments = Sql.join(", ", [Sql.of("{} = s.{}", Identifier(n), Identifier(n)) for n in written])
         return self._execute(
             Sql.of(
-                "UPDATE {}.{} AS t SET {}, recorded_at = now(), load_run_id = {} FROM stage AS s WHERE t.id = s.id AND {}",
+                "UPDATE {}.{} AS t SET {}, recorded_at = now() FROM stage AS s WHERE t.id = s.id AND {}",
                 *table,
                 assignments,
-                run_id,
-                differs,
+                changed,
             )
         ).rowcount
 
     def _all_columns(self) -> tuple[str, ...]:
-        return ("id", "source", *STAGED[1:], "recorded_at", "load_run_id", *self._properties)
+        return (*LEADING, "recorded_at", *self._properties)
 
     def _history_columns(self) -> Sql:
         return Sql.join(", ", [Sql.of("{}", Identifier(n)) for n in self._all_columns()])
@@ -394,8 +418,9 @@ class Ingest:
 
     def complete(self) -> Account:
         """End the run: in replace mode delete what the source no longer has; give the account from SQL."""
+        ensure_indexes(self._connection, self._request.collection)
         with self._connection.transaction():
-            deleted = self._delete_missing() if self._request.mode == "replace" else 0
+            deleted = self._delete_missing() if self._request.mode == "replace" and not self._is_first else 0
             if deleted or self._needs_extent:
                 self._recompute_extent()
             self._execute(
@@ -417,8 +442,9 @@ class Ingest:
     def _delete_missing(self) -> int:
         table, names = self._request.collection.table, self._history_columns()
         gone = Sql.of(
-            "t.source = {} AND NOT EXISTS (SELECT FROM seen WHERE seen.id = t.id)",
-            self._request.source,
+            "t.id >= {} AND t.id < {} AND NOT EXISTS (SELECT FROM seen WHERE seen.id = t.id)",
+            self._request.source + ".",
+            self._request.source + "/",
         )
         self._execute(
             Sql.of(
@@ -464,6 +490,7 @@ class Ingest:
         if self._connection.closed or self._connection.broken or not self.run_id:
             return
         self._connection.execute("ROLLBACK")
+        ensure_indexes(self._connection, self._request.collection)
         if self._request.is_dry:
             self._execute(Sql.of("DELETE FROM cim.load_run WHERE id = {}", self.run_id))
             return
@@ -495,6 +522,38 @@ def _storable_json(value: Any) -> Any:
     if isinstance(value, list):
         return [_storable_json(v) for v in value]
     return value
+
+
+def drop_indexes_if_empty(connection: psycopg.Connection[Any], collection: Collection) -> None:
+    """Take the secondary indexes off a table without rows: building them after the first load is five times cheaper.
+
+    `ensure_indexes` puts them back at the end of the load, whether it went well or not, and at every upgrade
+    (for the load that was killed).
+    """
+    table = Sql.of("{}.{}", *collection.table)
+    with connection.transaction():
+        text, _ = Sql.of("SELECT EXISTS (SELECT FROM {})", table).compile_psycopg()
+        row = connection.execute(text.encode()).fetchone()
+        if row is None or row[0]:
+            return
+        names = connection.execute(
+            "SELECT i.relname FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid JOIN pg_class AS t ON t.oid = x.indrelid "
+            "JOIN pg_namespace AS n ON n.oid = t.relnamespace "
+            "WHERE n.nspname = %s AND t.relname = %s AND NOT x.indisprimary",
+            [collection.table_schema, collection.table_name],
+        ).fetchall()
+        for (name,) in names:
+            text, _ = Sql.of(
+                "DROP INDEX {}.{}", Identifier(collection.table_schema), Identifier(name)
+            ).compile_psycopg()
+            connection.execute(text.encode())
+
+
+def ensure_indexes(connection: psycopg.Connection[Any], collection: Collection) -> None:
+    """Make the declared indexes that are missing; changes nothing where all are there."""
+    connection.execute("SET maintenance_work_mem = '512MB'")
+    for statement in index_statements(collection):
+        connection.execute(statement.encode())
 
 
 def account_of(connection: psycopg.Connection[Any], run_id: int, *, skipped_batches: int = 0) -> Account:

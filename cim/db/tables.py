@@ -23,7 +23,9 @@ from sqlalchemy import (
     Text,
     func,
 )
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.schema import CreateIndex
 from sqlalchemy.types import TypeEngine
 
 from cim.collections import BUILTIN
@@ -97,6 +99,13 @@ def feature_tables(collection: Collection, target: MetaData = metadata) -> tuple
     )
     Index(f"{name}_history_id_idx", history.c.id, history.c.superseded_at)
     return current, history
+
+
+def index_statements(collection: Collection) -> list[str]:
+    """`CREATE INDEX IF NOT EXISTS` for every index of a collection's table but its primary key."""
+    current, _ = feature_tables(collection, MetaData())
+    ordered = sorted(current.indexes, key=lambda index: str(index.name))
+    return [str(CreateIndex(index, if_not_exists=True).compile(dialect=postgresql.dialect())) for index in ordered]
 
 
 FIXED_COLUMNS = tuple(c.name for c in fixed_columns("Geometry", 4326))

@@ -8,6 +8,12 @@ from enum import StrEnum
 from cim.errors import UnknownProperty
 from cim.sql import Identifier
 
+LEADING = (
+    *("id", "source", "source_id", "geom", "area_code", "valid_from", "valid_to"),
+    *("load_run_id", "source_row", "attributes"),
+)
+"""Columns of a block of loaded rows before the collection's properties, in this order; all of a table but `recorded_at`."""
+
 
 class Kind(StrEnum):
     """What a property's values are; decides SQL type, JSON Schema type and how a parameter is parsed."""
