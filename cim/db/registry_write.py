@@ -68,7 +68,9 @@ def sync_builtin(connection: Connection) -> None:
 
 def unregister(connection: Connection, collection_id: str) -> None:
     """Drop a loaded collection with its rows and history. Raises NotFound, and Conflict for a built-in one."""
-    row = connection.execute("SELECT declaration, is_builtin FROM cim.collection WHERE id = %s", [collection_id]).fetchone()
+    row = connection.execute(
+        "SELECT declaration, is_builtin FROM cim.collection WHERE id = %s", [collection_id]
+    ).fetchone()
     if row is None:
         raise NotFound("collection", collection_id)
     if row[1]:

@@ -1,0 +1,280 @@
+"""A private PostgreSQL + PostGIS cluster in the data folder, made and run from the system's own binaries.
+
+It listens on a unix socket only, in a folder that only its account can enter, and is durable (fsync on). One
+process owns it (starts and stops it, by a lock on `owner.lock`); others may use it while it runs. PostgreSQL
+refuses to run as root: then the account `postgres` runs it.
+"""
+
+import fcntl
+import os
+import pwd
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from cim.errors import SetupProblem
+
+DATABASE = "cim"
+ROLE = "opencim"
+MAX_SOCKET_PATH = 107
+"""Bytes that sun_path of a unix socket takes (unix(7)), without the final NUL."""
+
+APT_LINE = "apt-get install postgresql-15-postgis-3"
+START_TIMEOUT_S = 120
+
+
+def binaries() -> Path:
+    """The folder of `initdb`, `pg_ctl` and `postgres`. Raises SetupProblem with the line that installs them."""
+    candidates = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_version, reverse=True)
+    on_path = shutil.which("initdb")
+    if on_path:
+        candidates.append(Path(on_path).resolve().parent)
+    for folder in candidates:
+        if all((folder / name).exists() for name in ("initdb", "pg_ctl", "postgres")):
+            return folder
+    raise SetupProblem(f"PostgreSQL's programs are not here; install them: {APT_LINE}")
+
+
+def _version(folder: Path) -> float:
+    try:
+        return float(folder.parent.name)
+    except ValueError:
+        return 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Who runs PostgreSQL: the caller, or `postgres` when the caller is root."""
+
+    uid: int
+    gid: int
+    is_other: bool
+
+    @staticmethod
+    def current() -> "Account":
+        """The caller's own account, or `postgres` for root. Raises SetupProblem where that does not exist."""
+        if os.geteuid() != 0:
+            return Account(os.geteuid(), os.getegid(), False)
+        try:
+            entry = pwd.getpwnam("postgres")
+        except KeyError:
+            raise SetupProblem(
+                f"PostgreSQL does not run as root and there is no account 'postgres'; {APT_LINE} makes it"
+            ) from None
+        return Account(entry.pw_uid, entry.pw_gid, True)
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A cluster in `folder`: `postgres/` its data, `socket/` its socket, `postgres.log`, `owner.lock`."""
+
+    folder: Path
+    options: tuple[str, ...] = ()
+
+    @property
+    def data(self) -> Path:
+        """PGDATA."""
+        return self.folder / "postgres"
+
+    @property
+    def socket(self) -> Path:
+        """Folder of the socket."""
+        return self.folder / "socket"
+
+    @property
+    def log(self) -> Path:
+        """What the server says."""
+        return self.data / "server.log"
+
+    def url(self, database: str = DATABASE) -> str:
+        """libpq URL over the socket."""
+        return f"postgresql://{ROLE}@/{database}?host={self.socket}"
+
+    def is_running(self) -> bool:
+        """True when a server answers on the socket."""
+        try:
+            with psycopg.connect(self.url("postgres"), connect_timeout=2):
+                return True
+        except psycopg.Error:
+            return False
+
+    def prepare(self) -> None:
+        """Make the folders and, where there is none, the cluster. Raises SetupProblem."""
+        length = len(os.fsencode(self.socket / ".s.PGSQL.5432"))
+        if length > MAX_SOCKET_PATH:
+            raise SetupProblem(
+                f"the socket's path would be {length} bytes, at most {MAX_SOCKET_PATH} are possible; "
+                f"set CIM_DATA_DIR to a shorter folder than {self.folder}"
+            )
+        account = Account.current()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._check_way(account)
+            for folder in (self.socket,):
+                folder.mkdir(mode=0o700, exist_ok=True)
+                os.chown(folder, account.uid, account.gid)
+        except PermissionError as error:
+            raise SetupProblem(f"{self.folder} cannot be written; set CIM_DATA_DIR to a folder of your own") from error
+        if not (self.data / "PG_VERSION").exists():
+            self._initdb(account)
+
+    def _check_way(self, account: Account) -> None:
+        if not account.is_other:
+            return
+        for folder in [self.folder, *self.folder.parents]:
+            if not folder.stat().st_mode & 0o001:
+                raise SetupProblem(
+                    f"account 'postgres' cannot enter {folder}; set CIM_DATA_DIR to another folder, e.g. /var/lib/opencim"
+                )
+
+    def _initdb(self, account: Account) -> None:
+        made = self.folder / "postgres.new"
+        shutil.rmtree(made, ignore_errors=True)
+        made.mkdir(mode=0o700)
+        os.chown(made, account.uid, account.gid)
+        self._run(
+            [
+                "initdb",
+                "-D",
+                str(made),
+                "-U",
+                ROLE,
+                "-E",
+                "UTF8",
+                "--locale=C.UTF-8",
+                "--auth=trust",
+                "--data-checksums",
+            ]
+        )
+        made.rename(self.data)
+
+    def _run(self, command: Sequence[str], *, timeout_s: float = START_TIMEOUT_S) -> None:
+        account = Account.current()
+        who = {"user": account.uid, "group": account.gid, "extra_groups": []} if account.is_other else {}
+        done = subprocess.run(
+            [str(binaries() / command[0]), *command[1:]],
+            cwd="/",
+            env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8", "TZ": "UTC"},
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+            **who,  # type: ignore[call-overload]
+        )
+        if done.returncode:
+            raise SetupProblem(f"{command[0]} failed: {_last_lines(done.stdout + done.stderr)}{self._log_hint()}")
+
+    def _log_hint(self) -> str:
+        try:
+            return " · server log: " + _last_lines(self.log.read_text(errors="replace"))
+        except OSError:
+            return ""
+
+    def start(self) -> None:
+        """Start the server and make the database where it is missing; nothing to do where it runs."""
+        self.prepare()
+        if not self.is_running():
+            options = " ".join(f"-c {option}" for option in (*self._settings(), *self.options))
+            self._run(["pg_ctl", "-D", str(self.data), "-l", str(self.log), "-w", "-t", "110", "-o", options, "start"])
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            found = connection.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE]).fetchone()
+            if found is None:
+                connection.execute(
+                    f"CREATE DATABASE {DATABASE} TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C.UTF-8'".encode()
+                )
+
+    def _settings(self) -> list[str]:
+        memory_mib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+        return [
+            "listen_addresses=''",
+            f"unix_socket_directories={self.socket}",
+            "unix_socket_permissions=0700",
+            f"shared_buffers={min(2048, max(64, memory_mib // 8))}MB",
+            f"effective_cache_size={max(128, memory_mib // 2)}MB",
+            "max_connections=200",
+            "max_wal_size=4GB",
+            "work_mem=16MB",
+            "maintenance_work_mem=256MB",
+            "random_page_cost=1.1",
+            "jit=off",
+            "log_line_prefix=%m_[%p]_",
+        ]
+
+    def stop(self) -> None:
+        """Stop the server, ending sessions; what was committed is there at the next start."""
+        if (self.data / "postmaster.pid").exists():
+            self._run(["pg_ctl", "-D", str(self.data), "-m", "fast", "-w", "-t", "60", "stop"])
+
+
+def _last_lines(text: str) -> str:
+    return " / ".join(text.strip().splitlines()[-3:])[-500:]
+
+
+@contextmanager
+def owned(cluster: Cluster) -> Iterator[str]:
+    """The cluster, started for this process and stopped at the end; yields the URL.
+
+    Raises SetupProblem naming the process that owns it already.
+    """
+    lock = _lock(cluster)
+    if lock is None:
+        raise SetupProblem(
+            f"the city in {cluster.folder} is in use by process {owner_of(cluster)}; stop that one, or set CIM_DATA_DIR "
+            "to another folder"
+        )
+    try:
+        cluster.start()
+        yield cluster.url()
+    finally:
+        try:
+            cluster.stop()
+        finally:
+            os.close(lock)
+
+
+@contextmanager
+def used(cluster: Cluster) -> Iterator[str]:
+    """The cluster as it runs for its owner, or, where it does not run, owned for the time being; yields the URL."""
+    lock = _lock(cluster)
+    if lock is not None:
+        os.close(lock)
+        with owned(cluster) as url:
+            yield url
+        return
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while not cluster.is_running():
+        if time.monotonic() > deadline:
+            raise SetupProblem(f"process {owner_of(cluster)} owns {cluster.folder} and has not started PostgreSQL")
+        time.sleep(0.2)
+    yield cluster.url()
+
+
+def owner_of(cluster: Cluster) -> str:
+    """The number of the process that wrote itself into the lock file."""
+    try:
+        return (cluster.folder / "owner.lock").read_text().strip() or "?"
+    except OSError:
+        return "?"
+
+
+def _lock(cluster: Cluster) -> int | None:
+    """A held lock on the folder, or None when another process holds it. It ends with this process."""
+    try:
+        cluster.folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(cluster.folder / "owner.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except PermissionError as error:
+        raise SetupProblem(f"{cluster.folder} cannot be written; set CIM_DATA_DIR to a folder of your own") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    return descriptor
