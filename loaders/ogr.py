@@ -1,0 +1,204 @@
+"""Vector files that GDAL reads, as Arrow batches: GeoPackage, FlatGeobuf, KML and others.
+
+Content is recognised before GDAL sees a file (`loaders.sniff`), and in a child only the drivers of
+`loaders.sandbox.ALLOWED_DRIVERS` are registered: a file cannot choose another driver.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyogrio
+from pyogrio.errors import DataLayerError, DataSourceError
+
+from cim.errors import DriverRefused, SourceRefused
+from loaders.base import Batch, SourceInfo, SourceOptions
+from loaders.fields import simple_column, source_fields
+from loaders.reference import CRS84, settle
+from loaders.sniff import Content, content_of, xml_root
+from loaders.wkb import geometries_of, undecoded
+
+PROBE_ROWS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class OgrLoader:
+    """One format by one GDAL driver. `accepts` decides by content; `crs` is the format's own rule, if it has one."""
+
+    name: str
+    driver: str
+    accepts: Callable[[Path], bool]
+    crs: str | None = None
+
+    def probe(self, path: Path, options: SourceOptions) -> SourceInfo | None:
+        """See Loader. Raises SourceRefused for several layers and none named, and for a missing CRS."""
+        if not self.accepts(path):
+            return None
+        layers = layers_of(path)
+        layer = choose_layer(layers, options, path)
+        return describe_layer(self.name, path, layer, layers, options, crs_rule=self.crs, driver=self.driver)
+
+    def read(self, path: Path, options: SourceOptions, batch_rows: int) -> Iterator[Batch]:
+        """See Loader."""
+        yield from read_layer(path, choose_layer(layers_of(path), options, path), batch_rows)
+
+
+def layers_of(path: Path) -> tuple[tuple[str, str | None], ...]:
+    """(layer, geometry type or None) of a data source. Raises SourceRefused when GDAL cannot open it."""
+    try:
+        found = pyogrio.list_layers(path)
+    except (DataSourceError, DataLayerError) as error:
+        raise broken(path, error) from error
+    return tuple((str(name), None if kind is None else str(kind)) for name, kind in found)
+
+
+def broken(path: Path, error: Exception) -> SourceRefused:
+    """What GDAL says, as a refusal."""
+    said = str(error).replace(str(path), path.name).replace(str(path.parent), "…")
+    return SourceRefused(f"{path.name} is broken: {said[:300]}")
+
+
+def choose_layer(layers: tuple[tuple[str, str | None], ...], options: SourceOptions, path: Path) -> str:
+    """The layer asked for, or the only one with a geometry. Raises SourceRefused with the names otherwise."""
+    names = [name for name, _ in layers]
+    if options.layer is not None:
+        if options.layer in names:
+            return options.layer
+        raise SourceRefused(
+            f"{path.name} has no layer '{options.layer[:80]}'; its layers: {', '.join(names)}", parameter="layer"
+        )
+    spatial = [name for name, kind in layers if kind is not None]
+    candidates = spatial or names
+    if not candidates:
+        raise SourceRefused(f"{path.name} has no layer")
+    if len(candidates) > 1:
+        raise SourceRefused(
+            f"{path.name} has {len(candidates)} layers: name one by --layer: {', '.join(candidates[:30])}",
+            parameter="layer",
+        )
+    return candidates[0]
+
+
+def describe_layer(
+    name: str,
+    path: Path,
+    layer: str,
+    layers: tuple[tuple[str, str | None], ...],
+    options: SourceOptions,
+    *,
+    crs_rule: str | None = None,
+    driver: str,
+    encoding: str | None = None,
+    notes: tuple[str, ...] = (),
+) -> SourceInfo:
+    """SourceInfo of one layer: fields with samples from its first rows. Raises SourceRefused."""
+    try:
+        info = pyogrio.read_info(path, layer=layer, encoding=encoding)
+        meta, sample = pyogrio.raw.read_arrow(path, layer=layer, max_features=PROBE_ROWS, encoding=encoding)
+    except (DataSourceError, DataLayerError, pa.ArrowInvalid) as error:
+        raise broken(path, error) from error
+    if info["driver"] != driver:
+        raise DriverRefused(f"{path.name} is of the GDAL driver {info['driver']}, where {driver} is needed")
+    kind = dict(layers).get(layer)
+    crs: str | None = None
+    found: list[str] = []
+    if kind is not None:
+        crs, found = settle(info["crs"] or crs_rule, options, f"{path.name}, layer {layer},")
+    count = int(info["features"])
+    return SourceInfo(
+        driver=name,
+        layer=layer,
+        layers=tuple(n for n, _ in layers),
+        fields=source_fields(attribute_table(sample, meta), json_names=json_fields(info)),
+        geometry_type=kind,
+        crs=crs,
+        encoding=encoding or "UTF-8",
+        feature_count=count if count >= 0 else None,
+        notes=(*notes, *found),
+    )
+
+
+def json_fields(info: dict[str, Any]) -> list[str]:
+    """Fields that GDAL marks as JSON."""
+    return [f for f, sub in zip(info["fields"], info["ogr_subtypes"], strict=True) if sub == "OFSTJSON"]
+
+
+def attribute_table(table: pa.Table, meta: dict[str, Any]) -> pa.Table:
+    """The columns besides the geometry, in plain types, named as the source names them."""
+    geometry = _geometry_name(table, meta)
+    names = [name for name in table.column_names if name != geometry]
+    if not names:
+        return table.select([])
+    return pa.table({name: simple_column(table.column(name)) for name in names})
+
+
+def _geometry_name(table: pa.Table, meta: dict[str, Any]) -> str | None:
+    name = meta["geometry_name"] or "wkb_geometry"
+    return name if name in table.column_names else None
+
+
+def read_layer(path: Path, layer: str, batch_rows: int, **how: Any) -> Iterator[Batch]:
+    """Batches of one layer; `how` goes to pyogrio (encoding, where, open options). Raises SourceRefused at a break."""
+    row = 0
+    try:
+        with pyogrio.raw.open_arrow(path, layer=layer, batch_size=batch_rows, use_pyarrow=True, **how) as (meta, stream):
+            for record_batch in stream:
+                table = pa.Table.from_batches([record_batch])
+                yield batch_of(table, meta, row)
+                row += len(table)
+    except (DataSourceError, DataLayerError, pa.ArrowInvalid, pa.ArrowException, OSError) as error:
+        raise SourceRefused(f"{broken(path, error).detail} (after feature {row})") from error
+
+
+def batch_of(table: pa.Table, meta: dict[str, Any], rows_before: int) -> Batch:
+    """A batch of a table with a WKB column; rows whose geometry cannot be decoded become rejections."""
+    rows = np.arange(rows_before + 1, rows_before + 1 + len(table), dtype=np.int64)
+    attributes = attribute_table(table, meta)
+    name = _geometry_name(table, meta)
+    if name is None:
+        return Batch(attributes, np.full(len(table), None, dtype=object), rows)
+    values = table.column(name)
+    geometry, bad = geometries_of(values)
+    if not bad:
+        return Batch(attributes, geometry, rows)
+    rejections = undecoded(rows, attributes, bad, values)
+    kept = np.ones(len(table), bool)
+    kept[list(bad)] = False
+    return Batch(attributes.filter(pa.array(kept)), geometry[kept], rows[kept], rejections)
+
+
+def _has(content: Content) -> Callable[[Path], bool]:
+    return lambda path: content_of(path) is content
+
+
+def _is_file_geodatabase(path: Path) -> bool:
+    return path.is_dir() and path.suffix.lower() == ".gdb" and (path / "a00000001.gdbtable").is_file()
+
+
+def _is_kml(path: Path) -> bool:
+    if content_of(path) is not Content.XML or xml_root(path).lower() != "kml":
+        return False
+    refuse_entities(path)
+    return True
+
+
+def refuse_entities(path: Path) -> None:
+    """Raise SourceRefused when an XML file declares a document type: entities are never expanded (catalogue B07, B08)."""
+    tail = b""
+    with path.open("rb") as source:
+        while piece := source.read(1 << 20):
+            text = (tail + piece).replace(b"\x00", b"").upper()
+            if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
+                raise SourceRefused(f"{path.name} declares a document type or entities, which are not taken: remove them")
+            tail = piece[-32:]
+
+
+GEOPACKAGE = OgrLoader("GeoPackage", "GPKG", _has(Content.GEOPACKAGE))
+FLATGEOBUF = OgrLoader("FlatGeobuf", "FlatGeobuf", _has(Content.FLATGEOBUF))
+KML = OgrLoader("KML", "LIBKML", _is_kml, crs=CRS84)
+FILE_GEODATABASE = OgrLoader("File geodatabase", "OpenFileGDB", _is_file_geodatabase)
+DXF = OgrLoader("DXF", "DXF", _has(Content.DXF))
+
