@@ -90,7 +90,7 @@ def _variable(column: pa.Array, lead: bytes) -> pa.Array:
 def _data(values: pa.Array) -> bytes:
     """The bytes of a binary array, one value after another."""
     offsets = np.frombuffer(values.buffers()[1], np.int32)[values.offset : values.offset + len(values) + 1]
-    return values.buffers()[2].slice(int(offsets[0]), int(offsets[-1] - offsets[0])).to_pybytes()
+    return bytes(values.buffers()[2].slice(int(offsets[0]), int(offsets[-1] - offsets[0])))
 
 
 def ewkb(geometry: npt.NDArray[Any], srid: int, geometry_type: str) -> pa.Array:

@@ -219,7 +219,7 @@ def area_m2(geometry: Geometries, bounds: npt.NDArray[np.float64]) -> npt.NDArra
         large = np.flatnonzero(bounds[:, 3] - bounds[:, 1] > SMALL_DEG)
     if len(large):
         areas[large] = shapely.area(shapely.transform(geometry[large], _equal_area))
-    return areas
+    return np.asarray(areas, dtype=np.float64)
 
 
 def _equal_area(coordinates: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

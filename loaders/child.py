@@ -9,7 +9,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import orjson
 
@@ -36,7 +36,7 @@ def main() -> None:
         write_frame(sink, {"type": "error", "code": LoadFailed.code, "detail": detail, "parameter": None})
 
 
-def _serve(head: dict[str, Any], scratch: Path, sink: BinaryIO, notes: list[str]) -> None:
+def _serve(head: dict[str, Any], scratch: Path, sink: IO[bytes], notes: list[str]) -> None:
     # imported once confined: native libraries start under the limits
     import numpy as np
 

@@ -2,7 +2,7 @@
 
 import struct
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import orjson
 
@@ -17,7 +17,7 @@ class Frame:
     block: bytes = b""
 
 
-def write_frame(sink: BinaryIO, head: dict[str, Any], block: bytes | memoryview = b"") -> None:
+def write_frame(sink: IO[bytes], head: dict[str, Any], block: bytes | memoryview = b"") -> None:
     """Append one frame."""
     text = orjson.dumps(head, default=str, option=orjson.OPT_SERIALIZE_NUMPY)
     sink.write(_SIZES.pack(len(text), len(block)))
@@ -26,7 +26,7 @@ def write_frame(sink: BinaryIO, head: dict[str, Any], block: bytes | memoryview 
     sink.flush()
 
 
-def read_frame(source: BinaryIO) -> Frame | None:
+def read_frame(source: IO[bytes]) -> Frame | None:
     """The next frame, or None where the stream ends, in the middle of a frame too (the child died)."""
     sizes = source.read(_SIZES.size)
     if len(sizes) < _SIZES.size:

@@ -144,7 +144,10 @@ def read_layer(path: Path, layer: str, batch_rows: int, **how: Any) -> Iterator[
     """Batches of one layer; `how` goes to pyogrio (encoding, where, open options). Raises SourceRefused at a break."""
     row = 0
     try:
-        with pyogrio.raw.open_arrow(path, layer=layer, batch_size=batch_rows, use_pyarrow=True, **how) as (meta, stream):
+        with pyogrio.raw.open_arrow(path, layer=layer, batch_size=batch_rows, use_pyarrow=True, **how) as (
+            meta,
+            stream,
+        ):
             for record_batch in stream:
                 table = pa.Table.from_batches([record_batch])
                 yield batch_of(table, meta, row)
@@ -192,7 +195,9 @@ def refuse_entities(path: Path) -> None:
         while piece := source.read(1 << 20):
             text = (tail + piece).replace(b"\x00", b"").upper()
             if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
-                raise SourceRefused(f"{path.name} declares a document type or entities, which are not taken: remove them")
+                raise SourceRefused(
+                    f"{path.name} declares a document type or entities, which are not taken: remove them"
+                )
             tail = piece[-32:]
 
 
@@ -201,4 +206,3 @@ FLATGEOBUF = OgrLoader("FlatGeobuf", "FlatGeobuf", _has(Content.FLATGEOBUF))
 KML = OgrLoader("KML", "LIBKML", _is_kml, crs=CRS84)
 FILE_GEODATABASE = OgrLoader("File geodatabase", "OpenFileGDB", _is_file_geodatabase)
 DXF = OgrLoader("DXF", "DXF", _has(Content.DXF))
-

@@ -52,7 +52,19 @@ _GRID = (
     ("坐标x", "坐标y"),
     ("x", "y"),
 )
-_WKT = ("wkt", "geometry", "geom", "the geom", "geometry wkt", "wkt geometry", "几何", "图形", "坐标", "shape", "location")
+_WKT = (
+    "wkt",
+    "geometry",
+    "geom",
+    "the geom",
+    "geometry wkt",
+    "wkt geometry",
+    "几何",
+    "图形",
+    "坐标",
+    "shape",
+    "location",
+)
 
 _WKT_START = re.compile(
     r"\s*(SRID=(\d+);)?\s*(POINT|LINESTRING|POLYGON|MULTI(?:POINT|LINESTRING|POLYGON)|GEOMETRYCOLLECTION)\b", re.I
@@ -101,7 +113,11 @@ def find_place(sample: pa.Table, options: SourceOptions, what: str) -> Place | N
         if word in by_name and _looks_like_wkt(sample.column(by_name[word])):
             return _wkt_place(by_name[word], sample, options, what)
     for one, other in _GRID:
-        if one in by_name and other in by_name and (options.crs is not None or _all_numbers(sample, by_name, one, other)):
+        if (
+            one in by_name
+            and other in by_name
+            and (options.crs is not None or _all_numbers(sample, by_name, one, other))
+        ):
             crs, notes = settle(None, options, f"{what}: columns {by_name[one]} and {by_name[other]}: it")
             note = f"{by_name[one]} is the easting, {by_name[other]} the northing, in {crs}"
             return Place(crs, by_name[one], by_name[other], notes=(note, *notes))
@@ -193,9 +209,7 @@ def _from_numbers(
     return geometry, bad
 
 
-def _from_wkt(
-    table: pa.Table, name: str, rows: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[Any], dict[int, Rejection]]:
+def _from_wkt(table: pa.Table, name: str, rows: npt.NDArray[np.int64]) -> tuple[npt.NDArray[Any], dict[int, Rejection]]:
     texts = table.column(name).cast(pa.string()).to_pylist()
     bad: dict[int, Rejection] = {}
     for index, text in enumerate(texts):

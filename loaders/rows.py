@@ -150,11 +150,11 @@ def _identity(batch: Batch, mapping: Mapping, reject: Callable[..., None]) -> pa
     text = convert(flat(batch.table.column(mapping.id_field)), Property("id", Kind.TEXT, "", ""))
     for index, (value, _) in text.failures.items():
         reject(index, "id/invalid", "the id holds a NUL character", mapping.id_field, value[:200])
-    for index in np.flatnonzero(pc.is_null(text.column).to_numpy(zero_copy_only=False)):
-        reject(int(index), "id/missing", f"the row has no value in its id field {mapping.id_field}", mapping.id_field)
+    for empty in np.flatnonzero(pc.is_null(text.column).to_numpy(zero_copy_only=False)):
+        reject(int(empty), "id/missing", f"the row has no value in its id field {mapping.id_field}", mapping.id_field)
     lengths = pc.fill_null(pc.utf8_length(text.column), 0)
-    for index in np.flatnonzero(pc.greater(lengths, MAX_ID_CHARACTERS).to_numpy(zero_copy_only=False)):
-        reject(int(index), "id/too-long", f"an id has at most {MAX_ID_CHARACTERS} characters", mapping.id_field)
+    for long in np.flatnonzero(pc.greater(lengths, MAX_ID_CHARACTERS).to_numpy(zero_copy_only=False)):
+        reject(int(long), "id/too-long", f"an id has at most {MAX_ID_CHARACTERS} characters", mapping.id_field)
     return text.column
 
 

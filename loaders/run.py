@@ -12,16 +12,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 import psycopg
-from cim.db.registry_write import find_collection, register
 from psycopg.types.json import Jsonb
 
 from cim import errors
 from cim.collections import BUILTIN
 from cim.db.ingest import Account, BatchRows, Ingest, RunRequest, areas_for_tagging, retag
+from cim.db.registry_write import find_collection, register
 from cim.errors import CimError, InvalidParameter, LoadFailed, NotFound, SourceRefused
 from cim.model import Collection
 from cim.model.declaration import declaration_of
@@ -68,8 +68,8 @@ class Opened:
     mapping_from: str
 
 
-class Watcher:
-    """Told how a load goes on; the command line draws it, others ignore it."""
+class Watcher(Protocol):
+    """Told how a load goes on; the command line draws it."""
 
     def opened(self, opened: Opened) -> None:
         """The source is open and the mapping decided."""
@@ -79,6 +79,19 @@ class Watcher:
 
     def advanced(self, rows_read: int) -> None:
         """This many more rows are read and accounted for."""
+
+
+class Unwatched:
+    """A Watcher for loads that nobody looks at."""
+
+    def opened(self, opened: Opened) -> None:
+        """Nothing."""
+
+    def resumed(self, batches: int) -> None:
+        """Nothing."""
+
+    def advanced(self, rows_read: int) -> None:
+        """Nothing."""
 
 
 def source_key(path: Path) -> str:
@@ -122,7 +135,7 @@ def load_source(
     nothing can be read, LoadBusy when the source is being loaded, LoadFailed when the reading stopped in the
     middle: what is stored stays, and the same request goes on there.
     """
-    watcher = watcher or Watcher()
+    watcher = watcher or Unwatched()
     if not request.path.exists():
         raise NotFound("file or folder", request.path.name)
     source = request.source or source_key(request.path)

@@ -67,11 +67,10 @@ def load(
     Example: cim load buildings nanshan.geojson --map height_m=height --datum gcj02
     """
     from cim.db.connect import database
-
     from loaders.base import SourceOptions
     from loaders.run import LoadRequest
 
-    settings = Settings()  # type: ignore[call-arg]
+    settings = Settings()
     if datum not in ("wgs84", "gcj02", "bd09"):
         raise InvalidParameter("datum", datum, "one of wgs84, gcj02, bd09")
     if not 1 <= batch_rows <= 1_000_000:
@@ -137,7 +136,6 @@ def _load_one(url: str, settings: Settings, request: Any) -> dict[str, Any]:
     import time
 
     from cim.db.connect import connect
-
     from loaders.run import load_source
 
     started = time.monotonic()
@@ -170,7 +168,7 @@ def _load_one(url: str, settings: Settings, request: Any) -> dict[str, Any]:
 
 
 class _Drawn:
-    """A Watcher that shows the mapping with samples and then a progress bar."""
+    """A `loaders.run.Watcher` that shows the mapping with samples and then a progress bar."""
 
     def __init__(self, progress: Progress, name: str) -> None:
         self._progress = progress

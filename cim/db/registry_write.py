@@ -44,7 +44,7 @@ def register(connection: Connection, collection: Collection, *, is_builtin: bool
             raise Conflict(f"a collection '{collection.id}' exists already and is declared otherwise")
         if not is_builtin:
             for table in feature_tables(collection, MetaData()):
-                create = CreateTable(table, if_not_exists=True).compile(dialect=postgresql.dialect())
+                create = CreateTable(table, if_not_exists=True).compile(dialect=postgresql.dialect())  # type: ignore[no-untyped-call]
                 connection.execute(str(create).encode())
             for statement in index_statements(collection):
                 connection.execute(statement.encode())

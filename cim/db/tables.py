@@ -5,6 +5,8 @@ row of the same source has the same id on every node and after every reload, and
 identity, merge and keyset paging (on Citus it is the distribution column).
 """
 
+from typing import Any
+
 from geoalchemy2 import Geometry
 from sqlalchemy import (
     BigInteger,
@@ -36,7 +38,7 @@ DATASET_SCHEMA = "dataset"
 
 metadata = MetaData(schema=SCHEMA)
 
-_TYPES: dict[Kind, TypeEngine[object]] = {
+_TYPES: dict[Kind, TypeEngine[Any]] = {
     Kind.TEXT: Text(),
     Kind.INTEGER: BigInteger(),
     Kind.NUMBER: Float(53),
@@ -52,7 +54,7 @@ def code_text() -> Text:
     return Text(collation="C")
 
 
-def fixed_columns(geometry_type: str, srid: int) -> list[Column[object]]:
+def fixed_columns(geometry_type: str, srid: int) -> list[Column[Any]]:
     """The columns every feature table begins with.
 
     `attributes`: fields of the source that no property took, as they came. `valid_from`/`valid_to`: valid
@@ -105,7 +107,14 @@ def index_statements(collection: Collection) -> list[str]:
     """`CREATE INDEX IF NOT EXISTS` for every index of a collection's table but its primary key."""
     current, _ = feature_tables(collection, MetaData())
     ordered = sorted(current.indexes, key=lambda index: str(index.name))
-    return [str(CreateIndex(index, if_not_exists=True).compile(dialect=postgresql.dialect())) for index in ordered]
+    return [
+        str(
+            CreateIndex(index, if_not_exists=True).compile(  # type: ignore[no-untyped-call]
+                dialect=postgresql.dialect()
+            )
+        )
+        for index in ordered
+    ]
 
 
 FIXED_COLUMNS = tuple(c.name for c in fixed_columns("Geometry", 4326))
