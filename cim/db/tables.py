@@ -107,14 +107,8 @@ def index_statements(collection: Collection) -> list[str]:
     """`CREATE INDEX IF NOT EXISTS` for every index of a collection's table but its primary key."""
     current, _ = feature_tables(collection, MetaData())
     ordered = sorted(current.indexes, key=lambda index: str(index.name))
-    return [
-        str(
-            CreateIndex(index, if_not_exists=True).compile(  # type: ignore[no-untyped-call]
-                dialect=postgresql.dialect()
-            )
-        )
-        for index in ordered
-    ]
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    return [str(CreateIndex(index, if_not_exists=True).compile(dialect=dialect)) for index in ordered]
 
 
 FIXED_COLUMNS = tuple(c.name for c in fixed_columns("Geometry", 4326))

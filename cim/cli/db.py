@@ -1,0 +1,127 @@
+"""`cim db …`: the database of this node."""
+
+import subprocess
+import sys
+from typing import Annotated
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cim.errors import InvalidParameter
+from cim.settings import Settings
+
+app = typer.Typer(no_args_is_help=True)
+key_app = typer.Typer(no_args_is_help=True)
+app.add_typer(key_app, name="key", help="Keys of callers: create, list, revoke.")
+console = Console(highlight=False)
+
+AsJson = Annotated[bool, typer.Option("--json", help="machine-readable output")]
+
+
+def _print_json(value: object) -> None:
+    sys.stdout.buffer.write(orjson.dumps(value, default=str) + b"\n")
+
+
+@app.command()
+def upgrade() -> None:
+    """Bring the schema up to date. Safe to repeat. Example: cim db upgrade"""
+    from cim.db.connect import database, shown
+    from cim.db.migrate import upgrade as bring_up
+
+    with database(Settings()) as url:
+        bring_up(url)
+        console.print(f"{shown(url)} is up to date")
+
+
+@app.command()
+def start() -> None:
+    """Start the embedded database and leave it running. Example: cim db start"""
+    from cim.db.embedded import Cluster
+
+    cluster = Cluster(Settings().data_dir)
+    cluster.start()
+    console.print(f"running: psql '{cluster.url()}'", soft_wrap=True)
+
+
+@app.command()
+def stop() -> None:
+    """Stop the embedded database. Example: cim db stop"""
+    from cim.db.embedded import Cluster
+
+    Cluster(Settings().data_dir).stop()
+    console.print("stopped")
+
+
+@app.command()
+def psql() -> None:
+    """Open psql on this node's database. Example: cim db psql"""
+    from cim.db.connect import database
+
+    with database(Settings()) as url:
+        subprocess.run(["psql", url], check=False)
+
+
+@app.command()
+def rejections(
+    run: Annotated[int, typer.Argument(help="number of the load run")],
+    format_: Annotated[str, typer.Option("--format", help="csv, geojson or json")] = "csv",
+) -> None:
+    """Rejected rows of a load with number, reason and original. Example: cim db rejections 17 --format geojson > mend.geojson"""
+    from cim.db.connect import connect, database
+    from cim.db.rejections import FORMATS, written
+
+    if format_ not in FORMATS:
+        raise InvalidParameter("format", format_, f"one of {', '.join(FORMATS)}")
+    with database(Settings()) as url, connect(url) as connection:
+        for piece in written(connection, run, format_):
+            sys.stdout.buffer.write(piece)
+
+
+@key_app.command("create")
+def create(
+    role: Annotated[str, typer.Option(help="reader or admin")] = "reader",
+    label: Annotated[str, typer.Option(help="whose key it is")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Make a key; it is shown once. Example: cim db key create --role admin --label 'planning office'"""
+    from cim.db.connect import connect, database
+    from cim.db.keys import create_key
+
+    with database(Settings()) as url, connect(url) as connection:
+        key = create_key(connection, role=role, label=label)
+    if as_json:
+        _print_json({"key": key, "role": role, "label": label})
+    else:
+        console.print(key)
+
+
+@key_app.command("list")
+def list_(as_json: AsJson = False) -> None:
+    """List keys by prefix. Example: cim db key list"""
+    from cim.db.connect import connect, database
+    from cim.db.keys import list_keys
+
+    with database(Settings()) as url, connect(url) as connection:
+        keys = list_keys(connection)
+    if as_json:
+        _print_json(keys)
+        return
+    table = Table("prefix", "role", "label", "created", "expires", "revoked", box=None)
+    for key in keys:
+        table.add_row(
+            *(str(key[n] or "") for n in ("prefix", "role", "label", "created_at", "expires_at", "revoked_at"))
+        )
+    console.print(table)
+
+
+@key_app.command("revoke")
+def revoke(prefix: Annotated[str, typer.Argument(help="prefix as in `cim db key list`")]) -> None:
+    """End a key. Example: cim db key revoke cim_Ab3dE6gH"""
+    from cim.db.connect import connect, database
+    from cim.db.keys import revoke_key
+
+    with database(Settings()) as url, connect(url) as connection:
+        revoke_key(connection, prefix)
+    console.print(f"{prefix} is revoked")

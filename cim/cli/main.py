@@ -1,0 +1,62 @@
+"""`cim`: the command-line program. Each command imports what it needs when it runs."""
+
+import sys
+from typing import Annotated
+
+import orjson
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from cim import __version__
+from cim.cli import collections, db, doctor, load, sample, serve, status
+from cim.errors import CimError
+
+app = typer.Typer(
+    name="cim",
+    help="OpenCIM: a city-information data service. Start with: cim run",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+app.command("run")(serve.run)
+app.command("serve")(serve.serve)
+app.command("load")(load.load)
+app.command("sample")(sample.sample)
+app.command("status")(status.status)
+app.command("doctor")(doctor.doctor)
+app.add_typer(collections.app, name="collections", help="List, show and delete collections.")
+app.add_typer(db.app, name="db", help="The database: upgrade, start, stop, keys, rejections, psql.")
+
+
+def _version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"cim {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _top(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Exit codes: 0 done, 1 failed, 2 wrong usage, 3 some rows rejected."""
+
+
+def run() -> None:
+    """Entry point: errors of `cim.errors` become one line (and JSON with --json), never a traceback."""
+    try:
+        app()
+    except CimError as error:
+        Console(stderr=True).print(f"[red]{error.title}.[/red] {escape(error.detail)}", soft_wrap=True)
+        if "--json" in sys.argv:
+            sys.stdout.buffer.write(orjson.dumps({"error": {"code": error.code, "detail": error.detail}}) + b"\n")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("stopped; the same command goes on where it was")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,103 @@
+"""`cim serve` and `cim run`: the API over this node's database."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from cim.settings import Settings
+
+console = Console(stderr=True, highlight=False)
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="address to listen on (CIM_HOST)")] = None,
+    port: Annotated[int | None, typer.Option(help="port to listen on (CIM_PORT)")] = None,
+    workers: Annotated[int | None, typer.Option(help="worker processes (CIM_WORKERS)")] = None,
+) -> None:
+    """Serve the API and the page; start the embedded database where DATABASE_URL is not set.
+
+    Example: cim serve --port 8080
+    """
+    _serve(_settings(host, port, workers), is_filling=False)
+
+
+def run(
+    host: Annotated[str | None, typer.Option(help="address to listen on (CIM_HOST)")] = None,
+    port: Annotated[int | None, typer.Option(help="port to listen on (CIM_PORT)")] = None,
+    buildings: Annotated[int, typer.Option(help="buildings of the sample city made for an empty database")] = 2000,
+) -> None:
+    """Everything in one: database, schema, a sample city where there is none, the API and the page.
+
+    Example: cim run
+    """
+    _serve(_settings(host, port, None), is_filling=True, buildings=buildings)
+
+
+def _settings(host: str | None, port: int | None, workers: int | None) -> Settings:
+    stated = {"host": host, "port": port, "workers": workers}
+    return Settings(**{name: value for name, value in stated.items() if value is not None})
+
+
+def _serve(settings: Settings, *, is_filling: bool, buildings: int = 2000) -> None:
+    from api import server
+    from cim.db.connect import database, shown
+    from cim.db.migrate import upgrade
+
+    server.check_port(settings)
+    with _interruptible(), database(settings, is_owner=True) as url:
+        console.print(f"{shown(url)}: bringing the schema up to date")
+        upgrade(url)
+        if is_filling:
+            _fill(settings, url, buildings)
+        _announce(settings, url)
+        server.run(settings.model_copy(update={"database_url": url}))
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGTERM ends the command as Ctrl-C does, so that the database is stopped after the workers."""
+
+    def interrupt(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    former = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.print("stopped")
+    finally:
+        signal.signal(signal.SIGTERM, former)
+
+
+def _fill(settings: Settings, url: str, buildings: int) -> None:
+    from cim.catalogue.seed import seed_catalogue
+    from cim.cli.sample import generate_and_load
+    from cim.db.connect import connect
+
+    with connect(url) as connection:
+        row = connection.execute("SELECT coalesce(sum(feature_count), 0) FROM cim.collection_stats").fetchone()
+    if row is not None and row[0] == 0:
+        console.print(f"the database is empty: making a sample city of {buildings:,} buildings")
+        generate_and_load(settings.model_copy(update={"database_url": url}), buildings=buildings)
+    with connect(url) as connection:
+        seed_catalogue(connection)
+
+
+def _announce(settings: Settings, url: str) -> None:
+    from cim.db.connect import connect
+    from cim.db.keys import create_key
+
+    base = settings.public_url
+    with connect(url) as connection:
+        found = connection.execute("SELECT EXISTS (SELECT FROM cim.api_key)").fetchone()
+        key = None if found is None or found[0] else create_key(connection, role="admin", label="first start")
+    console.print(
+        f"\n  map        {base}/\n  API        {base}/api?f=html\n  STAC       {base}/stac\n  catalogue  {base}/catalogue"
+    )
+    if key is not None:
+        console.print(f"  admin key  {key}   (shown once; make others with: cim db key create)")
+    console.print("  Ctrl-C stops everything\n")

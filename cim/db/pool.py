@@ -1,0 +1,184 @@
+"""The read path's door to PostgreSQL: one asyncpg pool of one worker. No other module imports asyncpg.
+
+Session settings are sent once with the connection's start-up packet; nothing is reset on release, so nothing may
+be set for a session elsewhere (`SET LOCAL` inside a transaction only). A cancelled task cancels its statement
+on the server (catalogue F07).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+import asyncpg
+
+from cim.errors import Unavailable
+from cim.settings import Settings
+from cim.sql import Sql
+
+CONNECT_TIMEOUT_S = 4.0
+ACQUIRE_TIMEOUT_S = 5.0
+
+_LOST = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.UndefinedTableError,
+    OSError,
+    TimeoutError,
+)
+
+Row = Any
+"""A record: values by position and by name."""
+
+
+class Runs(Protocol):
+    """What can run a statement: the database, or one transaction of it."""
+
+    async def fetch_row(self, sql: Sql) -> Row | None:
+        """The first row, or None."""
+        ...
+
+    async def fetch_rows(self, sql: Sql) -> Sequence[Row]:
+        """All rows."""
+        ...
+
+    async def execute(self, sql: Sql) -> str:
+        """Run a statement without rows; gives the command tag ("UPDATE 1")."""
+        ...
+
+
+def unavailable(error: BaseException) -> Unavailable:
+    """What a user is told when the database cannot answer."""
+    if isinstance(error, asyncpg.QueryCanceledError):
+        return Unavailable("the query took longer than this node allows; ask for a smaller area or fewer features")
+    return Unavailable("the database cannot answer now; try again in a few seconds")
+
+
+async def _keep_session(_: object) -> None:
+    """Nothing: a reset on release costs a round trip, and no statement leaves anything behind."""
+
+
+class Transaction:
+    """Statements of one transaction."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    async def fetch_row(self, sql: Sql) -> Row | None:
+        """The first row, or None."""
+        text, values = sql.compile()
+        return await self._connection.fetchrow(text, *values)
+
+    async def fetch_rows(self, sql: Sql) -> Sequence[Row]:
+        """All rows."""
+        text, values = sql.compile()
+        rows: Sequence[Row] = await self._connection.fetch(text, *values)
+        return rows
+
+    async def execute(self, sql: Sql) -> str:
+        """Run a statement without rows; gives the command tag."""
+        text, values = sql.compile()
+        tag: str = await self._connection.execute(text, *values)
+        return tag
+
+
+class Database:
+    """The pool of one worker. Every failure to reach the server is `Unavailable`, within seconds."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._pool: Any = None
+
+    def session_settings(self) -> dict[str, str]:
+        """Settings of every session of the pool."""
+        return {
+            "application_name": "opencim-api",
+            "plan_cache_mode": "force_generic_plan",
+            "statement_timeout": str(int(self._settings.statement_timeout_s * 1000)),
+            "idle_in_transaction_session_timeout": "30000",
+            "jit": "off",
+            "TimeZone": "UTC",
+        }
+
+    async def connect_alone(self) -> Any:
+        """A connection outside the pool (the registry listens on it). Raises Unavailable."""
+        try:
+            return await asyncpg.connect(
+                self._settings.database_url, timeout=CONNECT_TIMEOUT_S, server_settings=self.session_settings()
+            )
+        except _LOST as error:
+            raise unavailable(error) from error
+
+    async def open(self) -> None:
+        """Make the pool; connections are opened when first needed, so that a node starts before its database."""
+        self._pool = await asyncpg.create_pool(
+            self._settings.database_url,
+            min_size=0,
+            max_size=self._settings.pool_size,
+            max_inactive_connection_lifetime=0,
+            timeout=CONNECT_TIMEOUT_S,
+            command_timeout=None,
+            statement_cache_size=1000,
+            max_cached_statement_lifetime=0,
+            max_cacheable_statement_size=0,
+            reset=_keep_session,
+            server_settings=self.session_settings(),
+        )
+
+    async def close(self) -> None:
+        """Close the pool; statements still running get two seconds."""
+        if self._pool is None:
+            return
+        try:
+            await asyncio.wait_for(self._pool.close(), 2)
+        except (TimeoutError, *_LOST):
+            self._pool.terminate()
+
+    async def fetch_row(self, sql: Sql) -> Row | None:
+        """The first row, or None. Raises Unavailable."""
+        text, values = sql.compile()
+        async with self._connection() as connection:
+            return await connection.fetchrow(text, *values)
+
+    async def fetch_rows(self, sql: Sql) -> Sequence[Row]:
+        """All rows. Raises Unavailable."""
+        text, values = sql.compile()
+        async with self._connection() as connection:
+            rows: Sequence[Row] = await connection.fetch(text, *values)
+            return rows
+
+    async def execute(self, sql: Sql) -> str:
+        """Run a statement without rows; gives the command tag. Raises Unavailable."""
+        text, values = sql.compile()
+        async with self._connection() as connection:
+            tag: str = await connection.execute(text, *values)
+            return tag
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """One transaction: committed when the block ends, rolled back when it raises. Raises Unavailable."""
+        async with self._connection() as connection, connection.transaction():
+            yield Transaction(connection)
+
+    async def is_ready(self) -> bool:
+        """True when the database answers within two seconds."""
+        try:
+            async with asyncio.timeout(2):
+                return await self.fetch_row(Sql.of("SELECT 1")) is not None
+        except (Unavailable, TimeoutError):
+            return False
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Any]:
+        if self._pool is None:
+            raise Unavailable("the node is starting; try again in a few seconds")
+        try:
+            async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
+                yield connection
+        except asyncpg.QueryCanceledError as error:
+            raise unavailable(error) from error
+        except _LOST as error:
+            raise unavailable(error) from error
