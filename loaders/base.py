@@ -103,9 +103,12 @@ class Batch:
 
 
 class Loader(Protocol):
-    """One source kind. `name` is how a user knows the format ("GeoPackage")."""
+    """One source kind."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """How a user knows the format: GeoPackage."""
+        ...
 
     def probe(self, path: Path, options: SourceOptions) -> SourceInfo | None:
         """What is in `path`, or None when it is not of this kind.

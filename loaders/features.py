@@ -167,7 +167,7 @@ def batch_of(pieces: Sequence[Piece], fields: Sequence[SourceField], first_row: 
             guard(feature.get("geometry"))
         except Undecodable as error:
             text = piece.text[:2000].decode("utf-8", "replace").replace("\x00", "")
-            original = {"type": "Feature", "geometry": None, "properties": {"_text": text}}
+            original: dict[str, Any] = {"type": "Feature", "geometry": None, "properties": {"_text": text}}
             rejections.append(Rejection(row, error.code, error.reason, None, None, original))
             continue
         features.append(feature)
@@ -177,8 +177,8 @@ def batch_of(pieces: Sequence[Piece], fields: Sequence[SourceField], first_row: 
     for index, feature in enumerate(features):
         shape = geometry[index]
         if isinstance(shape, str):
-            original = {"type": "Feature", "geometry": None, "properties": values_of(feature)}
-            original["properties"]["_geometry"] = json_text(feature.get("geometry"))[:2000]
+            properties = {**values_of(feature), "_geometry": json_text(feature.get("geometry"))[:2000]}
+            original = {"type": "Feature", "geometry": None, "properties": properties}
             rejections.append(Rejection(rows[index], "geometry/invalid", shape, "geometry", None, original))
         else:
             kept.append(index)
@@ -194,15 +194,18 @@ def guard(geometry: Any) -> None:
     """Raise Undecodable where collections are nested deeper than MAX_NESTING (catalogue B05)."""
     level = [geometry]
     for _ in range(MAX_NESTING + 1):
-        level = [
-            inner
-            for outer in level
-            if isinstance(outer, dict) and outer.get("type") == "GeometryCollection"
-            for inner in (outer.get("geometries") if isinstance(outer.get("geometries"), list) else ())
-        ]
+        level = [inner for outer in level for inner in _members(outer)]
         if not level:
             return
     raise Undecodable("geometry/nesting", f"geometry collections nested deeper than {MAX_NESTING}")
+
+
+def _members(geometry: Any) -> list[Any]:
+    """The geometries of a collection; empty for anything else."""
+    if not isinstance(geometry, dict) or geometry.get("type") != "GeometryCollection":
+        return []
+    members = geometry.get("geometries")
+    return members if isinstance(members, list) else []
 
 
 def geometries_of(geometries: Sequence[Any]) -> np.ndarray[Any, Any]:
@@ -210,7 +213,7 @@ def geometries_of(geometries: Sequence[Any]) -> np.ndarray[Any, Any]:
     texts = [None if g is None else orjson.dumps(g, default=str) for g in geometries]
     # a batch that reads as a whole needs no look at each value
     found = np.asarray(shapely.from_geojson(texts, on_invalid="ignore"), dtype=object)
-    for index in np.flatnonzero(shapely.is_missing(found)):
+    for index in np.flatnonzero(shapely.is_missing(found)).tolist():
         if geometries[index] is not None:
             found[index] = _by_hand(geometries[index])
     return found

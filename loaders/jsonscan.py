@@ -164,7 +164,7 @@ def open_text(path: Path, encoding: str | None) -> IO[bytes]:
         encoding = "utf-16"
     if encoding is None or codecs.lookup(encoding).name in ("utf-8", "utf-8-sig"):
         return source
-    return codecs.EncodedFile(source, "utf-8", encoding, errors="strict")  # type: ignore[return-value]
+    return codecs.EncodedFile(source, "utf-8", encoding, errors="strict")
 
 
 def _completed(block: bytes, source: IO[bytes]) -> bytes:

@@ -223,11 +223,12 @@ def _from_wkt(table: pa.Table, name: str, rows: npt.NDArray[np.int64]) -> tuple[
         elif ";" in text[:20]:
             texts[index] = text.partition(";")[2]
     geometry = np.asarray(shapely.from_wkt(texts, on_invalid="ignore"), dtype=object)
-    for index in np.flatnonzero(shapely.is_missing(geometry)):
+    for missing in np.flatnonzero(shapely.is_missing(geometry)):
+        index = int(missing)
         text = texts[index]
         if text is not None:
             reason = f"{name} is not WKT: {_why(text)}"
-            bad[int(index)] = _rejection(table, rows, int(index), "geometry/invalid", reason, name, text)
+            bad[index] = _rejection(table, rows, index, "geometry/invalid", reason, name, text)
     return geometry, bad
 
 

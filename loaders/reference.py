@@ -65,7 +65,7 @@ def _known(text: str) -> pyproj.CRS | None:
 def _same(one: pyproj.CRS, other: pyproj.CRS) -> bool:
     """True for two writings of one CRS: WKT of a .prj and its code, CRS84 and EPSG:4326."""
     names = {one.to_authority(min_confidence=60), other.to_authority(min_confidence=60)}
-    return len(names) == 1 and None not in names or names == {("OGC", "CRS84"), ("EPSG", "4326")}
+    return (len(names) == 1 and None not in names) or names == {("OGC", "CRS84"), ("EPSG", "4326")}
 
 
 def _name(crs: pyproj.CRS, text: str) -> str:

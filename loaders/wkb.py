@@ -31,9 +31,10 @@ def geometries_of(column: pa.ChunkedArray | pa.Array) -> tuple[Geometries, dict[
     geometry: Geometries = np.asarray(shapely.from_wkb(values, on_invalid="ignore"), dtype=object)
     missing = shapely.is_missing(geometry)
     if missing.any():
-        for index in np.flatnonzero(missing):
+        for found in np.flatnonzero(missing):
+            index = int(found)
             if values[index] is not None:
-                bad[int(index)] = ("geometry/invalid", _why(values[index]))
+                bad[index] = ("geometry/invalid", _why(values[index]))
     return geometry, bad
 
 
