@@ -107,7 +107,8 @@ def _plausible(candidate: SourceField, kind: Kind) -> bool:
     """False when the samples plainly are of another kind (a `type` of 1, 2, 3 is no use)."""
     samples = [s for s in candidate.samples if s.strip()]
     if kind in (Kind.NUMBER, Kind.INTEGER):
-        return all(re.match(r"\s*[^\d\s]{0,2}\s*[+-]?[\d.]", s) for s in samples)
+        numeric = [s for s in samples if re.match(r"\s*[^\d\s]{0,2}\s*[+-]?[\d.]", s)]
+        return 2 * len(numeric) >= len(samples)
     if kind is Kind.INSTANT:
         return candidate.kind in (Kind.INSTANT, Kind.TEXT)
     if kind is Kind.TEXT:

@@ -84,7 +84,7 @@ def test_replacing_deletes_what_the_source_no_longer_has_in_one_step(
     load("buildings", write_geojson(tmp_path / "b.geojson", [feature(i, lon=114 + i / 100) for i in range(5)]))
     load("buildings", write_geojson(tmp_path / "other.geojson", [feature(0)]))
     account = load(
-        "buildings", write_geojson(tmp_path / "b.geojson", [feature(0), feature(9, lon=113.9)]), is_replacing=True
+        "buildings", write_geojson(tmp_path / "b.geojson", [feature(0, lon=114.0), feature(9, lon=113.9)]), is_replacing=True
     )
     assert (account.inserted, account.unchanged, account.deleted) == (1, 1, 4)
     left = [row[0] for row in connection.execute("SELECT id FROM cim.building ORDER BY id")]
