@@ -178,7 +178,7 @@ class Database:
         try:
             async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
                 yield connection
-        except asyncpg.QueryCanceledError as error:
-            raise unavailable(error) from error
+        except asyncpg.DataError:  # an InterfaceError, but our own mistake: a value of the wrong type was bound
+            raise
         except _LOST as error:
             raise unavailable(error) from error

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -265,3 +266,10 @@ service = Table(
 )
 Index("service_geom_idx", service.c.geom, postgresql_using="gist")
 Index("service_state_idx", service.c.state, service.c.id)
+
+secret = Table(
+    "secret",
+    metadata,
+    Column("name", code_text(), primary_key=True, comment="cursor: signs paging cursors of every worker and node"),
+    Column("value", LargeBinary(), nullable=False),
+)

@@ -1,0 +1,80 @@
+"""`create_app`: the one place where settings, database, registry, middleware and routes are wired."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, FastAPI
+from starlette.routing import Route
+from starlette_compress import CompressMiddleware, add_compress_type
+
+from api import problems
+from api.context import Context
+from api.metrics import Metrics
+from api.middleware import BodyLimit, Border, compression_options
+from api.routes import ROUTERS
+from api.routes.portal import mount_static
+from cim.db.pool import Database
+from cim.db.registry import Registry
+from cim.errors import SetupProblem
+from cim.settings import Settings
+
+_COMPRESSED = (
+    "application/geo+json",
+    "application/problem+json",
+    "application/schema+json",
+    "application/vnd.mapbox-vector-tile",
+    "application/vnd.oai.openapi+json",
+)
+
+
+def _include(app: FastAPI, context: Context, router: APIRouter) -> None:
+    """Add a router. One of plain Starlette routes is added route by route: FastAPI's inclusion costs as much as a query."""
+    plain = [route for route in router.routes if type(route) is Route]
+    if len(plain) < len(router.routes):
+        app.include_router(router)
+        return
+    app.router.routes.extend(plain)
+    context.templates.update({route.endpoint: route.path for route in plain})
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application over `settings.database_url`; nothing is opened before it starts.
+
+    Raises SetupProblem when no database is named (`cim serve` names the embedded one).
+    """
+    if not settings.database_url:
+        raise SetupProblem("the API needs a database: start it by `cim serve`, or set DATABASE_URL")
+    database = Database(settings)
+    context = Context(settings, database, Registry(database), Metrics())
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await database.open()
+        await context.registry.open()
+        try:
+            yield
+        finally:
+            await context.registry.close()
+            await database.close()
+
+    app = FastAPI(
+        title="OpenCIM",
+        version="0.1.0",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=lifespan,
+        redirect_slashes=False,
+    )
+    app.state.settings = settings
+    app.state.context = context
+    problems.install(app)
+    for router in ROUTERS:
+        _include(app, context, router)
+    mount_static(app)
+    for media_type in _COMPRESSED:
+        add_compress_type(media_type)
+    app.add_middleware(CompressMiddleware, **compression_options())
+    app.add_middleware(BodyLimit, context=context)
+    app.add_middleware(Border, context=context)
+    return app

@@ -1,0 +1,55 @@
+"""What a handler needs of the application: settings, database, registry, caller."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, cast
+
+from fastapi import Depends
+from starlette.requests import Request
+
+from api.metrics import Metrics
+from cim.db.pool import Database
+from cim.db.registry import Registry
+from cim.model import Scope
+from cim.settings import Settings
+
+ANONYMOUS = Scope()
+
+
+@dataclass(slots=True)
+class Context:
+    """The parts `api.app` wired; `app.state.context` holds it.
+
+    `templates`: path template of each plain endpoint, for metrics. `is_draining`: told to stop, still answering.
+    """
+
+    settings: Settings
+    database: Database
+    registry: Registry
+    metrics: Metrics
+    templates: dict[Any, str] = field(default_factory=dict)
+    is_draining: bool = False
+
+
+def context_of(request: Request) -> Context:
+    """The parts of the application that the request came to."""
+    return cast(Context, request.app.state.context)
+
+
+def settings_of(request: Request) -> Settings:
+    """The settings."""
+    return context_of(request).settings
+
+
+def database_of(request: Request) -> Database:
+    """The pool of this worker."""
+    return context_of(request).database
+
+
+def registry_of(request: Request) -> Registry:
+    """The collections this worker knows."""
+    return context_of(request).registry
+
+
+SettingsParam = Annotated[Settings, Depends(settings_of)]
+DatabaseParam = Annotated[Database, Depends(database_of)]
+RegistryParam = Annotated[Registry, Depends(registry_of)]

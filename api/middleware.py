@@ -1,0 +1,216 @@
+"""What every request passes through: id, log line, metrics, CORS, security headers, HEAD, OPTIONS, body size.
+
+Plain ASGI, one object each: the framework's own middleware classes cost more than the handlers they wrap.
+"""
+
+import asyncio
+import re
+import time
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import structlog
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.routing import Match
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.context import Context
+from api.problems import internal_error, problem_response, status_response
+from cim.errors import TooLarge
+
+access = structlog.get_logger("access")
+
+DISCONNECTED = "the client has gone"
+"""Message of the cancellation that `api.server` sends to a handler whose client has gone."""
+
+_HOST = re.compile(rb"(?:[A-Za-z0-9_.-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_EXPOSED = "Link, ETag, Location, Retry-After, Content-Crs, X-Request-Id, X-CIM-Truncated"
+_ASKED = "Accept, Accept-Language, Authorization, Content-Type, If-Match, If-None-Match, X-API-Key, X-Request-Id"
+_UPLOADS = "/admin/loads"
+
+_SECURITY = (
+    ("x-content-type-options", "nosniff"),
+    ("referrer-policy", "no-referrer"),
+    ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+)
+
+
+def request_id_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """The caller's `X-Request-Id` where it is a UUID, else a new one."""
+    for name, value in headers:
+        if name == b"x-request-id":
+            try:
+                return str(uuid.UUID(value.decode("ascii")))
+            except ValueError:
+                break
+    return str(uuid.uuid4())
+
+
+def has_good_host(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """True for exactly one well-formed `Host` (RFC 9110 7.2; catalogue B31: it is never used for links)."""
+    hosts = [value for name, value in headers if name == b"host"]
+    return len(hosts) == 1 and _HOST.fullmatch(hosts[0]) is not None
+
+
+def route_of(scope: Scope, templates: Mapping[Any, str]) -> str:
+    """The path template of the route that answered, for metrics and logs; `templates` has the plain endpoints'."""
+    known = templates.get(scope.get("endpoint"))
+    return known or str(getattr(scope.get("route"), "path", None) or "unmatched")
+
+
+class Border:
+    """The outermost layer: whatever happens inside, the caller gets an answer with an id, and one line is logged."""
+
+    def __init__(self, app: ASGIApp, context: Context) -> None:
+        self.app = app
+        self._metrics = context.metrics
+        self._templates = context.templates
+        origins = [origin.strip() for origin in context.settings.cors_origins.split(",") if origin.strip()]
+        self._any_origin = "*" in origins
+        self._origins = frozenset(origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        scope = dict(scope)  # the server keeps its own: it must go on seeing HEAD
+        request_id = request_id_of(scope["headers"])
+        scope.setdefault("state", {})["request_id"] = request_id
+        method = scope["method"]
+        status, size = 0, 0
+        origin_headers = self._cors(scope)
+
+        async def send_marked(message: Message) -> None:
+            nonlocal status, size
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(raw=message.setdefault("headers", []))
+                headers["X-Request-Id"] = request_id
+                for name, value in origin_headers:
+                    headers[name] = value
+                if not self._any_origin:
+                    headers.add_vary_header("Origin")
+                for name, value in _SECURITY:
+                    headers.setdefault(name, value)
+            else:
+                size += len(message.get("body", b""))
+            await send(message)
+
+        self._metrics.begin()
+        try:
+            await self._answer(scope, receive, send_marked)
+        except asyncio.CancelledError as error:
+            if DISCONNECTED not in error.args:
+                raise
+            status = 499
+        except Exception as error:
+            if status:
+                raise
+            await internal_error(Request(scope), error)(scope, receive, send_marked)
+        finally:
+            seconds = time.perf_counter() - started
+            route = route_of(scope, self._templates)
+            self._metrics.end(method if method in (*_METHODS, "HEAD", "OPTIONS") else "OTHER", route, status, seconds)
+            access.info(
+                "request",
+                request_id=request_id,
+                method=method,
+                path=scope["path"][:300],
+                route=route,
+                status=status,
+                bytes=size,
+                ms=round(seconds * 1000, 1),
+            )
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not has_good_host(scope["headers"]):
+            await status_response(Request(scope), 400, "the Host header is missing or malformed")(scope, receive, send)
+            return
+        if scope["method"] == "OPTIONS":
+            await _options(scope, receive, send)
+            return
+        if scope["method"] == "HEAD":
+            scope["method"] = "GET"
+        await self.app(scope, receive, send)
+
+    def _cors(self, scope: Scope) -> list[tuple[str, str]]:
+        if self._any_origin:
+            return [("Access-Control-Allow-Origin", "*"), ("Access-Control-Expose-Headers", _EXPOSED)]
+        for name, value in scope["headers"]:
+            if name == b"origin" and value.decode("latin-1") in self._origins:
+                return [
+                    ("Access-Control-Allow-Origin", value.decode("latin-1")),
+                    ("Access-Control-Expose-Headers", _EXPOSED),
+                ]
+        return []
+
+
+def allowed_methods(scope: Scope) -> list[str]:
+    """Methods that the address answers, without asking it."""
+    allowed = []
+    for method in _METHODS:
+        asked = {**scope, "method": method, "path_params": {}}
+        if any(route.matches(asked)[0] is Match.FULL for route in scope["app"].router.routes):
+            allowed.append(method)
+    return allowed
+
+
+async def _options(scope: Scope, receive: Receive, send: Send) -> None:
+    allowed = allowed_methods(scope)
+    if not allowed:
+        await status_response(Request(scope), 404, "there is nothing at this address")(scope, receive, send)
+        return
+    offered = ", ".join(
+        [*(["GET", "HEAD"] if "GET" in allowed else []), *(m for m in allowed if m != "GET"), "OPTIONS"]
+    )
+    headers = [
+        (b"allow", offered.encode()),
+        (b"access-control-allow-methods", offered.encode()),
+        (b"access-control-allow-headers", _ASKED.encode()),
+        (b"access-control-max-age", b"600"),
+    ]
+    await send({"type": "http.response.start", "status": 204, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
+
+
+class BodyLimit:
+    """Counts the bytes of bodies: more than allowed is 413, whatever Content-Length says (catalogue B28)."""
+
+    def __init__(self, app: ASGIApp, context: Context) -> None:
+        self.app = app
+        self._settings = context.settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass one request on, its body counted."""
+        if scope["type"] != "http" or scope["method"] in ("GET", "DELETE"):
+            await self.app(scope, receive, send)
+            return
+        is_upload = scope["path"] == _UPLOADS
+        limit = self._settings.max_upload_bytes if is_upload else self._settings.max_body_bytes
+        too_large = TooLarge(f"the body has more than {limit:,} bytes, which is the most taken here")
+        for name, value in scope["headers"]:
+            if name == b"content-length" and (not value.isdigit() or len(value) > 18 or int(value) > limit):
+                await problem_response(Request(scope), too_large)(scope, receive, send)
+                return
+        received = 0
+
+        async def receive_counted() -> Message:
+            nonlocal received
+            message = await receive()
+            if message["type"] == "http.request":
+                received += len(message.get("body", b""))
+                if received > limit:
+                    raise too_large
+            return message
+
+        await self.app(scope, receive_counted, send)
+
+
+def compression_options() -> dict[str, Any]:
+    """Levels for bodies made for one caller; media types that are compressed already are not in the lists."""
+    return {"minimum_size": 1000, "zstd_level": 3, "brotli_quality": 4, "gzip_level": 4}

@@ -1,0 +1,184 @@
+"""Errors as RFC 9457 documents: the one table from error codes to HTTP status, and the one way to write them."""
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+import structlog
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from cim.errors import CimError
+
+log = structlog.get_logger("api")
+
+MEDIA_TYPE = "application/problem+json"
+MAX_BYTES = 8192
+MAX_DETAIL = 2000
+RETRY_AFTER_S = 2
+
+STATUS = {
+    "invalid-parameter": 400,
+    "unknown-parameter": 400,
+    "unknown-property": 400,
+    "invalid-body": 400,
+    "nesting": 400,
+    "unauthorized": 401,
+    "forbidden": 403,
+    "not-found": 404,
+    "not-acceptable": 406,
+    "conflict": 409,
+    "load-busy": 409,
+    "precondition-failed": 412,
+    "too-large": 413,
+    "decompressed-size": 413,
+    "unsupported-media-type": 415,
+    "driver-not-allowed": 415,
+    "source-refused": 400,
+    "load-failed": 500,
+    "setup": 503,
+    "unavailable": 503,
+    "insufficient-storage": 507,
+}
+
+_TITLES = {
+    400: ("bad-request", "Bad request"),
+    401: ("unauthorized", "A valid key is needed"),
+    403: ("forbidden", "Not allowed"),
+    404: ("not-found", "Not found"),
+    405: ("method-not-allowed", "Method not allowed"),
+    406: ("not-acceptable", "No acceptable representation"),
+    408: ("request-timeout", "The request took too long to arrive"),
+    413: ("too-large", "Too large"),
+    415: ("unsupported-media-type", "Unsupported media type"),
+    431: ("head-too-large", "Request header fields too large"),
+    500: ("internal", "Internal server error"),
+    503: ("unavailable", "Temporarily unavailable"),
+}
+
+
+_UNPRINTABLE = re.compile(r"[\ud800-\udfff\x00-\x08\x0b-\x1f\x7f]")
+
+
+def printable(text: str) -> str:
+    """`text` without what UTF-8 or a terminal cannot take (lone surrogates, controls), written as `\\uXXXX`."""
+    return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def problem_body(
+    status: int, code: str, title: str, detail: str, instance: str, *, parameter: str | None = None, base: str = ""
+) -> bytes:
+    """The document, at most `MAX_BYTES` whatever it quotes."""
+    document = {
+        "type": f"{base}/problems/{code}",
+        "title": title,
+        "status": status,
+        "detail": printable(detail[:MAX_DETAIL]),
+        "instance": instance,
+    }
+    if parameter is not None:
+        document["parameter"] = printable(parameter[:200])
+    body = orjson.dumps(document)
+    if len(body) > MAX_BYTES:
+        document["detail"] = printable(detail[:500])
+        body = orjson.dumps(document)
+    return body
+
+
+def instance_of(scope: Any) -> str:
+    """The urn of a request: the id its log line carries."""
+    request_id = scope.get("state", {}).get("request_id", "00000000-0000-0000-0000-000000000000")
+    return f"urn:uuid:{request_id}"
+
+
+def _respond(
+    request: Request,
+    status: int,
+    code: str,
+    title: str,
+    detail: str,
+    *,
+    parameter: str | None = None,
+    headers: dict[str, str] | None = None,
+) -> Response:
+    base = request.app.state.settings.public_url
+    body = problem_body(status, code, title, detail, instance_of(request.scope), parameter=parameter, base=base)
+    response = Response(body, status, media_type=MEDIA_TYPE, headers=headers)
+    response.headers["Cache-Control"] = "no-store"
+    if status == 503:
+        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    if status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    if status == 413:
+        response.headers["Connection"] = "close"
+    return response
+
+
+def problem_response(request: Request, error: CimError) -> Response:
+    """The answer that `error` becomes."""
+    status = STATUS.get(error.code, 500)
+    return _respond(request, status, error.code, error.title, error.detail, parameter=error.parameter)
+
+
+def status_response(
+    request: Request, status: int, detail: str | None = None, headers: dict[str, str] | None = None
+) -> Response:
+    """A problem that has no class of its own: a path that is not there, a method not offered, a fault of ours."""
+    code, title = _TITLES.get(status, (f"http-{status}", f"HTTP {status}"))
+    return _respond(request, status, code, title, detail or title, headers=headers)
+
+
+def internal_error(request: Request, error: Exception) -> Response:
+    """A fault of ours: the log has everything under the same id, the caller gets the id."""
+    log.error("fault", request_id=request.scope.get("state", {}).get("request_id"), exc_info=error)
+    return status_response(request, 500, "the server failed; its log has the reason under this instance's id")
+
+
+async def _on_cim_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, CimError)
+    if STATUS.get(error.code, 500) >= 500:
+        cause = error.__cause__
+        log.warning(
+            "unanswered", code=error.code, cause=None if cause is None else f"{type(cause).__name__}: {cause}"[:300]
+        )
+    return problem_response(request, error)
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    detail = error.detail if isinstance(error.detail, str) else None
+    if error.status_code == 404:
+        detail = "there is nothing at this address"
+    if error.status_code == 405:
+        detail = f"{request.method[:20]} is not offered here; allowed: {(error.headers or {}).get('Allow', 'see /api')}"
+    status = 400 if error.status_code == 422 else error.status_code
+    return status_response(request, status, detail, dict(error.headers or {}))
+
+
+async def _on_validation_error(request: Request, error: Exception) -> Response:
+    """FastAPI's own validation (A8: its handler dies of NaN and lone surrogates, since it repeats the input)."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0] if error.errors() else {}
+    place = [str(part) for part in first.get("loc", ())]
+    message = str(first.get("msg", "the request is not valid"))
+    in_body = place[:1] == ["body"]
+    name = ".".join(place[1:]) or None
+    code, title = (
+        ("invalid-body", "Invalid request body") if in_body else ("invalid-parameter", "Invalid parameter value")
+    )
+    return _respond(request, 400, code, title, f"{name or 'body'}: {message}", parameter=name)
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of `app` a problem document; what no handler knows is caught by `api.middleware.Border`."""
+    handlers: list[tuple[type[Exception], Callable[[Request, Exception], Awaitable[Response]]]] = [
+        (CimError, _on_cim_error),
+        (HTTPException, _on_http_exception),
+        (RequestValidationError, _on_validation_error),
+    ]
+    for kind, handler in handlers:
+        app.add_exception_handler(kind, handler)
