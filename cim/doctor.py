@@ -1,0 +1,177 @@
+"""What is wrong with a set-up, and the line that mends it."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from cim.db.embedded import APT_LINE, MAX_SOCKET_PATH, Account, Cluster, binaries, owner_of
+from cim.errors import CimError, SetupProblem
+from cim.settings import Settings
+
+FREE_BYTES = 2 * 1024**3
+"""Free space below which loading a city is likely to fail."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at. `mend` is the line that mends it, empty where all is well."""
+
+    name: str
+    is_well: bool
+    detail: str
+    mend: str = ""
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Look at everything a node needs, in the order in which it is needed; never raises."""
+    looks: list[tuple[str, Callable[[Settings], tuple[bool, str, str]]]] = [
+        ("python", _python),
+        ("packages", _packages),
+        *([("database", _database)] if settings.database_url else _EMBEDDED),
+        ("port", _port),
+        ("page", _page),
+    ]
+    findings = []
+    for name, look in looks:
+        try:
+            findings.append(Finding(name, *look(settings)))
+        except CimError as error:
+            findings.append(Finding(name, False, error.detail, APT_LINE if "apt-get" in error.detail else ""))
+        except OSError as error:
+            findings.append(Finding(name, False, f"{error.strerror}: {error.filename}"))
+    return findings
+
+
+def _python(settings: Settings) -> tuple[bool, str, str]:
+    found = ".".join(map(str, sys.version_info[:3]))
+    return (
+        sys.version_info >= (3, 11),
+        f"Python {found}",
+        "install Python 3.11 or later: apt-get install python3 python3-venv",
+    )
+
+
+def _packages(settings: Settings) -> tuple[bool, str, str]:
+    facts, missing = [], []
+    for name in ("asyncpg", "psycopg", "fastapi", "pyogrio", "rasterio", "pyproj", "shapely", "pyarrow"):
+        try:
+            facts.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            missing.append(name)
+    detail = ", ".join(facts) + (f"; missing: {', '.join(missing)}" if missing else "")
+    return not missing, detail, "make run (or: .venv/bin/pip install --require-hashes -r requirements/all.txt)"
+
+
+def _binaries(settings: Settings) -> tuple[bool, str, str]:
+    folder = binaries()
+    said = subprocess.run(
+        [str(folder / "postgres"), "--version"], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    return True, f"{said} in {folder}", ""
+
+
+def _postgis(settings: Settings) -> tuple[bool, str, str]:
+    major = binaries().parent.name
+    control = [
+        Path(f"/usr/share/postgresql/{major}/extension/postgis.control"),
+        binaries().parent / "share/extension/postgis.control",
+        binaries().parent / "share/postgresql/extension/postgis.control",
+    ]
+    is_there = any(path.exists() for path in control)
+    return (
+        is_there,
+        "PostGIS is installed" if is_there else "PostGIS is not installed",
+        f"apt-get install postgresql-{major}-postgis-3",
+    )
+
+
+def _account(settings: Settings) -> tuple[bool, str, str]:
+    account = Account.current()
+    return True, "PostgreSQL runs as account 'postgres'" if account.is_other else "PostgreSQL runs as you", ""
+
+
+def _locale(settings: Settings) -> tuple[bool, str, str]:
+    listed = subprocess.run(["locale", "-a"], capture_output=True, text=True, check=False).stdout.lower().split()
+    is_there = bool({"c.utf-8", "c.utf8"} & set(listed))
+    return (
+        is_there,
+        f"C.UTF-8 is {'there' if is_there else 'missing'}",
+        "apt-get install libc-bin (Debian has C.UTF-8 built in)",
+    )
+
+
+def _folder(settings: Settings) -> tuple[bool, str, str]:
+    folder = settings.data_dir
+    existing = next(p for p in [folder, *folder.parents] if p.exists())
+    if not os.access(existing, os.W_OK):
+        return False, f"{existing} cannot be written", "set CIM_DATA_DIR to a folder of your own"
+    free = shutil.disk_usage(existing).free
+    detail = f"{folder}, {free / 1024**3:.1f} GiB free"
+    return free >= FREE_BYTES, detail, "free some space, or set CIM_DATA_DIR to another disk"
+
+
+def _socket_path(settings: Settings) -> tuple[bool, str, str]:
+    length = len(os.fsencode(Cluster(settings.data_dir).socket / ".s.PGSQL.5432"))
+    return length <= MAX_SOCKET_PATH, f"{length} bytes of {MAX_SOCKET_PATH}", "set CIM_DATA_DIR to a shorter folder"
+
+
+def _cluster(settings: Settings) -> tuple[bool, str, str]:
+    cluster = Cluster(settings.data_dir)
+    if not (cluster.data / "PG_VERSION").exists():
+        return True, "no cluster yet; `cim run` makes it", ""
+    made_by = (cluster.data / "PG_VERSION").read_text().strip()
+    runs = binaries().parent.name
+    if made_by != runs and runs.isdigit():
+        return False, f"made by PostgreSQL {made_by}, here is {runs}", f"apt-get install postgresql-{made_by}-postgis-3"
+    if not cluster.is_running():
+        return True, f"made by PostgreSQL {made_by}, not running", ""
+    return _examined(cluster.url(), f"running, owned by process {owner_of(cluster)}")
+
+
+def _database(settings: Settings) -> tuple[bool, str, str]:
+    assert settings.database_url is not None
+    from cim.db.connect import shown
+
+    return _examined(settings.database_url, shown(settings.database_url))
+
+
+def _examined(url: str, detail: str) -> tuple[bool, str, str]:
+    from cim.db.migrate import check
+
+    try:
+        check(url)
+    except SetupProblem as problem:
+        facts, _, mend = problem.detail.partition(": ")
+        return False, f"{detail}; {facts}", mend
+    return True, detail, ""
+
+
+def _port(settings: Settings) -> tuple[bool, str, str]:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        is_taken = probe.connect_ex((settings.host, settings.port)) == 0
+    detail = f"{settings.host}:{settings.port} is {'in use' if is_taken else 'free'}"
+    return not is_taken, detail, "another program (perhaps `cim run`) listens there; set CIM_PORT, e.g. CIM_PORT=8080"
+
+
+def _page(settings: Settings) -> tuple[bool, str, str]:
+    root = Path(__file__).resolve().parent.parent
+    is_built = any((root / place / "manifest.json").exists() for place in ("web/dist", "api/static"))
+    return is_built, "the page is built" if is_built else "the page is not built", "make build"
+
+
+_EMBEDDED: list[tuple[str, Callable[[Settings], tuple[bool, str, str]]]] = [
+    ("postgresql", _binaries),
+    ("postgis", _postgis),
+    ("account", _account),
+    ("locale", _locale),
+    ("data folder", _folder),
+    ("socket path", _socket_path),
+    ("cluster", _cluster),
+]
