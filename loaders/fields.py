@@ -62,11 +62,20 @@ def source_fields(table: pa.Table, json_names: Sequence[str] = ()) -> tuple[Sour
 
 
 def _distinct(column: pa.ChunkedArray) -> list[Any]:
+    head = column.slice(0, 1000)
     try:
-        values: list[Any] = pc.unique(column.slice(0, 1000)).to_pylist()
+        values = pc.unique(head)
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
-        values = column.slice(0, 1000).to_pylist()
-    return values
+        values = head
+    return [shown for value in values if (shown := _shown(value)) is not None]
+
+
+def _shown(value: pa.Scalar) -> Any:
+    """A value, or None for text that is not in the encoding the source claims."""
+    try:
+        return value.as_py()
+    except UnicodeDecodeError:
+        return None
 
 
 def json_text(value: Any) -> str:

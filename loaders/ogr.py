@@ -16,6 +16,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 
 from cim.errors import DriverRefused, SourceRefused
 from loaders.base import Batch, SourceInfo, SourceOptions
+from loaders.encoding import Encoding
 from loaders.fields import simple_column, source_fields
 from loaders.reference import CRS84, settle
 from loaders.sniff import Content, content_of, xml_root
@@ -91,13 +92,14 @@ def describe_layer(
     *,
     crs_rule: str | None = None,
     driver: str,
-    encoding: str | None = None,
+    encoding: Encoding | None = None,
     notes: tuple[str, ...] = (),
 ) -> SourceInfo:
     """SourceInfo of one layer: fields with samples from its first rows. Raises SourceRefused."""
+    codec = encoding.codec if encoding else None
     try:
-        info = pyogrio.read_info(path, layer=layer, encoding=encoding)
-        meta, sample = pyogrio.raw.read_arrow(path, layer=layer, max_features=PROBE_ROWS, encoding=encoding)
+        info = pyogrio.read_info(path, layer=layer, encoding=codec)
+        meta, sample = pyogrio.raw.read_arrow(path, layer=layer, max_features=PROBE_ROWS, encoding=codec)
     except (DataSourceError, DataLayerError, pa.ArrowInvalid) as error:
         raise broken(path, error) from error
     if info["driver"] != driver:
@@ -115,7 +117,7 @@ def describe_layer(
         fields=source_fields(attribute_table(sample, meta), json_names=json_fields(info)),
         geometry_type=kind,
         crs=crs,
-        encoding=encoding or "UTF-8",
+        encoding=encoding.name if encoding else "UTF-8",
         feature_count=count if count >= 0 else None,
         notes=(*notes, *found),
     )

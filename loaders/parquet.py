@@ -16,9 +16,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cim.errors import SourceRefused
-from loaders.base import Batch, Rejection, SourceInfo, SourceOptions
+from loaders.base import Batch, SourceInfo, SourceOptions
 from loaders.fields import simple_column, source_fields
-from loaders.place import Place, find_place, geometries
+from loaders.place import Place, find_place, placed
 from loaders.reference import CRS84, settle
 from loaders.sniff import Content, content_of
 from loaders.wkb import geometries_of, undecoded
@@ -71,7 +71,11 @@ class ParquetLoader:
                     if first == 0 and layout.geometry is None:
                         place = find_place(table.slice(0, PROBE_ROWS), options, path.name)
                     rows = np.arange(first + 1, first + 1 + len(table), dtype=np.int64)
-                    yield _wkb_batch(table, layout.geometry, rows) if layout.geometry else placed(table, place, rows)
+                    yield (
+                        _wkb_batch(table, layout.geometry, rows)
+                        if layout.geometry
+                        else placed(_plain_binaries(table), place, rows)
+                    )
                     first += len(table)
             except (pa.ArrowInvalid, pa.ArrowException, OSError) as error:
                 raise SourceRefused(f"{path.name} breaks off after row {first}: {str(error)[:200]}") from error
@@ -204,20 +208,6 @@ def _plain_binaries(table: pa.Table) -> pa.Table:
         if pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type):
             table = table.set_column(index, field.name, simple_column(table.column(index)))
     return table
-
-
-def placed(table: pa.Table, place: Place | None, rows: Any) -> Batch:
-    """A batch of a table whose place, if any, is in its columns."""
-    table = _plain_binaries(table)
-    if place is None:
-        return Batch(table, np.full(len(rows), None, dtype=object), rows)
-    geometry, bad = geometries(table, place, rows)
-    if not bad:
-        return Batch(table, geometry, rows)
-    kept = np.ones(len(rows), bool)
-    kept[list(bad)] = False
-    rejections: tuple[Rejection, ...] = tuple(bad[index] for index in sorted(bad))
-    return Batch(table.filter(pa.array(kept)), geometry[kept], rows[kept], rejections)
 
 
 PARQUET = ParquetLoader()

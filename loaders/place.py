@@ -6,7 +6,7 @@ English and Chinese; eastings and northings, and WKT, need a stated CRS.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,8 @@ import shapely
 from shapely.errors import ShapelyError
 
 from cim.errors import SourceRefused, nearest
-from loaders.base import Rejection, SourceOptions
-from loaders.reference import CRS84, HOW, settle
+from loaders.base import Batch, Rejection, SourceOptions
+from loaders.reference import CRS84, HOW, by_rule, settle
 from loaders.wkb import MAX_NESTING
 
 _DEGREES = (
@@ -66,6 +66,9 @@ _WKT = (
     "location",
 )
 
+_PAIR = ("location", "coordinates", "coordinate", "坐标", "经纬度", "位置坐标", "lnglat", "lonlat", "latlng", "latlon")
+_PAIR_TEXT = r"^[\s(\[]*(?P<a>[+-]?\d+(?:\.\d+)?)[\s,，;]+(?P<b>[+-]?\d+(?:\.\d+)?)[\s)\]]*$"
+
 _WKT_START = re.compile(
     r"\s*(SRID=(\d+);)?\s*(POINT|LINESTRING|POLYGON|MULTI(?:POINT|LINESTRING|POLYGON)|GEOMETRYCOLLECTION)\b", re.I
 )
@@ -73,17 +76,19 @@ _WKT_START = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The columns that hold the place: `x` and `y`, or `wkt`; and the CRS they are in."""
+    """The columns that hold the place: `x` and `y`, `wkt`, or `pair` (two numbers in one text); and their CRS."""
 
     crs: str
     x: str | None = None
     y: str | None = None
     wkt: str | None = None
+    pair: str | None = None
+    pair_is_lon_first: bool = True
     notes: tuple[str, ...] = ()
 
     @property
     def geometry_type(self) -> str:
-        """Point for two columns; a WKT column may hold anything."""
+        """Point for two numbers; a WKT column may hold anything."""
         return "Point" if self.wkt is None else "Geometry"
 
 
@@ -108,7 +113,7 @@ def find_place(sample: pa.Table, options: SourceOptions, what: str) -> Place | N
     by_name = {plain(name): name for name in reversed(names)}
     for one, other in _DEGREES:
         if one in by_name and other in by_name:
-            return _degrees(by_name[one], by_name[other], sample, options, what)
+            return _beside(_degrees(by_name[one], by_name[other], sample, options, what), by_name)
     for word in _WKT:
         if word in by_name and _looks_like_wkt(sample.column(by_name[word])):
             return _wkt_place(by_name[word], sample, options, what)
@@ -122,6 +127,15 @@ def find_place(sample: pa.Table, options: SourceOptions, what: str) -> Place | N
             note = f"{by_name[one]} is the easting, {by_name[other]} the northing, in {crs}"
             return Place(crs, by_name[one], by_name[other], notes=(note, *notes))
     return None
+
+
+def _beside(place: Place, by_name: dict[str, str]) -> Place:
+    """`place` with a note of a second pair of columns that could hold it too."""
+    for one, other in _GRID[:-1]:
+        if one in by_name and other in by_name:
+            note = f"{by_name[one]} and {by_name[other]} are not used; use them by --lon, --lat and --crs"
+            return replace(place, notes=(*place.notes, note))
+    return place
 
 
 def _named(names: Sequence[str], wanted: str, option: str) -> str:
@@ -157,6 +171,28 @@ def _wkt_place(column: str, sample: pa.Table, options: SourceOptions, what: str)
     return Place(crs, wkt=column, notes=(f"{column} holds WKT in {crs}", *notes))
 
 
+def _pair_place(column: str, sample: pa.Table, options: SourceOptions, what: str) -> Place | None:
+    """Two degrees in one text, where the values themselves tell which is the longitude; None otherwise."""
+    first, second = _pairs(sample.column(column))
+    known = np.isfinite(first) & np.isfinite(second)
+    if not known.any() or pa.types.is_nested(sample.column(column).type):
+        return None
+    is_lon_first = bool((np.abs(first[known]) > 90).any())
+    is_lat_first = bool((np.abs(second[known]) > 90).any())
+    if is_lon_first == is_lat_first or max(np.abs(first[known]).max(), np.abs(second[known]).max()) > 180:
+        return None
+    order = "longitude, latitude" if is_lon_first else "latitude, longitude"
+    crs, notes = by_rule(CRS84, options, what)
+    note = f"{column} holds {order} (one of them is beyond 90) in {crs}"
+    return Place(crs, pair=column, pair_is_lon_first=is_lon_first, notes=(note, *notes))
+
+
+def _pairs(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """The two numbers of each text, nan where it is no pair."""
+    parts = pc.extract_regex(column.cast(pa.string()), _PAIR_TEXT)
+    return numbers(pc.struct_field(parts, "a")), numbers(pc.struct_field(parts, "b"))
+
+
 def _looks_like_wkt(column: pa.ChunkedArray) -> bool:
     if not pa.types.is_string(column.type) and not pa.types.is_large_string(column.type):
         return False
@@ -183,11 +219,41 @@ def _number(value: str | None) -> float:
         return float("nan")
 
 
+def placed(table: pa.Table, place: Place | None, rows: npt.NDArray[np.int64]) -> Batch:
+    """A batch of a table whose place, if any, is in its columns."""
+    if place is None:
+        return Batch(table, np.full(len(rows), None, dtype=object), rows)
+    geometry, bad = geometries(table, place, rows)
+    if not bad:
+        return Batch(table, geometry, rows)
+    kept = np.ones(len(rows), bool)
+    kept[list(bad)] = False
+    rejections: tuple[Rejection, ...] = tuple(bad[index] for index in sorted(bad))
+    return Batch(table.filter(pa.array(kept)), geometry[kept], rows[kept], rejections)
+
+
 def geometries(
     table: pa.Table, place: Place, rows: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[Any], dict[int, Rejection]]:
     """`(n,)` geometries, None where the place is empty; index → rejection where it is not one."""
-    return _from_wkt(table, place.wkt, rows) if place.wkt is not None else _from_numbers(table, place, rows)
+    if place.wkt is not None:
+        return _from_wkt(table, place.wkt, rows)
+    return _from_pairs(table, place, rows) if place.pair is not None else _from_numbers(table, place, rows)
+
+
+def _from_pairs(
+    table: pa.Table, place: Place, rows: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[Any], dict[int, Rejection]]:
+    assert place.pair is not None
+    first, second = _pairs(table.column(place.pair))
+    x, y = (first, second) if place.pair_is_lon_first else (second, first)
+    bad: dict[int, Rejection] = {}
+    for index in np.flatnonzero(~(np.isfinite(x) & np.isfinite(y))).tolist():
+        raw = table.column(place.pair)[index].as_py()
+        if raw is not None and raw.strip():
+            reason = f"{place.pair} is not a pair of numbers"
+            bad[index] = _rejection(table, rows, index, "geometry/invalid", reason, place.pair, raw)
+    return _points(x, y), bad
 
 
 def _from_numbers(
@@ -203,10 +269,15 @@ def _from_numbers(
             if raw is not None and str(raw).strip().lower() not in ("", "na", "n/a", "null", "none", "-"):
                 reason = f"{name} is not a finite number"
                 bad[int(index)] = _rejection(table, rows, int(index), "geometry/not-finite", reason, name, str(raw))
-    geometry = np.full(len(table), None, dtype=object)
+    return _points(x, y), bad
+
+
+def _points(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
+    """`(n,)` points, None where a number is missing."""
+    geometry = np.full(len(x), None, dtype=object)
     present = np.isfinite(x) & np.isfinite(y)
     geometry[present] = shapely.points(x[present], y[present])
-    return geometry, bad
+    return geometry
 
 
 def _from_wkt(table: pa.Table, name: str, rows: npt.NDArray[np.int64]) -> tuple[npt.NDArray[Any], dict[int, Rejection]]:

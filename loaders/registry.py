@@ -4,21 +4,29 @@ from pathlib import Path
 
 from cim.errors import DriverRefused, SourceRefused
 from loaders.base import Loader, SourceInfo, SourceOptions
+from loaders.delimited import DELIMITED
 from loaders.geojson import GEOJSON, GEOJSON_SEQUENCE
 from loaders.ogr import DXF, FILE_GEODATABASE, FLATGEOBUF, GEOPACKAGE, KML
+from loaders.osm import OSM
 from loaders.parquet import PARQUET
+from loaders.shapefile import SHAPEFILE
 from loaders.sniff import Content, content_of, describe
+from loaders.spreadsheet import SPREADSHEET
 
 LOADERS: tuple[Loader, ...] = (
     # imagery, STAC, CityJSON, CityGML and IFC stand here: they know their JSON, XML and folders, and go first
     FLATGEOBUF,
     PARQUET,
     GEOPACKAGE,
+    SHAPEFILE,
+    OSM,
     KML,
     FILE_GEODATABASE,
     DXF,
     GEOJSON_SEQUENCE,
     GEOJSON,
+    SPREADSHEET,
+    DELIMITED,
 )
 
 
