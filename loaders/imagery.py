@@ -49,7 +49,7 @@ class ImageryLoader:
 def _probe_folder(folder: Path) -> SourceInfo | None:
     found = find(folder)
     if not found.images:
-        if found.refused:
+        if found.refused and not found.others:
             raise refusal(found.refused[0])
         return None
     notes = []
