@@ -82,8 +82,10 @@ def shape_of(model: Model, *, is_geographic: bool, metres_per_height_unit: float
 
 def _footprint(lods: dict[str, list[Surface]], grid: float, is_geographic: bool) -> tuple[shapely.MultiPolygon, str]:
     ordered = sorted(lods, key=_suitability)
-    if _level(ordered[0]) == 0 and (merged := _merged(lods[ordered[0]], grid)):
-        return merged, "LoD 0"
+    if _level(ordered[0]) == 0:
+        at_ground = [s for s in lods[ordered[0]] if s.kind != "RoofEdge"]
+        if merged := _merged(at_ground or lods[ordered[0]], grid):
+            return merged, "LoD 0" if at_ground else "LoD 0, roof edge"
     for lod in ordered:
         ground = [s for s in lods[lod] if s.kind == "GroundSurface"]
         if ground and (merged := _merged(ground, grid)):
