@@ -18,6 +18,7 @@ TODAY = np.datetime64("2026-11-01")
 DISTRICT_YEARS = {"centre": 1, "old": -5, "industry": 0, "bay": 6, "suburb": 2}
 STATUSES = ("planned", "approved", "under_construction", "completed", "demolished")
 MOST_FLOORS = 118
+OLDEST_YEAR, NEWEST_YEAR = 1979.0, 2026.82
 
 SCHEMA = pa.schema(
     [
@@ -129,7 +130,9 @@ def _life(
     """
     mean = np.array([k.year[0] for k in BLOCKS], float)[kind] + DISTRICT_YEARS[community.district_type]
     spread = np.array([k.year[1] for k in BLOCKS], float)[kind]
-    year = np.clip(mean + spread * random.normal(0, 1, plots)[plot], 1979, 2026.82) if plots else mean
+    year = mean + spread * random.normal(0, 1, plots)[plot] if plots else mean
+    year = np.where(year < OLDEST_YEAR, OLDEST_YEAR + (OLDEST_YEAR - year) % 8, year)
+    year = np.where(year > NEWEST_YEAR, NEWEST_YEAR - (year - NEWEST_YEAR) % 8, year)
     completed = np.floor((year - 1970) * 365.2425).astype(np.int64)
     building = random.integers(260, 1300, plots)[plot] if plots else completed
     waiting = random.integers(60, 500, plots)[plot] if plots else completed

@@ -44,7 +44,7 @@ BLOCKS: tuple[BlockKind, ...] = (
         (17, 31, 46), {"residential": 0.95, "mixed": 0.05}, (2012, 5),
     ),
     BlockKind(
-        "cbd", (72, 66), 5.5, (0.74, 1.0), 99, 17.0,
+        "cbd", (64, 58), 4.5, (0.74, 1.0), 99, 17.0,
         {"podium": 0.5, "tower": 0.22, "octagon": 0.08, "slab": 0.12, "l": 0.08}, (16, 28, 96),
         {"office": 0.64, "commercial": 0.14, "mixed": 0.16, "residential": 0.06}, (2011, 6),
     ),

@@ -92,21 +92,28 @@ def lay_out(community: Community, seed: int) -> Layout:
     turned_ground = shapely.transform(ground, lambda xy: turned(xy, -community.angle_rad))
     blocks = _cut_blocks(turned_ground, character, random)
     plots = _cut_plots(blocks, turned_ground, random)
-    geometry, index, role = _draw(plots, community.angle_rad)
     limit = shapely.transform(ground, to_degrees)
     shapely.prepare(limit)
-    fits = shapely.contains(limit, geometry) if len(geometry) else np.empty(0, bool)
-    whole = _whole_buildings(plots.plot[index], fits)
-    geometry, index, role = geometry[whole], index[whole], role[whole]
+    geometry, index, role = _fitting(plots, community.angle_rad, limit)
+    others = np.setdiff1d(np.arange(len(plots.plot)), index)
+    smaller = _smaller(plots, others, turned_ground)
+    more, more_index, more_role = _fitting(smaller, community.angle_rad, limit)
+    index = np.concatenate([index, others[more_index]])
+    order = np.argsort(index, kind="stable")
+    geometry, role = np.concatenate([geometry, more])[order], np.concatenate([role, more_role])[order]
+    index, shape = index[order], plots.shape.copy()
+    shape[others] = smaller.shape
+    centre = plots.centre_m.copy()
+    centre[others] = smaller.centre_m
     return Layout(
         blocks,
         ground,
         geometry,
         plots.block[index],
         plots.plot[index],
-        plots.shape[index],
+        shape[index],
         role,
-        turned(plots.centre_m[index], community.angle_rad),
+        turned(centre[index], community.angle_rad),
     )
 
 
@@ -122,9 +129,31 @@ def thinned(layout: Layout, count: int, random: np.random.Generator) -> Layout:
     return kept
 
 
-def _whole_buildings(plot: Integers, fits: Booleans) -> Booleans:
-    """True where all parts on the plot fit."""
-    return fits & ~np.isin(plot, plot[~fits])
+def _fitting(plots: _Plots, angle_rad: float, limit: shapely.Geometry) -> tuple[Geometries, Integers, Integers]:
+    """As `_draw`, of the plots whose parts are all within `limit`."""
+    geometry, index, role = _draw(plots, angle_rad)
+    fits: Booleans = shapely.contains(limit, geometry) if len(geometry) else np.empty(0, bool)
+    whole = fits & ~np.isin(index, index[~fits])
+    return geometry[whole], index[whole], role[whole]
+
+
+def _smaller(plots: _Plots, at: Integers, ground: shapely.Geometry) -> _Plots:
+    """The buildings `at`, which reach over an arterial road, smaller and moved within where they were."""
+    inward = shapely.get_coordinates(ground.representative_point())[0] - plots.centre_m[at]
+    away = np.hypot(inward[:, 0], inward[:, 1])[:, None] + 1e-9
+    centre = plots.centre_m[at] + inward / away * plots.size_m[at].min(axis=1)[:, None] * 0.18
+    shape = np.where(plots.shape[at] == NUMBERS["podium"], NUMBERS["tower"], plots.shape[at])
+    return _Plots(
+        plots.block[at],
+        plots.plot[at],
+        shape,
+        centre,
+        plots.size_m[at] * 0.62,
+        plots.arm_m[at] * 0.62,
+        plots.flip[at],
+        plots.tower_m[at],
+        plots.tower_at_m[at],
+    )
 
 
 def _spans(length_m: float, wanted_m: float, street_m: float, random: np.random.Generator) -> tuple[Floats, Floats]:

@@ -18,7 +18,7 @@ from rasterio.transform import Affine, from_origin
 from sample_data.characters import BLOCKS
 from sample_data.plane import Booleans, Floats, Geometries, Integers, generator
 
-WINDOW_M = 1400.0
+WINDOW_M = 1250.0
 """Half the side of the square about the middle whose footprints are kept for drawing."""
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
@@ -81,9 +81,9 @@ class Scene:
 
 
 SCENES = (
-    Scene("overview_2026", "城市中心概览 Overview of the city centre", "EPSG:4326", (256, 224), 0.00009, "2026-10-18T02:42:07Z", 2026),
-    Scene("centre_2026", "城市中心正射影像 Orthophoto of the centre", "EPSG:4547", (256, 256), 3.0, "2026-10-18T02:47:31Z", 2026, is_cog=True),
-    Scene("centre_2008", "城市中心历史影像 The centre in 2008", "EPSG:4547", (256, 256), 3.0, "2008-11-02T03:05:12Z", 2008),
+    Scene("overview_2026", "城市中心 City centre", "EPSG:4326", (256, 224), 0.00009, "2026-10-18T02:42:07Z", 2026),
+    Scene("centre_2026", "中心正射影像 Centre orthophoto", "EPSG:4547", (256, 256), 3.0, "2026-10-18T02:47:31Z", 2026, is_cog=True),
+    Scene("centre_2008", "中心历史影像 Centre in 2008", "EPSG:4547", (256, 256), 3.0, "2008-11-02T03:05:12Z", 2008),
     Scene("strip_2026", "航带影像 Flight strip", "EPSG:32650", (240, 208), 5.0, "2026-09-27T03:11:50Z", 2026, has_collar=True),
 )  # fmt: skip
 
@@ -181,16 +181,17 @@ def _buildings(
     years, heights = np.concatenate(sight.years), np.concatenate(sight.heights_m)
     uses = [use for part in sight.uses for use in part]
     statuses = np.array([s for part in sight.statuses for s in part])
-    stands: Booleans = (statuses == "completed") & (years <= scene.until_year)
+    west, north = grid.c, grid.f
+    frame = shapely.box(west, north - scene.size[1] * scene.pixel, west + scene.size[0] * scene.pixel, north)
+    inside: Booleans = shapely.intersects(frame, shapes)
+    stands: Booleans = inside & (statuses == "completed") & (years <= scene.until_year)
     metre = 1.0 if scene.pixel > 0.01 else 1 / 105_000
-    shadow = [
-        shapely.union_all(
-            [shape, shapely.transform(shape, lambda xy, h=h: xy + np.array([-0.42, 0.3]) * h * metre)]
-        ).convex_hull
-        for shape, h in zip(shapes[stands], heights[stands], strict=True)
-    ]
-    picture[_burn(np.array(shadow, object), scene, grid) > 0] *= 0.55
-    bare = _burn(shapes[(statuses == "under_construction") | (statuses == "demolished")], scene, grid)
+    away = (np.array([-0.42, 0.3]) * metre)[None, :] * heights[stands][:, None]
+    near, vertices = shapely.get_coordinates(shapes[stands], return_index=True)
+    far = shapely.set_coordinates(shapes[stands].copy(), near + away[vertices])
+    shadow = shapely.convex_hull(shapely.geometrycollections(np.stack([shapes[stands], far], 1)))
+    picture[_burn(shadow, scene, grid) > 0] *= 0.55
+    bare = _burn(shapes[inside & np.isin(statuses, ["under_construction", "demolished"])], scene, grid)
     if scene.until_year >= 2026:
         picture[bare > 0] = _SOIL
     roofs = _burn(shapes[stands], scene, grid)

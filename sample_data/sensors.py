@@ -17,6 +17,7 @@ from sample_data.plane import Floats, Geometries, Integers, generator
 NOW = np.datetime64("2026-11-01T00:00")
 """UTC: 08:00 in the city. Latest results are of the quarter of an hour before."""
 LOCAL_HOURS = 8.0
+FIRST_SENSORS = np.datetime64("2012-01-01")
 KIND_NAMES = {
     "air_quality": ("空气监测站", "生态环境局"),
     "weather": ("气象站", "气象局"),
@@ -77,6 +78,7 @@ def sensor_rows(
         at[inside] = shapely.get_coordinates(shapely.point_on_surface(layout.geometry[chosen])).round(7)
         elevation[inside] += buildings.column("height_m").to_numpy()[chosen].round(1)
         completed = buildings.column("completed_on").to_numpy()[chosen].astype("datetime64[D]")
+        completed = np.maximum(completed, FIRST_SENSORS)
         span = (TODAY - completed).astype(np.int64)
         installed[inside] = completed + np.floor(random.random(len(inside)) * np.maximum(span - 1, 0)).astype(np.int64)
     states, removed = _states(installed[place] if count else installed, random)
