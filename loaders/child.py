@@ -44,6 +44,7 @@ def _serve(head: dict[str, Any], scratch: Path, sink: IO[bytes], notes: list[str
 
     from cim.model.declaration import collection_from
     from loaders import registry
+    from loaders.archive import unpacked
     from loaders.base import SourceOptions
     from loaders.check import to_wgs84
     from loaders.mapping import parse
@@ -52,7 +53,7 @@ def _serve(head: dict[str, Any], scratch: Path, sink: IO[bytes], notes: list[str
     from loaders.tagging import AreaIndex
 
     options = SourceOptions(**head["options"])
-    path = Path(head["path"])
+    path = unpacked(Path(head["path"]), scratch, head["max_unpacked_bytes"], head["max_archive_members"])
     loader, info = registry.choose(path, options)
     write_frame(sink, {"type": "info", "loader": loader.name, "sandbox": notes, "info": _plain(info)})
     line = sys.stdin.buffer.readline()
