@@ -32,7 +32,6 @@ export class Sketch {
   start(kind) {
     this.kind = kind;
     this.corners = [];
-    this.lastPoint = null;
     this.map.doubleClickZoom.disable();
     this.map.getCanvas().classList.add("is-drawing");
     byId("sketch-bar").hidden = false;
@@ -59,9 +58,9 @@ export class Sketch {
   }
 
   add({ lng, lat }, point) {
-    // the second click of a double click is the same corner
-    if (this.lastPoint && Math.hypot(point.x - this.lastPoint.x, point.y - this.lastPoint.y) < 4) return;
-    this.lastPoint = point;
+    // the second click of a double click, or Space pressed twice, is the same corner
+    const last = this.corners.length && this.map.project(this.corners.at(-1));
+    if (last && Math.hypot(point.x - last.x, point.y - last.y) < 4) return;
     this.corners.push([Number(lng.toFixed(7)), Number(lat.toFixed(7))]);
     this.draw();
     if (this.kind === "rectangle" && this.corners.length === 2) this.finish();
@@ -69,7 +68,6 @@ export class Sketch {
 
   undo() {
     this.corners.pop();
-    this.lastPoint = null;
     this.draw();
   }
 

@@ -17,14 +17,14 @@ export function curlOf(path, body) {
   return `curl -s -X POST '${config.publicUrl}/${path}' \\\n  -H 'Content-Type: application/json' \\\n  -d '${text}'`;
 }
 
-const figure = (name, label, value, unit) =>
-  element("div", { class: "figure" }, element("dt", {}, label), element("dd", { "data-figure": name }, value, unit ? element("small", {}, ` ${unit}`) : null));
-
-/** Large areas in km² or ha-free words: a city has millions of m². */
-function areaFigure(name, label, squareMetres) {
-  if (squareMetres == null) return figure(name, label, "–");
-  if (squareMetres >= 1e6) return figure(name, label, number(squareMetres / 1e6, 2), "km²");
-  return figure(name, label, number(squareMetres), "m²");
+/** One number under its name; the exact value is kept beside the written one, which may be in a larger unit. */
+function figure(name, label, value, { unit, digits = 0 } = {}) {
+  const isLarge = unit === "m²" && value >= 1e6;
+  const written = isLarge ? number(value / 1e6, 2) : number(value, digits);
+  const suffix = unit && value != null ? element("small", {}, ` ${isLarge ? "km²" : unit}`) : null;
+  return element("div", { class: "figure" },
+    element("dt", {}, label),
+    element("dd", { "data-figure": name, "data-value": value, title: isLarge ? `${number(value)} m²` : null }, written, suffix));
 }
 
 function useTable(groups, titles) {
@@ -107,11 +107,11 @@ export class Answer {
     this.place.replaceChildren(
       element("h3", { id: "answer-title", tabindex: "-1" }, label),
       element("dl", { class: "figures" },
-        figure("count", t("answer.buildings"), number(total.count)),
-        areaFigure("footprint", t("answer.footprint"), total.footprint_area_m2?.sum),
-        areaFigure("floor", t("answer.floor-area"), total.floor_area_m2?.sum),
-        figure("height-avg", t("answer.height-avg"), number(total.height_m?.avg, 1), "m"),
-        figure("height-max", t("answer.height-max"), number(total.height_m?.max, 1), "m")),
+        figure("count", t("answer.buildings"), total.count),
+        figure("footprint", t("answer.footprint"), total.footprint_area_m2?.sum, { unit: "m²" }),
+        figure("floor", t("answer.floor-area"), total.floor_area_m2?.sum, { unit: "m²" }),
+        figure("height-avg", t("answer.height-avg"), total.height_m?.avg, { unit: "m", digits: 1 }),
+        figure("height-max", t("answer.height-max"), total.height_m?.max, { unit: "m", digits: 1 })),
       ...(total.count
         ? [useTable(groups, titles), element("h4", {}, t("answer.first")), list, more]
         : [element("p", { class: "is-faint" }, t("answer.nothing"))]),

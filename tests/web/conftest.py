@@ -1,0 +1,68 @@
+"""A browser, a built page and a served town for the portal's tests."""
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from cim.settings import Settings
+from loaders.base import SourceOptions
+from loaders.run import LoadRequest, load_source
+from tests.conftest import clone, serving
+
+from . import town
+from .visit import CHROMIUM, FLAGS, Visit
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def built() -> dict[str, Any]:
+    """The manifest of the page, built from the sources as they are now."""
+    subprocess.run(["node", "build.mjs"], cwd=REPOSITORY / "web", check=True, timeout=120)
+    manifest: dict[str, Any] = json.loads((REPOSITORY / "web/dist/manifest.json").read_bytes())
+    return manifest
+
+
+@pytest.fixture(scope="session")
+def portal_url(
+    built: dict[str, Any], cluster: str, template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The real server over a database with the town in it, loaded as a user would."""
+    files = town.write(tmp_path_factory.mktemp("town"))
+    with clone(cluster, template) as url:
+        with psycopg.connect(url, autocommit=True) as connection:
+            for kind, path in files.items():
+                load_source(connection, Settings(), LoadRequest(kind, path, SourceOptions(), source="town"))
+        with serving(url) as running:
+            yield running.url
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium; WebGL runs in software."""
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def visit(browser: Browser, portal_url: str) -> Iterator[Callable[..., Visit]]:
+    """Makes visitors; afterwards none may have met an error or asked another host for anything."""
+    visitors: list[Visit] = []
+
+    def make(**options: Any) -> Visit:
+        visitors.append(Visit(browser, portal_url, **options))
+        return visitors[-1]
+
+    yield make
+    for visitor in visitors:
+        visitor.close()
+    for visitor in visitors:
+        visitor.check()

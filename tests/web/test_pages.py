@@ -1,0 +1,81 @@
+"""What the server sends for people: the page's head, the built files, the API's documentation."""
+
+import json
+import re
+import subprocess
+
+from .conftest import REPOSITORY
+
+DIST = REPOSITORY / "web/dist"
+
+
+def test_a_browser_gets_the_page_and_a_program_the_landing_page(visit):
+    visitor = visit()
+    browser = visitor.context.request.get(visitor.base + "/", headers={"Accept": "text/html,*/*;q=0.8"})
+    assert browser.headers["content-type"].startswith("text/html")
+    program = visitor.context.request.get(visitor.base + "/", headers={"Accept": "*/*"})
+    assert program.headers["content-type"].startswith("application/json")
+
+
+def test_hashed_files_are_kept_for_good_and_others_are_asked_for_again(visit, built):
+    visitor = visit()
+    for name in built["files"].values():
+        answer = visitor.context.request.get(f"{visitor.base}/static/{name}")
+        assert answer.status == 200
+        assert "immutable" in answer.headers["cache-control"]
+        assert re.match(r"text/(javascript|css)", answer.headers["content-type"])
+    icon = visitor.context.request.get(f"{visitor.base}/static/icon.svg")
+    assert "immutable" not in icon.headers["cache-control"]
+    assert icon.headers["etag"]
+
+
+def test_static_serves_nothing_outside_its_folder(visit):
+    visitor = visit()
+    for path in ("/static/../package.json", "/static/%2e%2e/package.json", "/static/..%2fpackage.json", "/static/"):
+        assert visitor.context.request.get(visitor.base + path).status in (400, 404)
+
+
+def test_own_script_stays_small(built):
+    assert (DIST / built["files"]["portal.js"]).stat().st_size <= 60_000
+
+
+def test_map_library_and_worker_are_of_the_version_that_is_pinned(visit, built):
+    pinned = json.loads((REPOSITORY / "web/package.json").read_text())["dependencies"]
+    assert built["versions"] == {name: pinned[name] for name in built["versions"]}
+    assert re.fullmatch(r"6\.\d+\.\d+", pinned["maplibre-gl"])
+    visitor = visit().open()
+    visitor.map_is_still()
+    assert visitor.page.evaluate("window.cim.map.version") == pinned["maplibre-gl"]
+    workers = [worker.url.rsplit("/", 1)[1] for worker in visitor.page.workers]
+    assert set(workers) == {built["files"]["worker.js"]}
+
+
+def test_the_lock_file_names_no_registry():
+    lock = json.loads((REPOSITORY / "web/package-lock.json").read_text())
+    assert all("resolved" not in package for package in lock["packages"].values())
+    assert all("integrity" in package for path, package in lock["packages"].items() if path)
+
+
+def test_built_files_ask_for_no_other_host():
+    html = (REPOSITORY / "api/templates").glob("*.html")
+    assert not [path.name for path in html if re.search(r"(src|href)=\"(https?:)?//", path.read_text())]
+    styles = [*DIST.glob("*.css"), *(DIST / "swagger-ui").glob("*.css")]
+    assert styles
+    assert not [path.name for path in styles if re.search(r"url\(['\"]?(https?:)?//", path.read_text())]
+
+
+def test_the_build_is_the_same_twice(built):
+    before = (DIST / "manifest.json").read_bytes()
+    subprocess.run(["node", "build.mjs"], cwd=REPOSITORY / "web", check=True, capture_output=True, timeout=120)
+    assert (DIST / "manifest.json").read_bytes() == before
+
+
+def test_the_documentation_page_lists_the_operations_without_another_host(visit):
+    visitor = visit().open("/api?f=html")
+    visitor.page.locator(".opblock").first.wait_for()
+    shown = visitor.page.locator(".opblock-summary-path").all_inner_texts()
+    assert any("items" in path.replace("\u200b", "") for path in shown)
+    assert visitor.page.locator(".info .title").inner_text()
+    assert "default-src 'none'" in visitor.headers["content-security-policy"]
+    visitor.page.locator(".opblock-summary").first.click()
+    visitor.page.locator(".opblock-body").first.wait_for()
