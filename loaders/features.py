@@ -210,7 +210,7 @@ def _members(geometry: Any) -> list[Any]:
 
 def geometries_of(geometries: Sequence[Any]) -> np.ndarray[Any, Any]:
     """`(n,)`: a shapely geometry, None where there is none, or a text that says why it is not one."""
-    texts = [None if g is None else orjson.dumps(g, default=str) for g in geometries]
+    texts = [None if g is None else json_text(g) for g in geometries]
     # a batch that reads as a whole needs no look at each value
     found = np.asarray(shapely.from_geojson(texts, on_invalid="ignore"), dtype=object)
     for index in np.flatnonzero(shapely.is_missing(found)).tolist():

@@ -1,5 +1,6 @@
 """Arrow columns as the fields of a source: kinds, samples, JSON text for what is nested."""
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -80,7 +81,10 @@ def _shown(value: pa.Scalar) -> Any:
 
 def json_text(value: Any) -> str:
     """A nested value as compact JSON; NaN becomes null, bytes hexadecimal."""
-    return orjson.dumps(value, default=_plain, option=orjson.OPT_NON_STR_KEYS).decode()
+    try:
+        return orjson.dumps(value, default=_plain, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:  # integers of more than 64 bits
+        return json.dumps(value, default=_plain, ensure_ascii=False, separators=(",", ":"))
 
 
 def _plain(value: Any) -> Any:
