@@ -1,0 +1,37 @@
+# The verbs of OpenCIM. The two that matter: `make run`, `make test`.
+.PHONY: help run test check soak bench-load lock build clean
+PY := .venv/bin/python
+
+help: ## list the verbs
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 14
+
+run: ## set up, then serve the city (a sample city where there is none)
+	@tools/setup run
+	@.venv/bin/cim run
+
+test: ## set up, then pass the tests on a PostGIS cluster of their own
+	@tools/setup test
+	@$(PY) -m pytest -m "not soak"
+
+check: ## lint, types, import contracts, lock files
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	.venv/bin/lint-imports
+	@! grep -nE 'https?://[a-z.]*(pypi|pythonhosted|npmjs|jsdelivr|unpkg)' -r requirements web/package-lock.json pyproject.toml
+
+soak: ## the tests that take long
+	$(PY) -m pytest -m soak --timeout 7200
+
+bench-load: ## loading beside ogr2ogr: prints the ratio (needs gdal-bin)
+	$(PY) tools/bench_load.py
+
+lock: ## resolve the Python packages anew
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --extra load --extra bim --extra test --extra dev pyproject.toml -o requirements/all.txt
+
+build: ## build the page into web/dist
+	@rm -f web/dist/.sources; tools/setup run
+
+clean: ## remove what setup made in this folder (not the city's data)
+	rm -rf .venv web/node_modules web/dist .pytest_cache .mypy_cache .ruff_cache
