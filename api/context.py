@@ -1,5 +1,6 @@
 """What a handler needs of the application: settings, database, registry, caller."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, cast
 
@@ -19,6 +20,7 @@ ANONYMOUS = Scope()
 class Context:
     """The parts `api.app` wired; `app.state.context` holds it.
 
+    `authorise`: what a caller may see, by the key they sent; without one everybody is anonymous.
     `templates`: path template of each plain endpoint, for metrics. `is_draining`: told to stop, still answering.
     """
 
@@ -26,6 +28,7 @@ class Context:
     database: Database
     registry: Registry
     metrics: Metrics
+    authorise: Callable[[Request], Awaitable[Scope]] | None = None
     templates: dict[Any, str] = field(default_factory=dict)
     is_draining: bool = False
 
@@ -48,6 +51,12 @@ def database_of(request: Request) -> Database:
 def registry_of(request: Request) -> Registry:
     """The collections this worker knows."""
     return context_of(request).registry
+
+
+async def scope_of(request: Request) -> Scope:
+    """What the caller may see. Raises Unauthorized for a key that is not known."""
+    authorise = context_of(request).authorise
+    return ANONYMOUS if authorise is None else await authorise(request)
 
 
 SettingsParam = Annotated[Settings, Depends(settings_of)]

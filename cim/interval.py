@@ -30,8 +30,7 @@ def parse_interval(text: str, *, parameter: str = "datetime") -> Interval:
     Raises InvalidParameter: no time zone, an impossible date, an end before its begin, open at both ends without a slash.
     """
     if text.count("/") == 0:
-        begin, end = _ends_of(text, text, parameter)
-        return Interval(begin, end)
+        return Interval(*_ends_of(text, text, parameter))
     if text.count("/") != 1:
         raise InvalidParameter(parameter, text, _ALLOWED)
     first, last = text.split("/")
@@ -77,3 +76,13 @@ def _ends_of(text: str, whole: str, parameter: str) -> tuple[datetime, datetime]
     if instant is None:
         raise InvalidParameter(parameter, whole, _ALLOWED)
     return instant, instant
+
+
+def now_text() -> str:
+    """The present instant as RFC 3339, UTC, to the second."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def instant_text(instant: datetime | None) -> str | None:
+    """An instant as RFC 3339 in UTC, None for None."""
+    return None if instant is None else instant.astimezone(UTC).isoformat().replace("+00:00", "Z")

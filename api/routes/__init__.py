@@ -1,8 +1,12 @@
 """One file a resource; `ROUTERS` is all of them, the hottest first (routes are tried in this order)."""
 
-from api.routes import health, landing
+from api.routes import aggregate, collections, health, items, landing, tiles
 
 ROUTERS = (
+    items.router,
+    tiles.router,
+    aggregate.router,
+    collections.router,
     landing.router,
     health.router,
 )

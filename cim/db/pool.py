@@ -143,6 +143,12 @@ class Database:
         async with self._connection() as connection:
             return await connection.fetchrow(text, *values)
 
+    async def fetch_one(self, sql: Sql) -> Row:
+        """The row of a statement that always has one. Raises Unavailable."""
+        row = await self.fetch_row(sql)
+        assert row is not None
+        return row
+
     async def fetch_rows(self, sql: Sql) -> Sequence[Row]:
         """All rows. Raises Unavailable."""
         text, values = sql.compile()

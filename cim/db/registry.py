@@ -12,10 +12,11 @@ from typing import Any
 
 import orjson
 
+from cim.collections import BUILTIN
 from cim.db.pool import Database
 from cim.errors import NotFound, Unavailable
 from cim.model import Collection, Extent
-from cim.model.declaration import collection_from
+from cim.model.declaration import collection_from, declaration_of
 from cim.sql import Sql
 
 CHANNEL = "cim_registry"
@@ -44,8 +45,13 @@ def entry_of(row: Any) -> Entry:
     if row["min_lon"] is not None:
         bounds = (row["min_lon"], row["min_lat"], row["max_lon"], row["max_lat"])
     extent = Extent(bounds, row["valid_from"], row["valid_to"])
-    collection = collection_from(orjson.loads(row["declaration"]), row["feature_count"], extent)
-    return Entry(collection, row["version"])
+    declaration = orjson.loads(row["declaration"])
+    for builtin in BUILTIN:
+        if builtin.id == row["id"] and orjson.loads(orjson.dumps(declaration_of(builtin))) == declaration:
+            return Entry(
+                builtin.with_stats(row["feature_count"], extent), row["version"]
+            )  # jsonb forgets the codes' order
+    return Entry(collection_from(declaration, row["feature_count"], extent), row["version"])
 
 
 class Registry:
@@ -57,6 +63,7 @@ class Registry:
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.generation = 0
+        self._cursor_key: bytes | None = None
 
     async def open(self) -> None:
         """Read the registry (when the database answers) and keep it in step from now on."""
@@ -73,6 +80,9 @@ class Registry:
 
     async def reload(self) -> None:
         """Read all entries now. Raises Unavailable."""
+        if self._cursor_key is None:
+            secret = await self._database.fetch_row(Sql.of("SELECT value FROM cim.secret WHERE name = 'cursor'"))
+            self._cursor_key = None if secret is None else secret["value"]
         rows = await self._database.fetch_rows(_READ)
         self._entries = {row["id"]: entry_of(row) for row in rows}
         self.generation += 1
@@ -81,6 +91,13 @@ class Registry:
     def is_loaded(self) -> bool:
         """True once the registry has been read."""
         return self._entries is not None
+
+    @property
+    def cursor_key(self) -> bytes:
+        """What signs paging cursors; the same for all workers on one database. Raises Unavailable."""
+        if self._cursor_key is None:
+            raise Unavailable("the database cannot answer now; try again in a few seconds")
+        return self._cursor_key
 
     def get(self, collection_id: str) -> Collection:
         """The collection of that id. Raises NotFound, or Unavailable before the registry was ever read."""

@@ -1,0 +1,264 @@
+"""Strict scalars: what a request says, as values, or the error that names the parameter (catalogue A8, B22, B26).
+
+Nothing here is lenient: a parameter that is unknown, given twice, empty, or not UTF-8 is refused.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+import orjson
+from starlette.requests import Request
+
+from cim.bbox import bbox_of, parse_bbox, parse_number
+from cim.errors import InvalidBody, InvalidParameter, TooLarge, TooNested, UnknownParameter, UnsupportedMedia
+from cim.interval import parse_date, parse_instant, parse_interval
+from cim.model import Collection, Kind, Property, Scope
+from cim.query.areas import parse_area_code
+from cim.query.cursor import decode_cursor
+from cim.query.feature_query import DEFAULT_LIMIT, MAX_LIMIT, FeatureQuery
+from cim.query.geometry import check_geometry
+from cim.query.predicate import visible_properties
+
+MAX_QUERY_BYTES = 16_384
+MAX_TEXT = 2_000
+MAX_QUERY_BODY = 1024 * 1024
+
+CONDITIONS = ("bbox", "datetime", "area")
+PAGING = ("limit", "cursor")
+ALWAYS = ("f", "lang")
+"""Parameters of every resource: the representation, and the language of its texts."""
+
+_CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+_DIGITS = re.compile(r"\d{1,30}", re.ASCII)
+_INTEGER = re.compile(r"[+-]?\d{1,19}", re.ASCII)
+_INT64 = 2**63
+
+
+def check_text(name: str, value: str) -> str:
+    """`value` if it can be stored and shown: no control characters, no lone surrogates, of reasonable length."""
+    if _CONTROL.search(value):
+        raise InvalidParameter(name, value, "control characters are not allowed")
+    if len(value) > MAX_TEXT:
+        raise InvalidParameter(name, value, f"at most {MAX_TEXT:,} characters")
+    return value
+
+
+def _decoded(piece: bytes) -> str:
+    try:
+        return unquote_to_bytes(piece.replace(b"+", b" ")).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidParameter("query", piece[:100], "the query string is not percent-encoded UTF-8") from error
+
+
+def query_parameters(request: Request, known: Iterable[str]) -> dict[str, str]:
+    """The query string as names and values, each once.
+
+    Raises UnknownParameter (/req/core/query-param-unknown), InvalidParameter for one given twice or not UTF-8.
+    """
+    raw: bytes = request.scope["query_string"]
+    if not raw:
+        return {}
+    if len(raw) > MAX_QUERY_BYTES:
+        raise InvalidParameter("query", raw[:50], f"the query string has more than {MAX_QUERY_BYTES:,} bytes")
+    allowed = {*known, *ALWAYS}
+    values: dict[str, str] = {}
+    for piece in raw.split(b"&"):
+        if not piece:
+            continue
+        name_bytes, _, value_bytes = piece.partition(b"=")
+        name = _decoded(name_bytes)
+        if name not in allowed:
+            raise UnknownParameter(name, allowed)
+        if name in values:
+            raise InvalidParameter(name, _decoded(value_bytes), "the parameter is given more than once")
+        values[name] = check_text(name, _decoded(value_bytes))
+    return values
+
+
+def parse_limit(text: str) -> int:
+    """Page size: 1 and up; more than the maximum is the maximum (/req/core/fc-limit-response-1)."""
+    if not _DIGITS.fullmatch(text) or int(text) < 1:
+        raise InvalidParameter(
+            "limit", text, f"must be a whole number from 1; more than {MAX_LIMIT:,} gives {MAX_LIMIT:,}"
+        )
+    return min(int(text), MAX_LIMIT)
+
+
+def parse_value(declared: Property, text: str) -> object:
+    """A property's value as its kind takes it. Raises InvalidParameter."""
+    match declared.kind:
+        case Kind.TEXT:
+            return text
+        case Kind.INTEGER:
+            if _INTEGER.fullmatch(text) and -_INT64 <= int(text) < _INT64:
+                return int(text)
+            allowed = "must be a whole number of 64 bits"
+        case Kind.NUMBER:
+            number = parse_number(text)
+            if number is not None:
+                return number
+            allowed = "must be a finite decimal number"
+        case Kind.BOOLEAN:
+            if text in ("true", "false"):
+                return text == "true"
+            allowed = "must be true or false"
+        case Kind.DATE:
+            day = parse_date(text)
+            if day is not None:
+                return day
+            allowed = "must be a date, YYYY-MM-DD"
+        case Kind.INSTANT:
+            instant = parse_instant(text.replace(" ", "+"))
+            if instant is not None:
+                return instant
+            allowed = "must be an RFC 3339 instant, such as 2024-05-01T00:00:00Z"
+        case _:
+            allowed = "features cannot be asked for by a property that is a document"
+    raise InvalidParameter(declared.name, text, allowed)
+
+
+def _json_value(declared: Property, value: Any) -> object:
+    """The same for a value of a JSON body; null asks for features without the property."""
+    if value is None:
+        if declared.kind is Kind.JSON:
+            return parse_value(declared, "null")
+        return None
+    if declared.kind is Kind.BOOLEAN and isinstance(value, bool):
+        return value
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if declared.kind is Kind.NUMBER and is_number:
+        return float(value)
+    if declared.kind is Kind.INTEGER and is_number and isinstance(value, int):
+        return parse_value(declared, str(value))
+    textual = declared.kind not in (Kind.BOOLEAN, Kind.NUMBER, Kind.INTEGER)
+    if textual and isinstance(value, str):
+        return parse_value(declared, check_text(declared.name, value))
+    raise InvalidParameter(declared.name, value, f"must be a JSON value of the kind {declared.kind.value}")
+
+
+def filter_names(collection: Collection, scope: Scope) -> list[str]:
+    """Properties that a query parameter may name: not documents, nor those called like a parameter of our own."""
+    taken = {*CONDITIONS, *PAGING, *ALWAYS}
+    return [p.name for p in visible_properties(collection, scope) if p.kind is not Kind.JSON and p.name not in taken]
+
+
+def binding_of(collection: Collection, query: FeatureQuery) -> bytes:
+    """What a cursor is good for."""
+    return collection.id.encode() + b"\n" + query.fingerprint()
+
+
+def conditions_from(values: Mapping[str, str], collection: Collection, scope: Scope) -> FeatureQuery:
+    """The conditions of parsed query parameters, without page size and position."""
+    known = {p.name: p for p in visible_properties(collection, scope)}
+    filters = {*filter_names(collection, scope)}
+    return FeatureQuery(
+        bbox=parse_bbox(values["bbox"]) if "bbox" in values else None,
+        interval=parse_interval(values["datetime"].replace(" ", "+")) if "datetime" in values else None,
+        area=parse_area_code(values["area"]) if "area" in values else None,
+        equals=tuple(
+            (known[name], parse_value(known[name], values[name])) for name in sorted(values) if name in filters
+        ),
+    )
+
+
+def page_query(values: Mapping[str, str], collection: Collection, scope: Scope, key: bytes) -> FeatureQuery:
+    """The FeatureQuery of parsed query parameters of an items page."""
+    query = conditions_from(values, collection, scope)
+    limit = parse_limit(values["limit"]) if "limit" in values else DEFAULT_LIMIT
+    return _paged(query, limit, values.get("cursor"), collection, key)
+
+
+def _paged(query: FeatureQuery, limit: int, cursor: str | None, collection: Collection, key: bytes) -> FeatureQuery:
+    after = None if cursor is None else decode_cursor(key, binding_of(collection, query), cursor)
+    return FeatureQuery(
+        query.bbox, query.geometry, query.interval, query.ids, query.area, query.equals, limit=limit, after=after
+    )
+
+
+async def json_object(request: Request, *, max_bytes: int = MAX_QUERY_BODY) -> dict[str, Any]:
+    """The JSON object in a request's body. Raises UnsupportedMedia, TooLarge, TooNested, InvalidBody."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+        raise UnsupportedMedia("the body must be sent as Content-Type: application/json")
+    received = bytearray()
+    async for chunk in request.stream():
+        received += chunk
+        if len(received) > max_bytes:
+            raise TooLarge(f"the body has more than {max_bytes:,} bytes, which is the most taken here")
+    document = parse_json(bytes(received))
+    if not isinstance(document, dict):
+        raise InvalidBody("the body must be a JSON object")
+    return document
+
+
+def parse_json(text: bytes) -> Any:
+    """JSON (RFC 8259, UTF-8) as Python values; no NaN, no lone surrogates, no numbers beyond a double."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        if "depth limit" in str(error):
+            raise TooNested("the JSON is nested too deeply") from error
+        raise InvalidBody(f"the body is not valid JSON: {error}"[:300]) from error
+
+
+BODY_MEMBERS = ("bbox", "geometry", "datetime", "area", "properties")
+
+
+def conditions_from_body(body: Mapping[str, Any], collection: Collection, scope: Scope) -> FeatureQuery:
+    """The conditions of a search or aggregate body, without page size and position."""
+    return FeatureQuery(
+        bbox=_body_bbox(body["bbox"]) if body.get("bbox") is not None else None,
+        geometry=check_geometry(body["geometry"]) if body.get("geometry") is not None else None,
+        interval=parse_interval(_body_text(body, "datetime")) if body.get("datetime") is not None else None,
+        area=parse_area_code(_body_text(body, "area")) if body.get("area") is not None else None,
+        equals=_body_equals(body.get("properties"), collection, scope),
+    )
+
+
+def page_query_from_body(body: Mapping[str, Any], collection: Collection, scope: Scope, key: bytes) -> FeatureQuery:
+    """The FeatureQuery of a search body."""
+    check_members(body, (*BODY_MEMBERS, *PAGING))
+    query = conditions_from_body(body, collection, scope)
+    limit = body.get("limit", DEFAULT_LIMIT)
+    if isinstance(limit, bool) or not isinstance(limit, int):
+        raise InvalidParameter(
+            "limit", limit, f"must be a whole number from 1; more than {MAX_LIMIT:,} gives {MAX_LIMIT:,}"
+        )
+    cursor = _body_text(body, "cursor") if body.get("cursor") is not None else None
+    return _paged(query, parse_limit(str(limit)), cursor, collection, key)
+
+
+def check_members(body: Mapping[str, Any], known: Iterable[str]) -> None:
+    """Raise UnknownParameter for a member that the resource does not define."""
+    allowed = tuple(known)
+    for name in body:
+        if name not in allowed:
+            raise UnknownParameter(name, allowed)
+
+
+def _body_text(body: Mapping[str, Any], name: str) -> str:
+    value = body[name]
+    if not isinstance(value, str):
+        raise InvalidParameter(name, value, "must be a string")
+    return check_text(name, value)
+
+
+def _body_bbox(value: Any) -> Any:
+    if not isinstance(value, list) or not all(isinstance(n, int | float) and not isinstance(n, bool) for n in value):
+        raise InvalidParameter("bbox", value, "must be a list of 4 or 6 numbers")
+    return bbox_of(value)
+
+
+def _body_equals(value: Any, collection: Collection, scope: Scope) -> tuple[tuple[Property, object], ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, dict):
+        raise InvalidParameter("properties", value, "must be an object of property names and values")
+    known = {p.name: p for p in visible_properties(collection, scope)}
+    for name in value:
+        if name not in known:
+            collection.property(check_text("properties", name), parameter="properties")
+            raise UnknownParameter(name, known)
+    return tuple((known[name], _json_value(known[name], value[name])) for name in sorted(value))

@@ -1,0 +1,142 @@
+"""The collections: what there is, where and when, with which properties."""
+
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.context import registry_of, scope_of, settings_of
+from api.documents import CRS84, GEOJSON, HTML, JSON, MVT, SCHEMA_JSON, Link, json_answer, url_of
+from api.html import document_page, title_of
+from api.negotiate import Representation, choose
+from api.params import query_parameters
+from api.routes.portal import preferred_language
+from api.schemas import queryables_document, schema_document
+from cim.interval import instant_text
+from cim.model import Collection
+from cim.query.tiles import TILE_MATRIX_SET
+
+router = APIRouter()
+
+OFFERS = (Representation("json", JSON), Representation("html", HTML))
+SCHEMA_OFFERS = (Representation("json", SCHEMA_JSON, also=(JSON,)), Representation("html", HTML))
+
+QUERYABLES_REL = "http://www.opengis.net/def/rel/ogc/1.0/queryables"
+TILES_REL = "http://www.opengis.net/def/rel/ogc/1.0/tilesets-vector"
+_VARY = "Accept, Accept-Language, Cookie"
+
+
+def collection_links(base: str, collection: Collection) -> list[Link]:
+    """Where everything of a collection is (/req/core/fc-md-links, /req/core/sfc-md-success)."""
+    home = url_of(base, "collections", collection.id)
+    return [
+        Link(f"{home}/items", "items", GEOJSON, "Features as GeoJSON"),
+        Link(f"{home}/items?f=html", "items", HTML, "Features as HTML"),
+        Link(f"{home}/schema", "describedby", SCHEMA_JSON, "Schema of the features"),
+        Link(f"{home}/queryables", QUERYABLES_REL, SCHEMA_JSON, "What to ask for"),
+        Link(f"{home}/tiles/{TILE_MATRIX_SET}", TILES_REL, JSON, "Vector tiles"),
+        Link(f"{home}/tiles/{TILE_MATRIX_SET}/{{tileMatrix}}/{{tileRow}}/{{tileCol}}", "item", MVT, templated=True),
+    ]
+
+
+def collection_document(base: str, collection: Collection, lang: str) -> dict[str, Any]:
+    """A collection's description (OGC 17-069r4, 7.14; extents as 7.13.3 has them)."""
+    extent: dict[str, Any] = {}
+    bounds = collection.extent.bounds_crs84
+    if bounds is not None:
+        extent["spatial"] = {"bbox": [list(bounds)], "crs": CRS84}
+    begin, end = instant_text(collection.extent.begin), instant_text(collection.extent.end)
+    if begin or end:
+        extent["temporal"] = {
+            "interval": [[begin, end]],
+            "trs": "http://www.opengis.net/def/uom/ISO-8601/0/Gregorian",
+        }
+    document: dict[str, Any] = {
+        "id": collection.id,
+        "title": title_of(collection, lang),
+        "description": collection.description_en if lang == "en" else collection.description_zh,
+        "itemType": "feature",
+        "itemCount": collection.feature_count,
+        "crs": [CRS84],
+        "storageCrs": CRS84,
+        "links": [],
+    }
+    if extent:
+        document["extent"] = extent
+    if collection.attribution:
+        document["attribution"] = collection.attribution
+    if collection.licence:
+        document["license"] = collection.licence
+    home = url_of(base, "collections", collection.id)
+    own = [
+        Link(home, "self", JSON, "This document"),
+        Link(f"{home}?f=html", "alternate", HTML, "This document as HTML"),
+    ]
+    document["links"] = [link.to_dict() for link in (*own, *collection_links(base, collection))]
+    return document
+
+
+async def collections(request: Request) -> Response:
+    """Every collection (OGC 17-069r4, /req/core/fc-md-op)."""
+    values = query_parameters(request, ())
+    kind = choose(request, OFFERS, f=values.get("f"))
+    lang = preferred_language(request)
+    base = settings_of(request).public_url
+    known = list(registry_of(request))
+    links = [
+        Link(f"{base}/collections", "self", JSON, "This document"),
+        Link(f"{base}/collections?f=html", "alternate", HTML, "This document as HTML"),
+    ]
+    if kind.f == "html":
+        shown = [Link(url_of(base, "collections", c.id) + "?f=html", "data", HTML, title_of(c, lang)) for c in known]
+        title = "Collections" if lang == "en" else "数据集合"
+        rows = [(title_of(c, lang), f"{c.feature_count:,}") for c in known]
+        return document_page(request, title, "", [*shown, *links], rows)
+    documents = [collection_document(base, c, lang) for c in known]
+    body = {"collections": documents, "links": [link.to_dict() for link in links]}
+    return json_answer(request, body, vary=_VARY)
+
+
+async def collection(request: Request) -> Response:
+    """One collection (OGC 17-069r4, /req/core/sfc-md-op)."""
+    found = registry_of(request).get(request.path_params["collection_id"])
+    values = query_parameters(request, ())
+    lang = preferred_language(request)
+    base = settings_of(request).public_url
+    document = collection_document(base, found, lang)
+    if choose(request, OFFERS, f=values.get("f")).f == "html":
+        rows = [("id", found.id), ("itemCount", f"{found.feature_count:,}"), ("extent", found.extent.bounds_crs84)]
+        links = [link for link in collection_links(base, found) if not link.templated]
+        return document_page(request, document["title"], document["description"], links, rows)
+    return json_answer(request, document, vary=_VARY)
+
+
+async def schema(request: Request) -> Response:
+    """What a feature of the collection holds, as JSON Schema."""
+    return await _described(request, "schema")
+
+
+async def queryables(request: Request) -> Response:
+    """What features can be asked for by, as JSON Schema (OGC 19-079r2, 6.2)."""
+    return await _described(request, "queryables")
+
+
+async def _described(request: Request, what: str) -> Response:
+    found = registry_of(request).get(request.path_params["collection_id"])
+    scope = await scope_of(request)
+    values = query_parameters(request, ())
+    lang = preferred_language(request)
+    address = url_of(settings_of(request).public_url, "collections", found.id, what)
+    write = schema_document if what == "schema" else queryables_document
+    document = write(found, scope, lang, address)
+    if choose(request, SCHEMA_OFFERS, f=values.get("f")).f == "html":
+        rows = [(name, one.get("title", "")) for name, one in document["properties"].items()]
+        return document_page(request, f"{title_of(found, lang)} · {what}", document["description"], [], rows)
+    return json_answer(request, document, SCHEMA_JSON, vary=f"{_VARY}, Authorization, X-API-Key")
+
+
+router.add_route("/collections", collections, methods=["GET"])
+router.add_route("/collections/{collection_id}", collection, methods=["GET"])
+router.add_route("/collections/{collection_id}/schema", schema, methods=["GET"])
+router.add_route("/collections/{collection_id}/queryables", queryables, methods=["GET"])

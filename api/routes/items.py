@@ -1,0 +1,170 @@
+"""Features of a collection: a page, one, and a search by a JSON body."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.context import context_of, registry_of, scope_of, settings_of
+from api.documents import CRS84, GEOJSON, HTML, JSON, Link, answer, url_of
+from api.html import item_page, items_page
+from api.negotiate import Representation, choose
+from api.params import (
+    CONDITIONS,
+    PAGING,
+    binding_of,
+    filter_names,
+    json_object,
+    page_query,
+    page_query_from_body,
+    query_parameters,
+)
+from cim.errors import InvalidBody, NotFound
+from cim.interval import now_text
+from cim.model import Collection, Scope
+from cim.query.counts import number_matched
+from cim.query.cursor import encode_cursor
+from cim.query.feature_query import FeatureQuery
+from cim.query.item import item_sql
+from cim.query.items import page_sql
+from cim.query.predicate import validity
+
+router = APIRouter()
+
+OFFERS = (Representation("json", GEOJSON, also=(JSON,)), Representation("html", HTML))
+
+_CRS = {"Content-Crs": f"<{CRS84}>"}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What the database gave for a query: features joined by commas, and where the next page begins."""
+
+    collection: Collection
+    query: FeatureQuery
+    scope: Scope
+    features: bytes
+    returned: int
+    next_cursor: str | None
+
+    def document(self, links: list[Link]) -> bytes:
+        """The FeatureCollection (RFC 7946; OGC 17-069r4, 7.15.8)."""
+        matched = number_matched(self.collection, self.query, self.scope)
+        if matched is None and self.query.after is None and self.next_cursor is None:
+            matched = self.returned
+        head: dict[str, Any] = {"type": "FeatureCollection", "timeStamp": now_text(), "numberReturned": self.returned}
+        if matched is not None:
+            head["numberMatched"] = max(matched, self.returned)
+        head["links"] = [link.to_dict() for link in links]
+        return b"".join((orjson.dumps(head)[:-1], b',"features":[', self.features, b"]}"))
+
+
+async def read_page(request: Request, collection: Collection, query: FeatureQuery, scope: Scope) -> Page:
+    """Run the query of a page."""
+    context = context_of(request)
+    if query.geometry is not None:
+        await check_validity(request, query.geometry)
+    row = await context.database.fetch_one(page_sql(collection, query, scope))
+    cursor = None
+    if row["has_more"]:
+        cursor = encode_cursor(context.registry.cursor_key, binding_of(collection, query), row["last_id"])
+    return Page(collection, query, scope, row["body"] or b"", row["returned"], cursor)
+
+
+async def check_validity(request: Request, geometry: str) -> None:
+    """Raise InvalidBody for a geometry that crosses itself: what it contains is undefined."""
+    row = await context_of(request).database.fetch_one(validity(geometry))
+    if not row["is_valid"]:
+        raise InvalidBody(f"geometry is not valid: {row['reason']}"[:300], parameter="geometry")
+
+
+async def items(request: Request) -> Response:
+    """Features that match the query (OGC 17-069r4, /req/core/fc-op)."""
+    collection = registry_of(request).get(request.path_params["collection_id"])
+    scope = await scope_of(request)
+    values = query_parameters(request, (*CONDITIONS, *PAGING, *filter_names(collection, scope)))
+    kind = choose(request, OFFERS, f=values.get("f"))
+    query = page_query(values, collection, scope, registry_of(request).cursor_key)
+    page = await read_page(request, collection, query, scope)
+    links = page_links(settings_of(request).public_url, values, page, kind)
+    body = page.document(links)
+    if kind.f == "html":
+        return items_page(request, collection, orjson.loads(body), links)
+    return answer(request, body, GEOJSON, headers=_CRS, links=links, vary="Accept, Authorization, X-API-Key")
+
+
+def page_links(base: str, values: dict[str, str], page: Page, kind: Representation) -> list[Link]:
+    """self, alternate, next, collection (/req/core/fc-links)."""
+    path = ("collections", page.collection.id, "items")
+    kept = {name: value for name, value in values.items() if name != "f"}
+    other = next(offer for offer in OFFERS if offer.f != kind.f)
+    links = [
+        Link(url_of(base, *path, **values), "self", kind.media_type, "This page"),
+        Link(url_of(base, *path, **{**kept, "f": other.f}), "alternate", other.media_type, f"This page as {other.f}"),
+    ]
+    if page.next_cursor is not None:
+        links.append(
+            Link(
+                url_of(base, *path, **{**values, "cursor": page.next_cursor}), "next", kind.media_type, "The next page"
+            )
+        )
+    links.append(Link(url_of(base, "collections", page.collection.id), "collection", JSON, page.collection.title_en))
+    return links
+
+
+async def search(request: Request) -> Response:
+    """The same as `items`, its conditions in a JSON body, among them a polygon."""
+    collection = registry_of(request).get(request.path_params["collection_id"])
+    scope = await scope_of(request)
+    values = query_parameters(request, ())
+    choose(request, OFFERS[:1], f=values.get("f"))
+    body = await json_object(request)
+    query = page_query_from_body(body, collection, scope, registry_of(request).cursor_key)
+    page = await read_page(request, collection, query, scope)
+    address = url_of(settings_of(request).public_url, "collections", collection.id, "search")
+    links = [
+        Link(address, "self", GEOJSON, "This page", "POST"),
+        Link(url_of(settings_of(request).public_url, "collections", collection.id), "collection", JSON),
+    ]
+    if page.next_cursor is not None:
+        links.append(Link(address, "next", GEOJSON, "The next page", "POST", {**body, "cursor": page.next_cursor}))
+    return answer(request, page.document(links), GEOJSON, headers=_CRS, links=links)
+
+
+async def item(request: Request) -> Response:
+    """One feature (OGC 17-069r4, /req/core/f-op)."""
+    collection = registry_of(request).get(request.path_params["collection_id"])
+    scope = await scope_of(request)
+    values = query_parameters(request, ())
+    kind = choose(request, OFFERS, f=values.get("f"))
+    feature_id = request.path_params["feature_id"]
+    row = None
+    if "\x00" not in feature_id:
+        row = await context_of(request).database.fetch_row(item_sql(collection, feature_id, scope))
+    if row is None:
+        raise NotFound(f"feature in {collection.id}", feature_id)
+    links = item_links(settings_of(request).public_url, collection, feature_id, kind)
+    if kind.f == "html":
+        return item_page(request, collection, orjson.loads(row["body"]), links)
+    tail = b"".join((b',"links":', orjson.dumps([link.to_dict() for link in links]), b"}"))
+    body = row["body"][:-1] + tail
+    return answer(request, body, GEOJSON, headers=_CRS, links=links, vary="Accept, Authorization, X-API-Key")
+
+
+def item_links(base: str, collection: Collection, feature_id: str, kind: Representation) -> list[Link]:
+    """self, alternate, collection (/req/core/f-links)."""
+    address = url_of(base, "collections", collection.id, "items", feature_id)
+    other = next(offer for offer in OFFERS if offer.f != kind.f)
+    return [
+        Link(address, "self", kind.media_type, "This feature"),
+        Link(f"{address}?f={other.f}", "alternate", other.media_type, f"This feature as {other.f}"),
+        Link(url_of(base, "collections", collection.id), "collection", JSON, collection.title_en),
+    ]
+
+
+router.add_route("/collections/{collection_id}/items", items, methods=["GET"])
+router.add_route("/collections/{collection_id}/items/{feature_id}", item, methods=["GET"])
+router.add_route("/collections/{collection_id}/search", search, methods=["POST"])

@@ -1,0 +1,75 @@
+"""JSON Schema (2020-12) of a collection's features and of what they can be asked for by."""
+
+from typing import Any
+
+from api.params import filter_names
+from cim.model import Collection, Kind, Property, Scope
+from cim.query.features import shown_properties
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+_TYPES: dict[Kind, dict[str, Any]] = {
+    Kind.TEXT: {"type": "string"},
+    Kind.INTEGER: {"type": "integer"},
+    Kind.NUMBER: {"type": "number"},
+    Kind.BOOLEAN: {"type": "boolean"},
+    Kind.DATE: {"type": "string", "format": "date"},
+    Kind.INSTANT: {"type": "string", "format": "date-time"},
+    Kind.JSON: {},
+}
+
+
+def property_schema(declared: Property, lang: str) -> dict[str, Any]:
+    """One property: title, type, unit, range, and its codes with their titles."""
+    is_english = lang == "en"
+    schema: dict[str, Any] = {
+        "title": declared.title_en if is_english else declared.title_zh,
+        **_TYPES[declared.kind],
+    }
+    if declared.codes is not None:
+        schema["enum"] = list(declared.codes)
+        schema["oneOf"] = [
+            {"const": code, "title": titles[1 if is_english else 0]} for code, titles in declared.codes.items()
+        ]
+    if declared.unit is not None:
+        schema["x-ogc-unit"] = declared.unit
+    if declared.minimum is not None:
+        schema["minimum"] = declared.minimum
+    if declared.maximum is not None:
+        schema["maximum"] = declared.maximum
+    return schema
+
+
+def _geometry_schema(collection: Collection) -> dict[str, Any]:
+    kind = collection.geometry_type.lower()
+    return {"x-ogc-role": "primary-geometry", "format": f"geometry-{'any' if kind == 'geometry' else kind}"}
+
+
+def _document(collection: Collection, lang: str, address: str) -> dict[str, Any]:
+    is_english = lang == "en"
+    return {
+        "$schema": DIALECT,
+        "$id": address,
+        "type": "object",
+        "title": collection.title_en if is_english else collection.title_zh,
+        "description": collection.description_en if is_english else collection.description_zh,
+    }
+
+
+def schema_document(collection: Collection, scope: Scope, lang: str, address: str) -> dict[str, Any]:
+    """Schema of the members of `properties`, the id and the geometry among them by their roles (OGC 23-058r1)."""
+    properties: dict[str, Any] = {"id": {"type": "string", "x-ogc-role": "id", "title": "id"}}
+    properties["geometry"] = _geometry_schema(collection)
+    for declared in shown_properties(collection, scope):
+        properties[declared.name] = property_schema(declared, lang)
+    return {**_document(collection, lang, address), "properties": properties}
+
+
+def queryables_document(collection: Collection, scope: Scope, lang: str, address: str) -> dict[str, Any]:
+    """Properties that a query parameter may name; no other is taken."""
+    names = set(filter_names(collection, scope))
+    properties: dict[str, Any] = {"geometry": _geometry_schema(collection)}
+    for declared in collection.properties:
+        if declared.name in names:
+            properties[declared.name] = property_schema(declared, lang)
+    return {**_document(collection, lang, address), "properties": properties, "additionalProperties": False}

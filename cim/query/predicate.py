@@ -1,0 +1,128 @@
+"""FeatureQuery + Scope + Collection → the one WHERE clause that every answer uses.
+
+Constants are brought to the column's SRID, never the column. Expressions of parameters alone stand in scalar
+sub-selects, so that a generic plan evaluates them once and not once a row.
+"""
+
+from cim.bbox import Bbox
+from cim.errors import UnknownProperty
+from cim.interval import Interval
+from cim.model import Collection, Property, Scope
+from cim.query.areas import AFTER_DIGITS
+from cim.query.feature_query import FeatureQuery
+from cim.sql import Cast, Sql
+
+BROAD_SHARE = 0.1
+"""From this share of a collection's bounds on, a page is cheaper by walking the ids than by gathering the box."""
+
+BROAD_AREA_DIGITS = 4
+"""A city or a province: as good as the whole node, so its code is checked row by row."""
+
+
+def visible_properties(collection: Collection, scope: Scope) -> tuple[Property, ...]:
+    """The properties the caller may see; the others do not exist for them."""
+    return tuple(p for p in collection.properties if p.name not in scope.hidden)
+
+
+def visible_property(collection: Collection, scope: Scope, name: str, *, parameter: str | None = None) -> Property:
+    """The property `name` if the caller may see it. Raises UnknownProperty."""
+    visible = visible_properties(collection, scope)
+    for candidate in visible:
+        if candidate.name == name:
+            return candidate
+    raise UnknownProperty(collection.id, name, [p.name for p in visible], parameter=parameter)
+
+
+def is_broad(collection: Collection, query: FeatureQuery) -> bool:
+    """True when the box covers so much of the collection that its index would gather more than it saves."""
+    if query.bbox is None or collection.extent.bounds_crs84 is None:
+        return False
+    return query.bbox.share_of(collection.extent.bounds_crs84) >= BROAD_SHARE
+
+
+def where(collection: Collection, query: FeatureQuery, scope: Scope, *, is_page: bool = False) -> Sql:
+    """The condition, to be written after WHERE; TRUE where nothing is asked.
+
+    `is_page`: rows are wanted in the order of ids and few of them; then a broad condition is kept from its index.
+    """
+    conditions = [*_conditions(collection, query, walks=is_page)]
+    asked = Sql.join(" AND ", conditions) if conditions else Sql.of("TRUE")
+    rule = row_rule(scope)
+    return Sql.of("({}) AND ({})", asked, rule) if rule else asked
+
+
+def row_rule(scope: Scope) -> Sql:
+    """The condition on rows that the caller may see at all; the empty statement when they may see every row."""
+    return Sql() if scope.area_code is None else _area(scope.area_code, walks=False)
+
+
+def _conditions(collection: Collection, query: FeatureQuery, *, walks: bool) -> list[Sql]:
+    conditions = []
+    if query.ids is not None:
+        conditions.append(Sql.of("id = ANY({})", Cast(list(query.ids), "text[]")))
+    if query.bbox is not None:
+        conditions.append(_in_bbox(query.bbox, walks=walks and is_broad(collection, query)))
+    if query.geometry is not None:
+        conditions.append(_intersects(query.geometry))
+    if query.interval is not None:
+        conditions.append(_during(query.interval))
+    if query.area is not None:
+        conditions.append(_area(query.area, walks=walks and len(query.area) <= BROAD_AREA_DIGITS))
+    for declared, value in query.equals:
+        conditions.append(_equals(declared, value))
+    if query.after is not None:
+        conditions.append(Sql.of("id > {}", query.after))
+    return conditions
+
+
+def envelope(box: Bbox) -> Sql:
+    """The box as a geometry, evaluated once a statement."""
+    return Sql.of("(SELECT ST_MakeEnvelope({}, {}, {}, {}, 4326))", box.min_lon, box.min_lat, box.max_lon, box.max_lat)
+
+
+def _in_bbox(box: Bbox, *, walks: bool) -> Sql:
+    """Features that intersect the box, and those without geometry (OGC 17-069r4, /req/core/fc-bbox-response C)."""
+    if walks:
+        parts = [Sql.of("ST_Intersects(geom, {})", envelope(part)) for part in box.parts()]
+        return Sql.of("(geom IS NULL OR {}) IS TRUE", Sql.join(" OR ", parts))
+    parts = [Sql.of("(geom && {} AND ST_Intersects(geom, {}))", envelope(part), envelope(part)) for part in box.parts()]
+    return Sql.of("({} OR geom IS NULL)", Sql.join(" OR ", parts))
+
+
+def geometry_of(text: str) -> Sql:
+    """Checked GeoJSON text as a geometry, evaluated once a statement."""
+    return Sql.of("(SELECT ST_SetSRID(ST_GeomFromGeoJSON({}), 4326))", Cast(text, "text"))
+
+
+def _intersects(text: str) -> Sql:
+    return Sql.of("geom && {} AND ST_Intersects(geom, {})", geometry_of(text), geometry_of(text))
+
+
+def validity(text: str) -> Sql:
+    """Asks why a geometry is not valid: GEOS predicates may fail on one that is not."""
+    return Sql.of(
+        "SELECT ST_IsValid(g) AS is_valid, CASE WHEN NOT ST_IsValid(g) THEN ST_IsValidReason(g) END AS reason "
+        "FROM (SELECT {} AS g) AS given",
+        geometry_of(text),
+    )
+
+
+def _during(interval: Interval) -> Sql:
+    """Valid time is half-open and NULL is open, so a feature without any always matches (/req/core/fc-time-response)."""
+    conditions = []
+    if interval.end is not None:
+        conditions.append(Sql.of("(valid_from IS NULL OR valid_from <= {})", Cast(interval.end, "timestamptz")))
+    if interval.begin is not None:
+        conditions.append(Sql.of("(valid_to IS NULL OR valid_to > {})", Cast(interval.begin, "timestamptz")))
+    return Sql.join(" AND ", conditions) if conditions else Sql.of("TRUE")
+
+
+def _area(code: str, *, walks: bool) -> Sql:
+    condition = Sql.of("area_code >= {} AND area_code < {}", code, code + AFTER_DIGITS)
+    return Sql.of("({}) IS TRUE", condition) if walks else condition
+
+
+def _equals(declared: Property, value: object) -> Sql:
+    if value is None:
+        return Sql.of("{} IS NULL", declared.column)
+    return Sql.of("{} = {}", declared.column, Cast(value, declared.kind.sql_type))
