@@ -7,6 +7,7 @@ from pathlib import Path
 from cim.errors import SourceRefused
 
 HEAD_BYTES = 4096
+MAX_SPACE_BLOCKS = 256
 
 
 class Content(StrEnum):
@@ -64,6 +65,8 @@ _MAGIC: tuple[tuple[bytes, Content], ...] = (
     (b"MZ\x90\x00", Content.PROGRAM),
 )
 
+_NOT_ELEMENTS = re.compile(rb"<!--.*?-->|<\?.*?\?>|<!DOCTYPE[^>\[]*(?:\[.*?\]\s*)?>", re.S)
+
 _SPREADSHEET_MEMBERS = (b"xl/", b"[Content_Types].xml", b"mimetypeapplication/vnd.oasis.opendocument.spreadsheet")
 
 
@@ -88,17 +91,23 @@ def content_of(path: Path) -> Content:
 
 
 def head_of(path: Path) -> bytes:
-    """The first bytes of a file. Raises SourceRefused when it cannot be opened."""
+    """The first bytes of a file, without white space before its text. Raises SourceRefused when it cannot be opened."""
     try:
         with path.open("rb") as source:
-            return source.read(HEAD_BYTES)
+            head = source.read(HEAD_BYTES)
+            for _ in range(MAX_SPACE_BLOCKS):
+                if head.strip() or not head:
+                    break
+                head = source.read(HEAD_BYTES)
+            return head
     except OSError as error:
         raise SourceRefused(f"{path.name} cannot be read: {error.strerror}") from error
 
 
 def xml_root(path: Path) -> str:
     """The name of the first element of an XML file, without its prefix; empty where there is none."""
-    found = re.search(rb"<(?:[\w.-]+:)?([A-Za-z_][\w.-]*)[\s/>]", _as_utf8(head_of(path)))
+    text = _NOT_ELEMENTS.sub(b"", _as_utf8(head_of(path))).lstrip()
+    found = re.match(rb"<(?:[\w.-]+:)?([A-Za-z_][\w.-]*)[\s/>]", text)
     return found.group(1).decode() if found else ""
 
 
