@@ -79,13 +79,18 @@ def rejection(
 
 def batch_of(rows: Sequence[Row], rejections: Sequence[Rejection]) -> Batch:
     """A batch of buildings; columns are those that any of them has, the fixed ones first."""
-    names = dict.fromkeys(FIXED)
-    for row in rows:
-        names.update(dict.fromkeys(row.values))
-    table = pa.table({name: _column([row.values.get(name) for row in rows]) for name in names})
+    table = table_of([row.values for row in rows], FIXED)
     shapes: npt.NDArray[Any] = np.empty(len(rows), dtype=object)
     shapes[:] = [shapely.MultiPolygon(row.shape.footprint) for row in rows]
     return Batch(table, shapes, np.array([row.number for row in rows], dtype=np.int64), tuple(rejections))
+
+
+def table_of(rows: Sequence[Mapping[str, Any]], first: Sequence[str]) -> pa.Table:
+    """Rows as a table whose columns are `first` and then whatever else a row has."""
+    names = dict.fromkeys(first)
+    for row in rows:
+        names.update(dict.fromkeys(row))
+    return pa.table({name: _column([row.get(name) for row in rows]) for name in names})
 
 
 def fields_of(rows: Sequence[Row]) -> tuple[SourceField, ...]:

@@ -7,9 +7,8 @@ import shapely
 
 from cim.errors import SourceRefused
 from loaders.base import Batch, Rejection, SourceInfo, SourceOptions
-from loaders.imagery_facts import Described, describe_image
 from loaders.imagery_files import DRIVERS, IMAGE_SUFFIXES, Found, find, is_virtual, refusal
-from loaders.imagery_rows import Row, batch_of, fields
+from loaders.imagery_rows import Described, Row, batch_of, fields
 from loaders.sniff import Content, content_of
 
 IMAGES_AT_A_TIME = 500
@@ -34,7 +33,7 @@ class ImageryLoader:
             if path.suffix.lower() in IMAGE_SUFFIXES or is_virtual(path):
                 raise refusal(path)
             return None
-        described = describe_image(path, path.name, options)
+        described = _describe(path, path.name, options)
         return _info("JPEG 2000" if content is Content.JP2 else "GeoTIFF", 1, described.row, described.notes)
 
     def read(self, path: Path, options: SourceOptions, batch_rows: int) -> Iterator[Batch]:
@@ -91,8 +90,14 @@ def _batch(root: Path, paths: list[Path], start: int, options: SourceOptions) ->
 
 def _described(path: Path, href: str, options: SourceOptions, number: int) -> Described | Rejection:
     try:
-        return describe_image(path, href, options)
+        return _describe(path, href, options)
     except SourceRefused as error:
         properties = {"id": href.replace("/", "~"), "href": href}
         original = {"type": "Feature", "geometry": None, "properties": properties}
         return Rejection(number, f"image/{error.code}", error.detail, value=href[:200], original=original)
+
+
+def _describe(path: Path, href: str, options: SourceOptions) -> Described:
+    from loaders.imagery_facts import describe_image  # GDAL starts for images only
+
+    return describe_image(path, href, options)

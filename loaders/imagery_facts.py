@@ -1,12 +1,10 @@
 """One image → one row of imagery: place, bands, resolution, time, the asset."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyproj
 import rasterio
-import shapely
 from affine import Affine
 from pyproj.exceptions import CRSError
 from rasterio.errors import RasterioError
@@ -14,22 +12,13 @@ from rasterio.transform import from_gcps
 
 from cim.errors import SourceRefused
 from loaders.base import SourceOptions
-from loaders.imagery_files import opened, reason_of
 from loaders.imagery_footprint import ground_sample_distance_m, on_earth, valid_pixels
-from loaders.imagery_rows import Row
+from loaders.imagery_open import opened, reason_of
+from loaders.imagery_rows import Described
 from loaders.imagery_time import taken
 from loaders.reference import HOW, settle
 
 MAX_BANDS = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Described:
-    """A row of imagery, its footprint in EPSG:4326 (lon, lat), and what was assumed."""
-
-    row: Row
-    footprint: shapely.Geometry
-    notes: tuple[str, ...]
 
 
 def describe_image(path: Path, href: str, options: SourceOptions) -> Described:

@@ -1,6 +1,7 @@
 """Rows of imagery: the columns that every imagery loader yields, named like the collection's properties."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -36,6 +37,15 @@ _SCHEMA = pa.schema([(name, arrow_type(kind)) for name, kind in COLUMNS.items()]
 
 Row = Mapping[str, Any]
 """Column → value; what is left out is null, JSON columns hold Python values here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A row of imagery, its footprint in EPSG:4326 (lon, lat), and what was assumed."""
+
+    row: Row
+    footprint: shapely.Geometry
+    notes: tuple[str, ...]
 
 
 def fields(first: Row | None = None) -> tuple[SourceField, ...]:

@@ -4,17 +4,27 @@ from pathlib import Path
 
 from cim.errors import DriverRefused, SourceRefused
 from loaders.base import Loader, SourceInfo, SourceOptions
+from loaders.citygml import CityGmlLoader
+from loaders.cityjson import CityJsonLoader
 from loaders.delimited import DELIMITED
 from loaders.geojson import GEOJSON, GEOJSON_SEQUENCE
+from loaders.ifc import IfcLoader
+from loaders.imagery import ImageryLoader
 from loaders.ogr import DXF, FILE_GEODATABASE, FLATGEOBUF, GEOPACKAGE, KML
 from loaders.osm import OSM
 from loaders.parquet import PARQUET
 from loaders.shapefile import SHAPEFILE
 from loaders.sniff import Content, content_of, describe
 from loaders.spreadsheet import SPREADSHEET
+from loaders.stac import StacLoader
 
 LOADERS: tuple[Loader, ...] = (
-    # imagery, STAC, CityJSON, CityGML and IFC stand here: they know their JSON, XML and folders, and go first
+    # these know their JSON, XML and folders, and go before those that take any
+    StacLoader(),
+    ImageryLoader(),
+    CityJsonLoader(),
+    CityGmlLoader(),
+    IfcLoader(),
     FLATGEOBUF,
     PARQUET,
     GEOPACKAGE,
