@@ -89,6 +89,8 @@ def feature_tables(collection: Collection, target: MetaData = metadata) -> tuple
     ]
     current = Table(name, target, *fixed_columns(collection.geometry_type, collection.srid), *properties, schema=schema)
     Index(f"{name}_geom_idx", current.c.geom, postgresql_using="gist")
+    # rows without geometry match every box; a GiST index would be read whole to find them
+    Index(f"{name}_no_geom_idx", current.c.id, postgresql_where=current.c.geom.is_(None))
     Index(f"{name}_area_code_idx", current.c.area_code)
     for p in collection.properties:
         if p.is_indexed:
