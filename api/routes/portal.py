@@ -55,6 +55,8 @@ class PortalFiles(StaticFiles):
         is_hashed = bool(_HASHED.search(path))
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if is_hashed else "public, no-cache"
         response.headers["X-Content-Type-Options"] = "nosniff"
+        # a worker obeys the policy of its own file, not the page's: MapLibre's fetches the tiles
+        response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
         return response
 
 

@@ -39,7 +39,7 @@ export async function createMap(container, { buildings, areas }) {
   await new Promise((resolve, reject) => {
     map.once("load", resolve);
     map.on("error", ({ error, sourceId }) => {
-      console.error(error);
+      console.error(error?.message || String(error));
       if (!sourceId) reject(error); // of the browser or the style; a tile's error leaves the rest of the map usable
     });
   });
