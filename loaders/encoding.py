@@ -1,6 +1,7 @@
 """The encoding of text: what is stated, else a ladder that ends with a question to the user, never with a guess.
 
-The ladder: a byte order mark; strict UTF-8 over all of it; strict GB18030 over all of it; else refuse. Big5 and
+The ladder: a byte order mark; strict UTF-8 over all of it; strict GB18030 over all of it, where no line is UTF-8;
+else refuse. Big5 and
 others are read when they are stated.
 """
 
@@ -16,8 +17,6 @@ MAX_BAD_SHARE = 0.1
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
@@ -80,6 +79,12 @@ def climb(blocks: Callable[[], Iterator[bytes]], name: str) -> Encoding:
     at = first_misfit(blocks(), "utf-8")
     if at is None:
         return Encoding("utf-8", "UTF-8: all of it is")
+    if is_mixed(blocks()):
+        raise SourceRefused(
+            f"{name}: byte {at} is not UTF-8, while other lines are: it mixes encodings; "
+            "state the one that counts, e.g. --encoding UTF-8 (rows that do not fit it are rejected)",
+            parameter="encoding",
+        )
     if first_misfit(blocks(), "gb18030") is None:
         return Encoding("gb18030", f"GB18030: all of it is, and byte {at} is not UTF-8; state --encoding if wrong")
     raise SourceRefused(
@@ -87,6 +92,29 @@ def climb(blocks: Callable[[], Iterator[bytes]], name: str) -> Encoding:
         "state the encoding, e.g. --encoding GB18030 or --encoding UTF-8 (rows that do not fit it are rejected)",
         parameter="encoding",
     )
+
+
+def is_mixed(blocks: Iterator[bytes]) -> bool:
+    """True when some line is UTF-8 with a character of three bytes or more, which other encodings hardly ever form.
+
+    GB18030 takes nearly any bytes: without this, a file with a few broken lines would be read as mojibake.
+    """
+    rest = b""
+    for block in blocks:
+        *lines, rest = (rest + block).split(b"\n")
+        if any(_is_plainly_utf8(line) for line in lines):
+            return True
+        rest = rest[-BLOCK_BYTES:]
+    return _is_plainly_utf8(rest)
+
+
+def _is_plainly_utf8(line: bytes) -> bool:
+    if line.isascii():
+        return False
+    try:
+        return max(line.decode("utf-8")) > "\u07ff"
+    except UnicodeDecodeError:
+        return False
 
 
 def first_misfit(blocks: Iterator[bytes], codec: str) -> int | None:

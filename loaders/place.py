@@ -117,6 +117,9 @@ def find_place(sample: pa.Table, options: SourceOptions, what: str) -> Place | N
     for word in _WKT:
         if word in by_name and _looks_like_wkt(sample.column(by_name[word])):
             return _wkt_place(by_name[word], sample, options, what)
+    for word in _PAIR:
+        if word in by_name and (place := _pair_place(by_name[word], sample, options, what)):
+            return place
     for one, other in _GRID:
         if (
             one in by_name
