@@ -117,7 +117,8 @@ def _floors(community: Community, kind: Integers, role: Integers, random: np.ran
     pull = 0.45 + 1.0 * community.centrality
     drawn = np.where(is_cbd, np.maximum(drawn * pull, 9), drawn)
     drawn = np.where(role == PODIUM, random.integers(3, 6, len(kind)), drawn)
-    return np.clip(np.round(drawn), 1, MOST_FLOORS).astype(np.int64)
+    floors: Integers = np.clip(np.round(drawn), 1, MOST_FLOORS).astype(np.int64)
+    return floors
 
 
 def _life(
@@ -183,9 +184,8 @@ def _called(community: Community, layout: Layout, kind: Integers, seed: int) -> 
             doors[row] += 1
             last = (b, p)
         n = int(seen[b])
-        zh, en = _NAMES[BLOCKS[k].name](
-            *block_names[b], (n - 1) // 12 + 1, n if BLOCKS[k].name != "village" else (n - 1) % 12 + 1
-        )
+        lane, door = divmod(n - 1, 12) if BLOCKS[k].name == "village" else (0, n - 1)
+        zh, en = _NAMES[BLOCKS[k].name](block_names[b][0], block_names[b][1], lane + 1, door + 1)
         zh_part, en_part = parts.get(role, ("", ""))
         names.append(zh + zh_part)
         names_en.append(en + en_part)

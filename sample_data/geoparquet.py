@@ -24,7 +24,7 @@ class GeoParquetWriter:
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self._schema = schema.append(pa.field(GEOMETRY, pa.binary()))
-        self._writer = pq.ParquetWriter(path, self._schema, compression="zstd", version="2.6")
+        self._writer = pq.ParquetWriter(path, self._schema, compression="zstd", store_schema=False)
         self._waiting: list[pa.Table] = []
         self._rows = 0
         self._types: set[str] = set()

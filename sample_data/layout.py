@@ -222,7 +222,7 @@ def _place(kind: Integers, block: Integers, low: Floats, high: Floats, random: n
         at = np.flatnonzero(kind == number)
         shape[at] = random.choice([NUMBERS[s] for s in of.shapes], len(at), p=list(of.shapes.values()))
         room[at] = high[at] - low[at] - 2 * of.margin_m
-        size[at] = room[at] * random.uniform(*of.fill, (len(at), 2))
+        size[at] = room[at] * random.uniform(of.fill[0], of.fill[1], (len(at), 2))
         size[at, 1] = np.minimum(size[at, 1], of.depth_m * random.uniform(0.88, 1.0, len(at)))
         side = TOWER_SIDE_M.get(of.name, 99.0) * random.uniform(0.78, 1.0, len(at))
         square = np.isin(shape[at], [NUMBERS["tower"], NUMBERS["cross"], NUMBERS["octagon"]])

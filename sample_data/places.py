@@ -12,6 +12,7 @@ from sample_data.plane import Floats, Integers, generator, to_degrees, turned
 
 KERB_M = 2.0
 TRIES = 4
+FROM_BORDER_M = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,8 @@ def kerb_places(
     x = np.where(along_x, low[:, 0] + share * (high - low)[:, 0], np.where(far, high[:, 0], low[:, 0]))
     y = np.where(along_x, np.where(far, high[:, 1], low[:, 1]), low[:, 1] + share * (high - low)[:, 1])
     there = turned(np.stack([x, y], -1), community.angle_rad)
-    inside = np.flatnonzero(shapely.contains_xy(community.outline_m, there[:, 0], there[:, 1]))
+    limit = community.outline_m.buffer(-FROM_BORDER_M)
+    inside = np.flatnonzero(shapely.contains_xy(limit, there[:, 0], there[:, 1]))
     if not len(inside):
         there[0] = shapely.get_coordinates(community.outline_m.representative_point())[0]
         inside = np.array([0])

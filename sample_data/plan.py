@@ -47,7 +47,7 @@ def plan_city(
         cameras=buildings // 5 if cameras is None else cameras,
         districts=districts,
         streets=streets,
-        communities=min(650, max(streets, round(36 * size**0.4654))),
+        communities=min(650, max(streets, round(36 * size**0.4657))),
         organisations=max(10, round(53 * share)),
         services=max(30, round(4512 * share)),
         seed=seed,

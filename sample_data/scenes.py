@@ -230,7 +230,7 @@ def _write(path: Path, scene: Scene, grid: Affine, pixels: Bytes) -> None:
 def _item(scene: Scene, grid: Affine) -> dict[str, Any]:
     """A STAC item whose one asset is the scene."""
     columns, rows = scene.size
-    corners = [grid * corner for corner in ((0, rows), (columns, rows), (columns, 0), (0, 0), (0, rows))]
+    corners = [grid @ corner for corner in ((0, rows), (columns, rows), (columns, 0), (0, 0), (0, rows))]
     back = pyproj.Transformer.from_crs(scene.crs, "EPSG:4326", always_xy=True)
     ring = [[round(v, 7) for v in back.transform(x, y)] for x, y in corners]
     xs, ys = [x for x, _ in ring], [y for _, y in ring]

@@ -15,18 +15,18 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyogrio
 import shapely
-import xlsxwriter
+import xlsxwriter  # type: ignore[import-untyped]
 
 from cim.collections.buildings import STATUSES, USES
 from cim.collections.sensors import SENSOR_KINDS
 from sample_data.generate import write_city
 from sample_data.geoparquet import GEOMETRY
 from sample_data.plan import CityPlan, plan_city
+from sample_data.plane import Floats
 
 FOLDER = Path(__file__).parent / "files"
 CHINA = timezone(timedelta(hours=8))
@@ -148,8 +148,9 @@ SHAPEFILE: Row = {
 
 def _fields(rows: list[Row], shapes: list[bytes], fields: Row) -> pa.Table:
     """The fields picked from our rows; one without any value is one of dates."""
+    narrow = {pa.null(): pa.date32(), pa.int64(): pa.int32()}
     columns = {field: pa.array([pick(row) for row in rows]) for field, pick in fields.items()}
-    typed = {f: c.cast(pa.date32()) if pa.types.is_null(c.type) else c for f, c in columns.items()}
+    typed = {field: column.cast(narrow.get(column.type, column.type)) for field, column in columns.items()}
     return pa.table({**typed, GEOMETRY: pa.array(shapes, pa.binary())})
 
 
@@ -174,8 +175,9 @@ def _write_shapefile(path: Path, rows: list[Row], shapes: list[bytes]) -> None:
                 archive.writestr(info, member.read_bytes())
 
 
-def _points(table: pa.Table) -> np.ndarray[Any, np.dtype[np.float64]]:
-    return shapely.get_coordinates(shapely.from_wkb(table.column(GEOMETRY).to_numpy(zero_copy_only=False)))
+def _points(table: pa.Table) -> Floats:
+    points: Floats = shapely.get_coordinates(shapely.from_wkb(table.column(GEOMETRY).to_numpy(zero_copy_only=False)))
+    return points
 
 
 def _local(moment: datetime) -> str:

@@ -68,7 +68,7 @@ def sample(
         for kind in ("buildings", "sensors", "cameras"):
             with _progress() as drawn:
                 write_format(out / f"{kind}.parquet", word, drawn)
-    loaded = _load(Settings(), out) if load else []  # type: ignore[call-arg]
+    loaded = _load(Settings(), out) if load else []
     if as_json:
         line = {"folder": str(out), "seed": seed, **report, "loaded": loaded}
         sys.stdout.buffer.write(orjson.dumps(line) + b"\n")
@@ -103,30 +103,37 @@ def _generate(plan: "CityPlan", folder: Path) -> dict[str, Any]:
 
 
 def _load(settings: Settings, folder: Path) -> list[dict[str, Any]]:
-    from cim.catalogue.seed import load_services
+    from cim.catalogue import load_services
     from cim.db.connect import connect, database
+
+    with database(settings) as url:
+        reports = _load_collections(settings, url, folder)
+        with connect(url) as connection:
+            count = load_services(connection, folder / "organisations.yaml", folder / "services.yaml")
+    console.print(f"[green]catalogue[/green]: {count} services")
+    return reports
+
+
+def _load_collections(settings: Settings, url: str, folder: Path) -> list[dict[str, Any]]:
+    from cim.db.connect import connect
     from loaders.base import SourceOptions
     from loaders.run import LoadRequest, load_source
 
     reports = []
-    with database(settings) as url:
-        for kind, name in LOADS:
-            request = LoadRequest(
-                kind=kind,
-                path=folder / name,
-                options=SourceOptions(),
-                source=SOURCE,
-                licence=LICENCE,
-                attribution=ATTRIBUTION,
-                loaded_by="cim sample",
-            )
-            with connect(url) as connection, _progress() as drawn:
-                account = load_source(connection, settings, request, _Watched(drawn, kind))
-            console.print(f"[green]{kind}[/green]: {account.read:,} read, {account.rejected:,} rejected")
-            reports.append({"kind": kind, **account.to_dict()})
-        with connect(url) as connection:
-            count = load_services(connection, folder / "organisations.yaml", folder / "services.yaml")
-    console.print(f"[green]catalogue[/green]: {count} services")
+    for kind, name in LOADS:
+        request = LoadRequest(
+            kind=kind,
+            path=folder / name,
+            options=SourceOptions(),
+            source=SOURCE,
+            licence=LICENCE,
+            attribution=ATTRIBUTION,
+            loaded_by="cim sample",
+        )
+        with connect(url) as connection, _progress() as drawn:
+            account = load_source(connection, settings, request, _Watched(drawn, kind))
+        console.print(f"[green]{kind}[/green]: {account.read:,} read, {account.rejected:,} rejected")
+        reports.append({"kind": kind, **account.to_dict()})
     return reports
 
 
