@@ -14,7 +14,7 @@ from loaders.citygml_building import BrokenBuilding, attributes_of, id_of, model
 from loaders.citygml_xml import local, member_kinds, members, srs_name, version_of
 from loaders.citymodel_crs import Place, place_of
 from loaders.citymodel_footprint import Model
-from loaders.citymodel_rows import Building, Row, batch_of, fields_of, rejection, row_of
+from loaders.citymodel_rows import Building, Row, batch_of, columns_of, fields_of, rejection, row_of
 
 _PROBED_ROWS = 50
 BUILDINGS_AT_A_TIME = 2_000
@@ -26,7 +26,7 @@ class CityGmlLoader:
     name = "CityGML"
 
     def probe(self, path: Path, options: SourceOptions) -> SourceInfo | None:
-        """Objects are counted by type; the fields are those of the first 50 buildings.
+        """Objects are counted by type; the fields are those of all buildings, samples from the first 50.
 
         Raises SourceRefused without a CRS, with a DOCTYPE, and for a file that has no Building.
         """
@@ -54,7 +54,7 @@ class CityGmlLoader:
             driver=f"CityGML {version}",
             layer=None,
             layers=(),
-            fields=fields_of(rows),
+            fields=fields_of(rows, _columns(path)),
             geometry_type="MultiPolygon",
             crs=place.crs,
             feature_count=count,
@@ -64,6 +64,7 @@ class CityGmlLoader:
     def read(self, path: Path, options: SourceOptions, batch_rows: int) -> Iterator[Batch]:
         """Buildings in file order, numbered among the city objects from 1."""
         place = _place(path, options)
+        columns = _columns(path)
         size = min(batch_rows, BUILDINGS_AT_A_TIME)
         rows: list[Row] = []
         rejections: list[Rejection] = []
@@ -75,20 +76,36 @@ class CityGmlLoader:
                 else:
                     rejections.append(row)
                 if len(rows) + len(rejections) >= size:
-                    yield batch_of(rows, rejections)
+                    yield batch_of(rows, rejections, columns)
                     rows, rejections = [], []
         except SourceRefused:
             if rows or rejections:
-                yield batch_of(rows, rejections)
+                yield batch_of(rows, rejections, columns)
             raise
         if rows or rejections:
-            yield batch_of(rows, rejections)
+            yield batch_of(rows, rejections, columns)
 
 
 def _buildings(path: Path) -> Iterator[tuple[int, Any]]:
     for number, element in enumerate(members(path), 1):
         if local(element) == "Building":
             yield number, element
+
+
+def _columns(path: Path) -> tuple[str, ...]:
+    """The columns of all batches alike: a pass over the file for the names of its attributes.
+
+    A file that breaks off gives those up to the break; reading it says where.
+    """
+
+    def attributes() -> Iterator[dict[str, Any]]:
+        try:
+            for _, element in _buildings(path):
+                yield attributes_of(element)
+        except SourceRefused:
+            return
+
+    return columns_of(attributes())
 
 
 def _row(number: int, element: Any, place: Place) -> Row | Rejection:

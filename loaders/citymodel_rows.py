@@ -1,13 +1,13 @@
 """Buildings of a city model → rows: standard attributes under the names of the collection, others as they are."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import shapely
 
 from cim.model import Kind
 from loaders.base import Batch, Rejection, SourceField
@@ -21,6 +21,8 @@ _RENAMED = {
     "yearOfConstruction": "year_built",
 }
 _MEASURED = "measuredHeight"
+_CODED = ("class", "function", "usage")
+_CODE = re.compile(r"[\d_]+")
 _HIGHEST_M = 1500.0
 _MOST_STOREYS = 300
 _FIRST_YEAR = 1000
@@ -52,6 +54,7 @@ def row_of(building: Building, *, is_geographic: bool, metres_per_height_unit: f
     except NoFootprint as error:
         return rejection(building.number, error.code, building.id, str(error), building.attributes)
     values: dict[str, Any] = {
+        **_renamed(building.attributes),
         "id": building.id,
         "height_m": shape.height_m,
         "height_source": shape.height_source,
@@ -60,12 +63,28 @@ def row_of(building: Building, *, is_geographic: bool, metres_per_height_unit: f
     measured = _number(building.attributes.get(_MEASURED))
     if measured is not None and 0 < measured <= _HIGHEST_M:
         values["height_m"], values["height_source"] = measured, f"source: {_MEASURED}"
-    for name, value in building.attributes.items():
+    return Row(building.number, values, shape)
+
+
+def _renamed(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Attributes under the names of their columns, without what stands for "unknown"."""
+    values = {}
+    for name, value in attributes.items():
         if name in _RENAMED:
             value = _plausible(_RENAMED[name], value)
             name = _RENAMED[name]
+        elif name in _CODED and isinstance(value, str) and _CODE.fullmatch(value):
+            name = f"{name}_code"  # of a code list beside the file: a use in words must not be guessed from it
         values[f"{name}_" if name in FIXED else name] = value
-    return Row(building.number, values, shape)
+    return values
+
+
+def columns_of(attributes: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The columns of a source, from the attributes of all its buildings: the fixed ones, then as they appear."""
+    names = dict.fromkeys(FIXED)
+    for found in attributes:
+        names.update(dict.fromkeys(_renamed(found)))
+    return tuple(names)
 
 
 def rejection(
@@ -77,28 +96,25 @@ def rejection(
     return Rejection(number, code, f"{object_id[:100]}: {reason}", value=object_id[:200], original=original)
 
 
-def batch_of(rows: Sequence[Row], rejections: Sequence[Rejection]) -> Batch:
-    """A batch of buildings; columns are those that any of them has, the fixed ones first."""
-    table = table_of([row.values for row in rows], FIXED)
+def batch_of(rows: Sequence[Row], rejections: Sequence[Rejection], columns: Sequence[str]) -> Batch:
+    """A batch of buildings with exactly `columns`."""
+    table = table_of([row.values for row in rows], columns)
     shapes: npt.NDArray[Any] = np.empty(len(rows), dtype=object)
-    shapes[:] = [shapely.MultiPolygon(row.shape.footprint) for row in rows]
+    shapes[:] = [row.shape.footprint for row in rows]
     return Batch(table, shapes, np.array([row.number for row in rows], dtype=np.int64), tuple(rejections))
 
 
-def table_of(rows: Sequence[Mapping[str, Any]], first: Sequence[str]) -> pa.Table:
-    """Rows as a table whose columns are `first` and then whatever else a row has."""
-    names = dict.fromkeys(first)
-    for row in rows:
-        names.update(dict.fromkeys(row))
-    return pa.table({name: _column([row.get(name) for row in rows]) for name in names})
+def table_of(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> pa.Table:
+    """Rows as a table of `columns`; what a row lacks is null."""
+    return pa.table({name: _column([row.get(name) for row in rows]) for name in columns})
 
 
-def fields_of(rows: Sequence[Row]) -> tuple[SourceField, ...]:
-    """The fields of the first rows of a source; of an empty one the fixed columns alone."""
+def fields_of(rows: Sequence[Row], columns: Sequence[str]) -> tuple[SourceField, ...]:
+    """The fields of a source, their kinds and samples from its first rows."""
     if rows:
-        return source_fields(batch_of(rows, ()).table)
+        return source_fields(table_of([row.values for row in rows], columns))
     kinds = {"height_m": Kind.NUMBER}
-    return tuple(SourceField(name, kinds.get(name, Kind.TEXT)) for name in FIXED)
+    return tuple(SourceField(name, kinds.get(name, Kind.TEXT)) for name in columns)
 
 
 def _column(values: list[Any]) -> pa.Array:
