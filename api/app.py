@@ -68,6 +68,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.context = context
+    app.state.descriptions = {}
     problems.install(app)
     for router in ROUTERS:
         _include(app, context, router)

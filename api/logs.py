@@ -1,32 +1,41 @@
 """Logs: one line an event, key=value on a terminal, JSON for machines."""
 
+import json
 import logging
+import re
 import sys
 
+import orjson
 import structlog
 
 from cim.settings import Settings
 
+_PLAIN = re.compile(r"[^\s\"=\x00-\x1f\x7f]+")
+
+
+def key_values(_: object, __: str, event: structlog.typing.EventDict) -> str:
+    """`timestamp=… level=… event=… key=value`, values quoted where they need it; one line whatever they hold."""
+    parts = []
+    for key, value in event.items():
+        text = str(value)
+        parts.append(f"{key}={text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)}")
+    return " ".join(parts)
+
+
+def json_line(_: object, __: str, event: structlog.typing.EventDict) -> str:
+    """The event as one line of JSON."""
+    return orjson.dumps(event, default=str).decode()
+
 
 def configure_logs(settings: Settings) -> None:
     """Write events of this process to stderr; called by entry points only."""
-    shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    if settings.log_json:
-        last: list[structlog.typing.Processor] = [
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(ensure_ascii=False),
-        ]
-    else:
-        last = [
-            structlog.processors.format_exc_info,
-            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"], bool_as_flag=False),
-        ]
     structlog.configure(
-        processors=[*shared, *last],
+        processors=[
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.add_log_level,
+            structlog.processors.format_exc_info,
+            json_line if settings.log_json else key_values,
+        ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,

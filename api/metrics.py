@@ -30,15 +30,16 @@ class Metrics:
             registry=self._registry,
             multiprocess_mode="livesum",
         )
+        self._now = 0
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def begin(self) -> None:
         """A request has come."""
-        self._active.inc()
+        self._now += 1
 
     def end(self, method: str, route: str, status: int, seconds: float) -> None:
         """It was answered."""
-        self._active.dec()
+        self._now -= 1
         key = (method, route, status)
         known = self._children.get(key)
         if known is None:
@@ -49,6 +50,7 @@ class Metrics:
 
     def render(self) -> bytes:
         """The text that Prometheus scrapes."""
+        self._active.set(self._now)
         if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
             registry = CollectorRegistry()
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]

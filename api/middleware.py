@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import structlog
-from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -27,14 +26,14 @@ DISCONNECTED = "the client has gone"
 
 _HOST = re.compile(rb"(?:[A-Za-z0-9_.-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-_EXPOSED = "Link, ETag, Location, Retry-After, Content-Crs, X-Request-Id, X-CIM-Truncated"
+_EXPOSED = b"Link, ETag, Location, Retry-After, Content-Crs, X-Request-Id, X-CIM-Truncated"
 _ASKED = "Accept, Accept-Language, Authorization, Content-Type, If-Match, If-None-Match, X-API-Key, X-Request-Id"
 _UPLOADS = "/admin/loads"
 
 _SECURITY = (
-    ("x-content-type-options", "nosniff"),
-    ("referrer-policy", "no-referrer"),
-    ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
 
 
@@ -68,8 +67,8 @@ class Border:
         self.app = app
         self._metrics = context.metrics
         self._templates = context.templates
-        origins = [origin.strip() for origin in context.settings.cors_origins.split(",") if origin.strip()]
-        self._any_origin = "*" in origins
+        origins = [origin.strip().encode() for origin in context.settings.cors_origins.split(",") if origin.strip()]
+        self._any_origin = b"*" in origins
         self._origins = frozenset(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -89,14 +88,12 @@ class Border:
             nonlocal status, size
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(raw=message.setdefault("headers", []))
-                headers["X-Request-Id"] = request_id
-                for name, value in origin_headers:
-                    headers[name] = value
-                if not self._any_origin:
-                    headers.add_vary_header("Origin")
-                for name, value in _SECURITY:
-                    headers.setdefault(name, value)
+                headers: list[tuple[bytes, bytes]] = list(message.get("headers", ()))
+                own = {name for name, _ in headers}
+                headers.append((b"x-request-id", request_id.encode()))
+                headers.extend(origin_headers)
+                headers.extend(pair for pair in _SECURITY if pair[0] not in own)
+                message = {**message, "headers": headers}
             else:
                 size += len(message.get("body", b""))
             await send(message)
@@ -138,16 +135,14 @@ class Border:
             scope["method"] = "GET"
         await self.app(scope, receive, send)
 
-    def _cors(self, scope: Scope) -> list[tuple[str, str]]:
+    def _cors(self, scope: Scope) -> list[tuple[bytes, bytes]]:
+        exposed = (b"access-control-expose-headers", _EXPOSED)
         if self._any_origin:
-            return [("Access-Control-Allow-Origin", "*"), ("Access-Control-Expose-Headers", _EXPOSED)]
+            return [(b"access-control-allow-origin", b"*"), exposed]
         for name, value in scope["headers"]:
-            if name == b"origin" and value.decode("latin-1") in self._origins:
-                return [
-                    ("Access-Control-Allow-Origin", value.decode("latin-1")),
-                    ("Access-Control-Expose-Headers", _EXPOSED),
-                ]
-        return []
+            if name == b"origin" and value in self._origins:
+                return [(b"access-control-allow-origin", value), exposed, (b"vary", b"Origin")]
+        return [(b"vary", b"Origin")]
 
 
 def allowed_methods(scope: Scope) -> list[str]:

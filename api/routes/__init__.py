@@ -1,6 +1,6 @@
 """One file a resource; `ROUTERS` is all of them, the hottest first (routes are tried in this order)."""
 
-from api.routes import aggregate, collections, health, items, landing, tiles
+from api.routes import aggregate, collections, description, health, items, landing, tiles
 
 ROUTERS = (
     items.router,
@@ -8,5 +8,6 @@ ROUTERS = (
     aggregate.router,
     collections.router,
     landing.router,
+    description.router,
     health.router,
 )

@@ -1,11 +1,9 @@
 """The text of a feature, put together in the database: one GeoJSON object a row.
 
-Every string inside is made by `to_json`; the pieces between values (member names) are bound like any value.
+Every string inside is made by `to_json`.
 """
 
-from collections.abc import Sequence
-
-import orjson
+from functools import lru_cache
 
 from cim.model import Collection, Kind, Property, Scope
 from cim.query.predicate import visible_properties
@@ -29,38 +27,27 @@ def shown_properties(collection: Collection, scope: Scope) -> tuple[Property, ..
 
 def shown_columns(collection: Collection, scope: Scope) -> Sql:
     """The columns that `feature_text` needs, but `id` and `geom`."""
-    return Sql.join(", ", [Sql.of("{}", p.column) for p in shown_properties(collection, scope)])
+    return _columns(tuple(p.name for p in shown_properties(collection, scope)))
 
 
 def feature_text(collection: Collection, scope: Scope) -> Sql:
-    """Expression over `id`, `geom` and `shown_columns`: the feature as GeoJSON text (RFC 7946)."""
-    pieces = [
-        _piece('{"type":"Feature","id":'),
-        Sql.of("to_json(id)::text"),
-        _piece(',"geometry":'),
-        Sql.of("COALESCE(ST_AsGeoJSON(geom, {}), 'null')", Cast(DECIMALS, "int")),
-        _piece(',"properties":{'),
-        *_members(shown_properties(collection, scope)),
-        _piece("}}"),
-    ]
-    return Sql.join(" || ", pieces)
+    """Expression over `id`, `geom` and `shown_columns`: the feature as GeoJSON text (RFC 7946).
+
+    One `to_json` of a row writes names and values faster than a chain of `||` over them.
+    """
+    return _text(tuple(p.name for p in shown_properties(collection, scope)))
 
 
-def _members(properties: Sequence[Property]) -> list[Sql]:
-    pieces = []
-    for number, declared in enumerate(properties):
-        comma = "," if number else ""
-        pieces.append(_piece(comma + orjson.dumps(declared.name).decode() + ":"))
-        pieces.append(Sql.of("COALESCE({}, 'null')", value_text(declared.kind, declared.column)))
-    return pieces
+@lru_cache(maxsize=1024)
+def _columns(names: tuple[str, ...]) -> Sql:
+    return Sql.join(", ", [Sql.of("{}", Identifier(name)) for name in names])
 
 
-def value_text(kind: Kind, column: Identifier) -> Sql:
-    """Expression: a column's value as JSON text, NULL for NULL. NaN, which JSON lacks, becomes a string by `to_json`."""
-    if kind in (Kind.INTEGER, Kind.BOOLEAN, Kind.JSON):
-        return Sql.of("{}::text", column)
-    return Sql.of("to_json({})::text", column)
-
-
-def _piece(text: str) -> Sql:
-    return Sql.of("{}", Cast(text, "text"))
+@lru_cache(maxsize=1024)
+def _text(names: tuple[str, ...]) -> Sql:
+    return Sql.of(
+        """concat('{"type":"Feature","id":', to_json(id), ',"geometry":', COALESCE(ST_AsGeoJSON(geom, {}), 'null'), """
+        """',"properties":', (SELECT to_json(shown) FROM (SELECT {}) AS shown), '}')""",
+        Cast(DECIMALS, "int"),
+        _columns(names),
+    )

@@ -1,7 +1,5 @@
 """A page of features: assembled in the database, in the order of ids, cut where it would grow too large."""
 
-from dataclasses import replace
-
 from cim.model import Collection, Scope
 from cim.query.feature_query import FeatureQuery
 from cim.query.features import feature_text, shown_columns
@@ -17,24 +15,18 @@ def page_sql(collection: Collection, query: FeatureQuery, scope: Scope) -> Sql:
 
     One row more than the limit is looked at, to know whether there is a next page.
     """
-    columns = shown_columns(collection, scope)
     return Sql.of(
-        "WITH page AS MATERIALIZED (SELECT id, geom, {} FROM {}.{} WHERE {} ORDER BY id LIMIT {}), "
-        "sized AS (SELECT *, row_number() OVER w AS number, sum(pg_column_size(geom)) OVER w AS size FROM page "
-        "WINDOW w AS (ORDER BY id ROWS UNBOUNDED PRECEDING)), "
-        "kept AS (SELECT id, {} AS body FROM sized WHERE number <= {} AND (number = 1 OR COALESCE(size, 0) <= {})) "
-        "SELECT convert_to(string_agg(body, ','), 'UTF8') AS body, count(*) AS returned, max(id) AS last_id, "
-        "(SELECT count(*) FROM page) > count(*) AS has_more FROM kept",
-        columns,
+        "SELECT convert_to(string_agg(body, ','), 'UTF8') AS body, count(body) AS returned, "
+        "max(id) FILTER (WHERE body IS NOT NULL) AS last_id, count(*) > count(body) AS has_more "
+        "FROM (SELECT id, CASE WHEN number <= {} AND (number = 1 OR size <= {}) THEN {} END AS body "
+        "FROM (SELECT *, row_number() OVER () AS number, "
+        "COALESCE(sum(pg_column_size(geom)) OVER (ROWS UNBOUNDED PRECEDING), 0) AS size "
+        "FROM (SELECT id, geom, {} FROM {}.{} WHERE {} ORDER BY id LIMIT {}) AS page) AS sized) AS made",
+        Cast(query.limit, "bigint"),
+        Cast(PAGE_BYTES, "bigint"),
+        feature_text(collection, scope),
+        shown_columns(collection, scope),
         *collection.table,
         where(collection, query, scope, is_page=True),
         Cast(query.limit + 1, "bigint"),
-        feature_text(collection, scope),
-        Cast(query.limit, "bigint"),
-        Cast(PAGE_BYTES, "bigint"),
     )
-
-
-def next_query(query: FeatureQuery, last_id: str) -> FeatureQuery:
-    """The query of the page that begins behind `last_id`."""
-    return replace(query, after=last_id)

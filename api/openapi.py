@@ -1,0 +1,164 @@
+"""The API's own description: OpenAPI 3.1, and the same as 3.0.3; one concrete path a collection.
+
+The plain endpoints are described here; those made with FastAPI describe themselves and are taken in.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from api import problems
+from api.documents import GEOJSON, HTML, JSON, MVT, OPENAPI_30, SCHEMA_JSON
+from api.openapi_30 import to_30
+from api.openapi_parts import COMPONENTS, parameter, property_parameters, ref
+from cim.model import Collection, Scope
+from cim.query.aggregate import groupable
+
+VERSION = "0.1.0"
+
+Operation = dict[str, Any]
+
+
+def _answers(media: Mapping[str, Any], description: str) -> dict[str, Any]:
+    """The responses of an operation: 200, and a problem document for everything else."""
+    content = {kind: {"schema": schema} for kind, schema in media.items()}
+    return {
+        "200": {"description": description, "content": content},
+        "default": {
+            "description": "What went wrong (RFC 9457)",
+            "content": {problems.MEDIA_TYPE: {"schema": ref("schemas", "problem")}},
+        },
+    }
+
+
+def _get(
+    operation_id: str, tag: str, summary: str, media: Mapping[str, Any], parameters: Iterable[Any] = ()
+) -> dict[str, Operation]:
+    operation: Operation = {
+        "operationId": operation_id,
+        "tags": [tag],
+        "summary": summary,
+        "parameters": [*parameters, ref("parameters", "f"), ref("parameters", "lang")],
+        "responses": _answers(media, summary),
+    }
+    return {"get": operation}
+
+
+def _post(operation_id: str, tag: str, summary: str, media: Mapping[str, Any], body: str) -> dict[str, Operation]:
+    return {
+        "post": {
+            "operationId": operation_id,
+            "tags": [tag],
+            "summary": summary,
+            "parameters": [ref("parameters", "f"), ref("parameters", "lang")],
+            "requestBody": {"required": True, "content": {JSON: {"schema": ref("schemas", body)}}},
+            "responses": _answers(media, summary),
+        }
+    }
+
+
+_OBJECT = {"type": "object"}
+_PAGE = {"type": "string"}
+
+
+def _common_paths() -> dict[str, Any]:
+    both = {JSON: _OBJECT, HTML: _PAGE}
+    plain = {JSON: _OBJECT}
+    return {
+        "/": _get("landing", "Capabilities", "Landing page", {JSON: ref("schemas", "landing"), HTML: _PAGE}),
+        "/conformance": _get(
+            "conformance", "Capabilities", "Conformance classes", {JSON: ref("schemas", "conformance"), HTML: _PAGE}
+        ),
+        "/api": _get("api", "Capabilities", "This description", {OPENAPI_30: _OBJECT, HTML: _PAGE}),
+        "/collections": _get("collections", "Data", "All collections", both),
+        "/health/live": _get("live", "Operation", "Is the process alive?", plain),
+        "/health/ready": _get("ready", "Operation", "May it get requests?", plain),
+        "/metrics": _get("metrics", "Operation", "Prometheus metrics", {"text/plain": _PAGE}),
+    }
+
+
+def _collection_paths(collection: Collection) -> dict[str, Any]:
+    """Everything a collection offers, its id written out."""
+    name = collection.id
+    home = f"/collections/{name}"
+    tag = f"{collection.title_zh} {collection.title_en}"
+    features = {GEOJSON: ref("schemas", "featureCollection"), HTML: _PAGE}
+    described = {SCHEMA_JSON: _OBJECT, HTML: _PAGE}
+    filters = property_parameters(collection, Scope())
+    where = [ref("parameters", "bbox"), ref("parameters", "datetime"), ref("parameters", "area")]
+    paging = [ref("parameters", "limit"), ref("parameters", "cursor")]
+    group_by = parameter(
+        "group-by", "What the groups are named by", {"type": "string", "enum": list(groupable(collection, Scope()))}
+    )
+    numbers = {JSON: ref("schemas", "aggregate")}
+    tile = [
+        parameter(part, f"{part} of the tile", {"type": "integer", "minimum": 0}, place="path")
+        for part in ("zoom", "row", "col")
+    ]
+    feature_id = parameter("featureId", "Id of a feature", {"type": "string"}, place="path")
+    tiles = f"{home}/tiles/WebMercatorQuad"
+    statistics = _get(
+        f"{name}.aggregate", tag, "Statistics over the features that match", numbers, [*where, group_by, *filters]
+    )
+    statistics |= _post(f"{name}.aggregatePosted", tag, "Statistics within a polygon", numbers, "aggregateBody")
+    drawn = _get(
+        f"{name}.tile",
+        tag,
+        "A vector tile",
+        {MVT: {"type": "string", "format": "binary"}},
+        [*tile, *where[1:], *filters],
+    )
+    drawn["get"]["responses"]["204"] = {"description": "Nothing lies in the tile"}
+    return {
+        home: _get(f"{name}.collection", tag, collection.description_en, {JSON: _OBJECT, HTML: _PAGE}),
+        f"{home}/schema": _get(f"{name}.schema", tag, "Schema of the features", described),
+        f"{home}/queryables": _get(f"{name}.queryables", tag, "What features can be asked for by", described),
+        f"{home}/items": _get(f"{name}.items", tag, "Features that match", features, [*where, *paging, *filters]),
+        f"{home}/items/{{featureId}}": _get(
+            f"{name}.item", tag, "One feature", {GEOJSON: ref("schemas", "feature"), HTML: _PAGE}, [feature_id]
+        ),
+        f"{home}/search": _post(
+            f"{name}.search",
+            tag,
+            "Features that match, within a polygon",
+            {GEOJSON: ref("schemas", "featureCollection")},
+            "searchBody",
+        ),
+        f"{home}/aggregate": statistics,
+        tiles: _get(f"{name}.tileset", tag, "Metadata of the tiles", {JSON: _OBJECT}),
+        f"{tiles}/{{zoom}}/{{row}}/{{col}}": drawn,
+    }
+
+
+def describe(app: FastAPI, collections: Iterable[Collection], base: str) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of this node, as it is now."""
+    own = get_openapi(title="OpenCIM", version=VERSION, routes=app.routes)
+    paths = _common_paths()
+    for collection in collections:
+        paths.update(_collection_paths(collection))
+    for path, operations in own.get("paths", {}).items():
+        paths.setdefault(path, operations)
+    components = {
+        kind: {**COMPONENTS.get(kind, {}), **own.get("components", {}).get(kind, {})}
+        for kind in (*COMPONENTS, "securitySchemes")
+    }
+    document: dict[str, Any] = {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "OpenCIM",
+            "version": VERSION,
+            "description": "A city's buildings, areas, sensors, cameras and imagery, and services about them. 城市信息模型数据服务。",
+            "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
+        },
+        "servers": [{"url": base}],
+        "paths": paths,
+        "components": {kind: parts for kind, parts in components.items() if parts},
+    }
+    return document
+
+
+def describe_30(document: dict[str, Any]) -> dict[str, Any]:
+    """The same document as OpenAPI 3.0.3 (OGC 17-069r4, /req/oas30/oas-definition-1)."""
+    return {**to_30(document), "openapi": "3.0.3"}

@@ -1,0 +1,183 @@
+"""Parameters and schemas that the descriptions of many operations share."""
+
+from typing import Any
+
+from api.params import filter_names
+from api.schemas import property_schema
+from cim.model import Collection, Scope
+from cim.query.feature_query import DEFAULT_LIMIT, MAX_LIMIT
+from cim.query.geometry import MAX_NESTING, MAX_VERTICES
+
+
+def ref(kind: str, name: str) -> dict[str, str]:
+    """A reference to a shared part."""
+    return {"$ref": f"#/components/{kind}/{name}"}
+
+
+def parameter(name: str, description: str, schema: dict[str, Any], *, place: str = "query") -> dict[str, Any]:
+    """A parameter of one operation."""
+    return {"name": name, "in": place, "description": description, "required": place == "path", "schema": schema}
+
+
+def property_parameters(collection: Collection, scope: Scope) -> list[dict[str, Any]]:
+    """One parameter for each property that features can be asked for by."""
+    named = {p.name: p for p in collection.properties}
+    parameters = []
+    for name in filter_names(collection, scope):
+        schema = property_schema(named[name], "en")
+        titles = f"{named[name].title_zh} {schema.pop('title')}"
+        kept: dict[str, Any] = {key: schema[key] for key in schema if key in ("type", "format", "enum")}
+        parameters.append(parameter(name, f"{titles}: equal to this value", kept))
+    return parameters
+
+
+_POSITION_BOX = {
+    "type": "array",
+    "items": {"type": "number"},
+    "minItems": 4,
+    "maxItems": 6,
+}
+
+_PARAMETERS = {
+    "bbox": {
+        "name": "bbox",
+        "in": "query",
+        "required": False,
+        "style": "form",
+        "explode": False,
+        "description": "min lon,min lat[,min height],max lon,max lat[,max height] in CRS84; min lon > max lon crosses "
+        "the antimeridian. Features without geometry match every box.",
+        "schema": _POSITION_BOX,
+    },
+    "datetime": {
+        "name": "datetime",
+        "in": "query",
+        "required": False,
+        "style": "form",
+        "explode": False,
+        "description": "An RFC 3339 instant, a date, or an interval start/end with .. for open; features valid then.",
+        "schema": {"type": "string"},
+    },
+    "area": parameter(
+        "area", "Division code (行政区划代码): features in that area", {"type": "string", "pattern": r"^\d{2,12}$"}
+    ),
+    "limit": {
+        "name": "limit",
+        "in": "query",
+        "required": False,
+        "style": "form",
+        "explode": False,
+        "description": f"Features of a page; more than {MAX_LIMIT} gives {MAX_LIMIT}. A page of very large features ends early.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+    },
+    "cursor": parameter("cursor", "Where the page begins; taken from a next link", {"type": "string"}),
+    "f": parameter("f", "Representation; wins over Accept", {"type": "string"}),
+    "lang": parameter("lang", "Language of titles", {"type": "string", "enum": ["zh-CN", "en"]}),
+}
+
+_GEOMETRY = {
+    "type": "object",
+    "description": f"GeoJSON geometry in CRS84, at most {MAX_VERTICES} vertices, nested at most {MAX_NESTING} deep",
+    "required": ["type"],
+    "properties": {"type": {"type": "string"}, "coordinates": {"type": "array", "items": {}}},
+}
+
+_CONDITIONS = {
+    "bbox": _POSITION_BOX,
+    "geometry": _GEOMETRY,
+    "datetime": {"type": "string"},
+    "area": {"type": "string"},
+    "properties": {"type": "object", "description": "property name → value that it must equal; null for none"},
+}
+
+_LINK = {
+    "type": "object",
+    "required": ["href", "rel"],
+    "properties": {
+        "href": {"type": "string"},
+        "rel": {"type": "string"},
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "method": {"type": "string"},
+        "body": {"type": "object"},
+    },
+}
+
+_LINKS = {"type": "array", "items": {"$ref": "#/components/schemas/link"}}
+
+_MEASURE = {"type": "object", "additionalProperties": True, "properties": {"count": {"type": "integer"}}}
+
+_SCHEMAS = {
+    "link": _LINK,
+    "landing": {
+        "type": "object",
+        "required": ["links"],
+        "properties": {"title": {"type": "string"}, "description": {"type": "string"}, "links": _LINKS},
+    },
+    "conformance": {
+        "type": "object",
+        "required": ["conformsTo"],
+        "properties": {"conformsTo": {"type": "array", "items": {"type": "string"}}},
+    },
+    "problem": {
+        "type": "object",
+        "required": ["type", "title", "status"],
+        "properties": {
+            "type": {"type": "string"},
+            "title": {"type": "string"},
+            "status": {"type": "integer"},
+            "detail": {"type": "string"},
+            "instance": {"type": "string"},
+            "parameter": {"type": "string"},
+        },
+    },
+    "feature": {
+        "type": "object",
+        "required": ["type", "id", "properties"],
+        "properties": {
+            "type": {"type": "string", "enum": ["Feature"]},
+            "id": {"type": "string"},
+            "geometry": {"description": "a GeoJSON geometry, or null"},
+            "properties": {"type": "object"},
+            "links": _LINKS,
+        },
+    },
+    "featureCollection": {
+        "type": "object",
+        "required": ["type", "features"],
+        "properties": {
+            "type": {"type": "string", "enum": ["FeatureCollection"]},
+            "timeStamp": {"type": "string", "format": "date-time"},
+            "numberMatched": {"type": "integer", "minimum": 0, "description": "exact, or absent"},
+            "numberReturned": {"type": "integer", "minimum": 0},
+            "links": _LINKS,
+            "features": {"type": "array", "items": {"$ref": "#/components/schemas/feature"}},
+        },
+    },
+    "searchBody": {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            **_CONDITIONS,
+            "limit": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+            "cursor": {"type": "string"},
+        },
+    },
+    "aggregateBody": {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {**_CONDITIONS, "group-by": {"type": "string"}},
+    },
+    "aggregate": {
+        "type": "object",
+        "required": ["collection", "groups", "total"],
+        "properties": {
+            "collection": {"type": "string"},
+            "groupBy": {"type": ["string", "null"]},
+            "groups": {"type": "array", "items": _MEASURE},
+            "total": _MEASURE,
+        },
+    },
+}
+
+COMPONENTS: dict[str, dict[str, Any]] = {"parameters": _PARAMETERS, "schemas": _SCHEMAS}

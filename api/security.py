@@ -1,0 +1,91 @@
+"""Who calls: a key in `Authorization: Bearer` or `X-API-Key` becomes a Scope.
+
+Keys are compared by digest; what a worker knows of a key it asks again after `TTL_S`, so a revoked key is dead
+everywhere within that time.
+"""
+
+import hmac
+import time
+
+from starlette.requests import Request
+
+from cim.db.keys import digest_of
+from cim.db.pool import Database
+from cim.errors import Forbidden, Unauthorized
+from cim.model import Scope
+from cim.settings import Settings
+from cim.sql import Sql
+
+TTL_S = 2.0
+MAX_KNOWN = 10_000
+MAX_KEY = 200
+
+_NONE = Scope()
+_ROLES = {"reader": frozenset({"reader"}), "admin": frozenset({"reader", "admin"})}
+_HOW = "send a valid key as 'Authorization: Bearer <key>' or 'X-API-Key: <key>'"
+
+
+class Keys:
+    """The keys one worker has lately seen."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._database = database
+        self._admin_digest = digest_of(settings.admin_key) if settings.admin_key else None
+        self._known: dict[str, tuple[float, Scope | None]] = {}
+
+    async def authorise(self, request: Request) -> Scope:
+        """What the caller may see; the anonymous scope without a key. Raises Unauthorized for a key not in force."""
+        key = key_of(request)
+        if key is None:
+            return _NONE
+        digest = digest_of(key)
+        if self._admin_digest is not None and hmac.compare_digest(digest, self._admin_digest):
+            return Scope(roles=_ROLES["admin"])
+        until, scope = self._known.get(digest, (0.0, None))
+        if until < time.monotonic():
+            scope = await self._look_up(digest)
+        if scope is None:
+            raise Unauthorized(f"the key is unknown, expired or revoked; {_HOW}")
+        return scope
+
+    async def _look_up(self, digest: str) -> Scope | None:
+        row = await self._database.fetch_row(
+            Sql.of(
+                "SELECT role FROM cim.api_key WHERE digest = {} AND revoked_at IS NULL "
+                "AND (expires_at IS NULL OR expires_at > now())",
+                digest,
+            )
+        )
+        scope = Scope(roles=_ROLES[row["role"]]) if row is not None else None
+        if len(self._known) >= MAX_KNOWN:
+            self._known.clear()
+        self._known[digest] = (time.monotonic() + TTL_S, scope)
+        return scope
+
+
+def key_of(request: Request) -> str | None:
+    """The key a request carries. Raises Unauthorized for a header that is none, or for two keys that differ."""
+    header = request.headers.get("authorization")
+    direct = request.headers.get("x-api-key")
+    if header is None:
+        key = direct
+    else:
+        scheme, _, key = header.partition(" ")
+        if scheme.lower() != "bearer" or not key.strip():
+            raise Unauthorized(f"the scheme of Authorization must be Bearer; {_HOW}")
+        if direct is not None and direct != key.strip():
+            raise Unauthorized("Authorization and X-API-Key hold different keys")
+    if key is None:
+        return None
+    key = key.strip()
+    if not key or len(key) > MAX_KEY or not key.isascii():
+        raise Unauthorized(f"that is no key; {_HOW}")
+    return key
+
+
+def require_admin(scope: Scope) -> None:
+    """Raise Unauthorized for the anonymous caller, Forbidden for one whose role is not admin."""
+    if not scope.roles:
+        raise Unauthorized(f"this needs an admin key; {_HOW}")
+    if not scope.is_admin:
+        raise Forbidden("this needs an admin key; the key sent is a reader's")
