@@ -13,6 +13,7 @@ from api import problems
 from api.documents import GEOJSON, HTML, JSON, MVT, OPENAPI_30, SCHEMA_JSON
 from api.openapi_30 import to_30
 from api.openapi_parts import COMPONENTS, parameter, property_parameters, ref
+from api.params import PAGING, REFERENCE
 from cim.model import Collection, Scope
 from cim.query.aggregate import groupable
 
@@ -88,7 +89,7 @@ def _collection_paths(collection: Collection) -> dict[str, Any]:
     described = {SCHEMA_JSON: _OBJECT, HTML: _PAGE}
     filters = property_parameters(collection, Scope())
     where = [ref("parameters", "bbox"), ref("parameters", "datetime"), ref("parameters", "area")]
-    paging = [ref("parameters", "limit"), ref("parameters", "cursor")]
+    paging = [ref("parameters", name) for name in (*PAGING, *REFERENCE)]
     group_by = parameter(
         "group-by", "What the groups are named by", {"type": "string", "enum": list(groupable(collection, Scope()))}
     )

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from api.documents import CRS84
 from api.params import filter_names
 from api.schemas import property_schema
 from cim.model import Collection, Scope
@@ -71,6 +72,8 @@ _PARAMETERS = {
         "schema": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
     },
     "cursor": parameter("cursor", "Where the page begins; taken from a next link", {"type": "string"}),
+    "crs": parameter("crs", "CRS of the answer", {"type": "string", "enum": [CRS84]}),
+    "bbox-crs": parameter("bbox-crs", "CRS of bbox", {"type": "string", "enum": [CRS84]}),
     "f": parameter("f", "Representation; wins over Accept", {"type": "string"}),
     "lang": parameter("lang", "Language of titles", {"type": "string", "enum": ["zh-CN", "en"]}),
 }

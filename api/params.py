@@ -11,6 +11,7 @@ from urllib.parse import unquote_to_bytes
 import orjson
 from starlette.requests import Request
 
+from api.documents import CRS84
 from cim.bbox import bbox_of, parse_bbox, parse_number
 from cim.errors import InvalidBody, InvalidParameter, TooLarge, TooNested, UnknownParameter, UnsupportedMedia
 from cim.interval import parse_date, parse_instant, parse_interval
@@ -27,6 +28,8 @@ MAX_QUERY_BODY = 1024 * 1024
 
 CONDITIONS = ("bbox", "datetime", "area")
 PAGING = ("limit", "cursor")
+REFERENCE = ("crs", "bbox-crs")
+"""Coordinate reference systems: clients that read `storageCrs` name it; CRS84 is the one there is."""
 ALWAYS = ("f", "lang")
 """Parameters of every resource: the representation, and the language of its texts."""
 
@@ -140,7 +143,7 @@ def _json_value(declared: Property, value: Any) -> object:
 
 def filter_names(collection: Collection, scope: Scope) -> list[str]:
     """Properties that a query parameter may name: not documents, nor those called like a parameter of our own."""
-    taken = {*CONDITIONS, *PAGING, *ALWAYS}
+    taken = {*CONDITIONS, *PAGING, *REFERENCE, *ALWAYS, "group-by"}
     return [p.name for p in visible_properties(collection, scope) if p.kind is not Kind.JSON and p.name not in taken]
 
 
@@ -165,6 +168,9 @@ def conditions_from(values: Mapping[str, str], collection: Collection, scope: Sc
 
 def page_query(values: Mapping[str, str], collection: Collection, scope: Scope, key: bytes) -> FeatureQuery:
     """The FeatureQuery of parsed query parameters of an items page."""
+    for name in REFERENCE:
+        if values.get(name, CRS84) != CRS84:
+            raise InvalidParameter(name, values[name], f"must be {CRS84}")
     query = conditions_from(values, collection, scope)
     limit = parse_limit(values["limit"]) if "limit" in values else DEFAULT_LIMIT
     return _paged(query, limit, values.get("cursor"), collection, key)

@@ -15,6 +15,7 @@ from api.negotiate import Representation, choose
 from api.params import (
     CONDITIONS,
     PAGING,
+    REFERENCE,
     binding_of,
     filter_names,
     json_object,
@@ -85,7 +86,7 @@ async def items(request: Request) -> Response:
     """Features that match the query (OGC 17-069r4, /req/core/fc-op)."""
     collection = registry_of(request).get(request.path_params["collection_id"])
     scope = await scope_of(request)
-    values = query_parameters(request, (*CONDITIONS, *PAGING, *filter_names(collection, scope)))
+    values = query_parameters(request, (*CONDITIONS, *PAGING, *REFERENCE, *filter_names(collection, scope)))
     kind = choose(request, OFFERS, f=values.get("f"))
     query = page_query(values, collection, scope, registry_of(request).cursor_key)
     page = await read_page(request, collection, query, scope)
