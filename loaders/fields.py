@@ -1,7 +1,8 @@
 """Arrow columns as the fields of a source: kinds, samples, JSON text for what is nested."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -50,12 +51,12 @@ def _sample(value: Any) -> str:
     return (value if isinstance(value, str) else str(value))[:SAMPLE_CHARACTERS]
 
 
-def source_fields(table: pa.Table, json_names: Sequence[str] = ()) -> tuple[SourceField, ...]:
-    """The fields of a first batch; `json_names` are text columns that hold JSON."""
+def source_fields(table: pa.Table, kinds: Mapping[str, Kind] = MappingProxyType({})) -> tuple[SourceField, ...]:
+    """The fields of a first batch; `kinds` of text columns that hold JSON or instants."""
     return tuple(
         SourceField(
             name,
-            Kind.JSON if name in json_names else kind_of(table.schema.field(name).type),
+            kinds.get(name, kind_of(table.schema.field(name).type)),
             samples_of(_distinct(table.column(name))),
         )
         for name in table.column_names

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyogrio
-from pyogrio.errors import DataLayerError, DataSourceError
+from pyogrio.errors import DataLayerError, DataSourceError, FeatureError
 
 from cim.errors import DriverRefused, SourceRefused
+from cim.model import Kind
 from loaders.base import Batch, SourceInfo, SourceOptions
 from loaders.encoding import Encoding
 from loaders.fields import simple_column, source_fields
@@ -23,6 +24,12 @@ from loaders.sniff import Content, content_of, xml_root
 from loaders.wkb import geometries_of, undecoded
 
 PROBE_ROWS = 1000
+
+BREAKS = (DataSourceError, DataLayerError, FeatureError, pa.ArrowException, OSError)
+"""What pyogrio and Arrow raise when a file is not what it says."""
+
+AS_TEXT: dict[str, Any] = {"datetime_as_string": True}
+"""Arrow columns have one time zone; as text each value keeps its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +58,7 @@ def layers_of(path: Path) -> tuple[tuple[str, str | None], ...]:
     """(layer, geometry type or None) of a data source. Raises SourceRefused when GDAL cannot open it."""
     try:
         found = pyogrio.list_layers(path)
-    except (DataSourceError, DataLayerError) as error:
+    except BREAKS as error:
         raise broken(path, error) from error
     return tuple((str(name), None if kind is None else str(kind)) for name, kind in found)
 
@@ -99,8 +106,8 @@ def describe_layer(
     codec = encoding.codec if encoding else None
     try:
         info = pyogrio.read_info(path, layer=layer, encoding=codec)
-        meta, sample = pyogrio.raw.read_arrow(path, layer=layer, max_features=PROBE_ROWS, encoding=codec)
-    except (DataSourceError, DataLayerError, pa.ArrowInvalid) as error:
+        meta, sample = pyogrio.raw.read_arrow(path, layer=layer, max_features=PROBE_ROWS, encoding=codec, **AS_TEXT)
+    except BREAKS as error:
         raise broken(path, error) from error
     if info["driver"] != driver:
         raise DriverRefused(f"{path.name} is of the GDAL driver {info['driver']}, where {driver} is needed")
@@ -114,7 +121,7 @@ def describe_layer(
         driver=name,
         layer=layer,
         layers=tuple(n for n, _ in layers),
-        fields=source_fields(attribute_table(sample, meta), json_names=json_fields(info)),
+        fields=source_fields(attribute_table(sample, meta), _kinds(info)),
         geometry_type=kind,
         crs=crs,
         encoding=encoding.name if encoding else "UTF-8",
@@ -123,9 +130,13 @@ def describe_layer(
     )
 
 
-def json_fields(info: dict[str, Any]) -> list[str]:
-    """Fields that GDAL marks as JSON."""
-    return [f for f, sub in zip(info["fields"], info["ogr_subtypes"], strict=True) if sub == "OFSTJSON"]
+def _kinds(info: dict[str, Any]) -> dict[str, Kind]:
+    """Kinds of the fields that come as text: what GDAL marks as JSON, and times, which keep their UTC offset."""
+    kinds = {f: Kind.JSON for f, sub in zip(info["fields"], info["ogr_subtypes"], strict=True) if sub == "OFSTJSON"}
+    instants = {
+        f: Kind.INSTANT for f, kind in zip(info["fields"], info["ogr_types"], strict=True) if kind == "OFTDateTime"
+    }
+    return kinds | instants
 
 
 def attribute_table(table: pa.Table, meta: dict[str, Any]) -> pa.Table:
@@ -146,7 +157,7 @@ def read_layer(path: Path, layer: str, batch_rows: int, **how: Any) -> Iterator[
     """Batches of one layer; `how` goes to pyogrio (encoding, where, open options). Raises SourceRefused at a break."""
     row = 0
     try:
-        with pyogrio.raw.open_arrow(path, layer=layer, batch_size=batch_rows, use_pyarrow=True, **how) as (
+        with pyogrio.raw.open_arrow(path, layer=layer, batch_size=batch_rows, use_pyarrow=True, **AS_TEXT, **how) as (
             meta,
             stream,
         ):
@@ -154,7 +165,7 @@ def read_layer(path: Path, layer: str, batch_rows: int, **how: Any) -> Iterator[
                 table = pa.Table.from_batches([record_batch])
                 yield batch_of(table, meta, row)
                 row += len(table)
-    except (DataSourceError, DataLayerError, pa.ArrowInvalid, pa.ArrowException, OSError) as error:
+    except BREAKS as error:
         raise SourceRefused(f"{broken(path, error).detail} (after feature {row})") from error
 
 

@@ -12,11 +12,11 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyogrio
-from pyogrio.errors import DataLayerError, DataSourceError
 
+from cim.model import Kind
 from loaders.base import Batch, SourceInfo, SourceOptions
 from loaders.fields import json_text, source_fields
-from loaders.ogr import PROBE_ROWS, batch_of, broken, read_layer
+from loaders.ogr import BREAKS, PROBE_ROWS, batch_of, broken, read_layer
 from loaders.reference import CRS84
 from loaders.sniff import Content, content_of
 
@@ -51,14 +51,14 @@ class OsmLoader:
             return None
         try:
             meta, table = pyogrio.raw.read_arrow(path, layer=LAYER, max_features=PROBE_ROWS, **_HOW)
-        except (DataSourceError, DataLayerError, pa.ArrowException) as error:
+        except BREAKS as error:
             raise broken(path, error) from error
         sample = _tagged(batch_of(table, meta, 0).table)
         return SourceInfo(
             driver=self.name,
             layer=LAYER,
             layers=(LAYER,),
-            fields=source_fields(sample, ["other_tags"]),
+            fields=source_fields(sample, {"other_tags": Kind.JSON}),
             geometry_type="MultiPolygon",
             crs=CRS84,
             encoding="UTF-8",

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cim.errors import SourceRefused
+from cim.model import Kind
 from loaders.base import Batch, SourceInfo, SourceOptions
 from loaders.fields import simple_column, source_fields
 from loaders.place import Place, find_place, placed
@@ -48,13 +49,13 @@ class ParquetLoader:
         with _opened(path) as file:
             layout = _layout(file, path)
             sample = _flattened(next(file.iter_batches(PROBE_ROWS, columns=_columns(file, layout)), None), file)
-            json_names = _json_fields(file.schema_arrow)
+            json_fields = dict.fromkeys(_json_fields(file.schema_arrow), Kind.JSON)
             if layout.geometry is not None:
                 crs, notes = settle(layout.crs, options, path.name)
-                fields = source_fields(sample.drop_columns([layout.geometry]), json_names)
+                fields = source_fields(sample.drop_columns([layout.geometry]), json_fields)
                 return _info("GeoParquet", fields, layout.geometry_type, crs, file, notes)
             place = find_place(sample, options, path.name)
-            fields = source_fields(sample, json_names)
+            fields = source_fields(sample, json_fields)
             if place is None:
                 return _info("Parquet", fields, None, None, file, ["no place: no geometry, longitude or WKT column"])
             return _info("Parquet", fields, place.geometry_type, place.crs, file, list(place.notes))

@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyogrio
-from pyogrio.errors import DataLayerError, DataSourceError
 
 from cim.errors import SourceRefused
 from loaders.base import Batch, Rejection, SourceInfo, SourceOptions
 from loaders.dbf import Table, encoding_of_table, is_also_utf8, open_table, unreadable_records
 from loaders.encoding import MAX_BAD_SHARE, Encoding
-from loaders.ogr import batch_of, broken, describe_layer
+from loaders.ogr import AS_TEXT, BREAKS, batch_of, broken, describe_layer
 from loaders.sniff import Content, content_of
 
 
@@ -50,12 +49,12 @@ class ShapefileLoader:
         row = 0
         try:
             with pyogrio.raw.open_arrow(
-                shape, batch_size=batch_rows, use_pyarrow=True, encoding=codec, return_fids=True
+                shape, batch_size=batch_rows, use_pyarrow=True, encoding=codec, return_fids=True, **AS_TEXT
             ) as (meta, stream):
                 for record_batch in stream:
                     yield _batch(pa.Table.from_batches([record_batch]), meta, unreadable, encoding)
                     row += len(record_batch)
-        except (DataSourceError, DataLayerError, pa.ArrowException, OSError) as error:
+        except BREAKS as error:
             raise SourceRefused(f"{broken(shape, error).detail} (after feature {row})") from error
 
 
@@ -97,7 +96,7 @@ def _table(shape: Path) -> Table | None:
 def _geometry_type(shape: Path) -> str:
     try:
         return str(pyogrio.read_info(shape)["geometry_type"])
-    except (DataSourceError, DataLayerError) as error:
+    except BREAKS as error:
         raise broken(shape, error) from error
 
 

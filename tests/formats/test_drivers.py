@@ -8,8 +8,8 @@ import pytest
 import shapely
 
 from cim.errors import DriverRefused, SourceRefused
-from loaders.registry import LOADERS, choose
 from loaders.base import SourceOptions
+from loaders.registry import LOADERS, choose
 from loaders.sandbox import ALLOWED_DRIVERS, child_environment, spawn
 from tests.formats.reading import read
 

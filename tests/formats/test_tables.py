@@ -32,7 +32,7 @@ def test_B17_text_is_right_in_every_encoding_that_can_be_told(tmp_path, encoding
 
 
 def test_B17_mixed_line_ends_and_breaks_inside_of_quotes_are_one_row_each(tmp_path):
-    content = 'id,note\r\n1,a\n2,"b\r\nc"\r3,"d ""e"""\r\n\r\n4,f'.encode()
+    content = b'id,note\r\n1,a\n2,"b\r\nc"\r3,"d ""e"""\r\n\r\n4,f'
     assert read(write(tmp_path / "a.csv", content)).column("note") == ["a", "b\r\nc", 'd "e"', "f"]
 
 
