@@ -2,9 +2,11 @@
 
 import hashlib
 import secrets
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
+from psycopg.rows import dict_row
 
 from cim.errors import InvalidParameter, NotFound
 
@@ -17,21 +19,36 @@ def digest_of(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key nobody knows yet, with what is kept of it."""
+
+    key: str
+    prefix: str
+    digest: str
+
+
+def new_key() -> NewKey:
+    """A random key of 192 bits."""
+    key = "cim_" + secrets.token_urlsafe(24)
+    return NewKey(key, key[: 4 + PREFIX_CHARACTERS], digest_of(key))
+
+
 def create_key(connection: psycopg.Connection[Any], *, role: str, label: str, expires_at: str | None = None) -> str:
     """A new key, which cannot be had again. Raises InvalidParameter for an unknown role."""
     if role not in ROLES:
         raise InvalidParameter("role", role, f"one of {', '.join(ROLES)}")
-    key = "cim_" + secrets.token_urlsafe(24)
+    made = new_key()
     connection.execute(
         "INSERT INTO cim.api_key (prefix, digest, role, label, expires_at) VALUES (%s, %s, %s, %s, %s)",
-        [key[: 4 + PREFIX_CHARACTERS], digest_of(key), role, label, expires_at],
+        [made.prefix, made.digest, role, label, expires_at],
     )
-    return key
+    return made.key
 
 
 def list_keys(connection: psycopg.Connection[Any]) -> list[dict[str, Any]]:
     """Every key without its digest, oldest first."""
-    cursor = connection.cursor(row_factory=psycopg.rows.dict_row)
+    cursor = connection.cursor(row_factory=dict_row)
     return cursor.execute(
         "SELECT prefix, role, label, created_at, expires_at, revoked_at FROM cim.api_key ORDER BY id"
     ).fetchall()

@@ -1,0 +1,94 @@
+"""Keys of callers: made (shown once), listed by prefix, revoked. Admins only."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.context import database_of, scope_of
+from api.params import check_members, json_object, query_parameters
+from api.security import require_admin
+from cim.db.keys import ROLES, new_key
+from cim.errors import InvalidParameter, NotFound
+from cim.interval import instant_text, parse_instant
+from cim.sql import Cast, Sql
+
+router = APIRouter(tags=["admin"])
+
+_SHOWN = ("prefix", "role", "label", "created_at", "expires_at", "revoked_at")
+
+
+def _json(document: Any, status: int = 200, **headers: str) -> Response:
+    return Response(
+        orjson.dumps(document), status, headers={"Cache-Control": "no-store", **headers}, media_type="application/json"
+    )
+
+
+async def create(request: Request) -> Response:
+    """Make a key from `{"role", "label", "expires_at"}`; the answer alone ever shows it."""
+    require_admin(await scope_of(request))
+    query_parameters(request, ())
+    body = await json_object(request)
+    check_members(body, ("role", "label", "expires_at"))
+    role, label, expires = body.get("role", "reader"), body.get("label", ""), body.get("expires_at")
+    if role not in ROLES:
+        raise InvalidParameter("role", role, f"one of {', '.join(ROLES)}")
+    if not isinstance(label, str) or len(label) > 200:
+        raise InvalidParameter("label", label, "a text of at most 200 characters")
+    expires_at = parse_instant(expires) if isinstance(expires, str) else None
+    if expires is not None and (expires_at is None or expires_at <= datetime.now(UTC)):
+        raise InvalidParameter("expires_at", expires, "an RFC 3339 instant in the future")
+    made = new_key()
+    await database_of(request).execute(
+        Sql.of(
+            "INSERT INTO cim.api_key (prefix, digest, role, label, expires_at) VALUES ({}, {}, {}, {}, {})",
+            made.prefix,
+            made.digest,
+            role,
+            label,
+            Cast(expires_at, "timestamptz"),
+        )
+    )
+    facts = {
+        "key": made.key,
+        "prefix": made.prefix,
+        "role": role,
+        "label": label,
+        "expires_at": instant_text(expires_at),
+    }
+    return _json(facts, 201, Location=f"/admin/keys/{made.prefix}")
+
+
+async def list_keys(request: Request) -> Response:
+    """Every key by its prefix, oldest first; never a digest."""
+    require_admin(await scope_of(request))
+    query_parameters(request, ())
+    rows = await database_of(request).fetch_rows(
+        Sql.of("SELECT prefix, role, label, created_at, expires_at, revoked_at FROM cim.api_key ORDER BY id")
+    )
+    return _json({"keys": [{name: row[name] for name in _SHOWN} for row in rows]})
+
+
+async def revoke(request: Request) -> Response:
+    """End a key; every worker refuses it within two seconds."""
+    require_admin(await scope_of(request))
+    query_parameters(request, ())
+    prefix = request.path_params["prefix"]
+    tag = (
+        ""
+        if "\x00" in prefix
+        else await database_of(request).execute(
+            Sql.of("UPDATE cim.api_key SET revoked_at = now() WHERE prefix = {} AND revoked_at IS NULL", prefix)
+        )
+    )
+    if tag != "UPDATE 1":
+        raise NotFound("key in force with the prefix", prefix)
+    return Response(status_code=204)
+
+
+router.add_route("/admin/keys", create, methods=["POST"])
+router.add_route("/admin/keys", list_keys, methods=["GET"])
+router.add_route("/admin/keys/{prefix}", revoke, methods=["DELETE"])

@@ -1,0 +1,185 @@
+"""A data service's metadata: what is taken, what the shelf asks for, and the states it goes through."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from cim.errors import InvalidParameter, UnknownParameter
+
+KINDS = {
+    "features": "要素服务",
+    "tiles": "瓦片服务",
+    "stac": "影像目录",
+    "statistics": "统计服务",
+    "wms": "WMS",
+    "wfs": "WFS",
+    "wmts": "WMTS",
+    "ogcapi": "OGC API",
+    "arcgis": "ArcGIS REST",
+    "xyz": "XYZ",
+    "3dtiles": "3D Tiles",
+    "s3m": "S3M",
+    "i3s": "I3S",
+    "rest": "REST API",
+    "file": "文件下载",
+    "video": "视频通道",
+}
+"""Kind → Chinese title."""
+
+SHARE_CLASSES = ("unconditional", "conditional", "not_shared")
+"""无条件共享, 有条件共享, 不予共享."""
+
+UPDATE_CYCLES = ("continual", "daily", "weekly", "monthly", "quarterly", "yearly", "irregular", "once")
+
+TRANSITIONS = {
+    "publish": (("draft", "withdrawn"), "published"),
+    "withdraw": (("published",), "withdrawn"),
+}
+"""Event → (states it may come from, state it leads to): 发布 and 下架."""
+
+FOR_THE_SHELF = (
+    "organisation_id",
+    "title_zh",
+    "title_en",
+    "description_zh",
+    "description_en",
+    "themes",
+    "endpoints",
+    "licence",
+    "contact",
+)
+"""What must be said before a service is published."""
+
+_TEXTS = {
+    "id": 80,
+    "kind": 20,
+    "organisation_id": 80,
+    "title_zh": 200,
+    "title_en": 200,
+    "description_zh": 4000,
+    "description_en": 4000,
+    "collection_id": 80,
+    "share_class": 20,
+    "area_code": 12,
+    "licence": 200,
+    "contact": 300,
+    "update_cycle": 20,
+}
+MEMBERS = (*_TEXTS, "themes", "endpoints", "cim_level", "bbox")
+"""Every member a registration may have."""
+
+_CLOSED = {"kind": tuple(KINDS), "share_class": SHARE_CLASSES, "update_cycle": UPDATE_CYCLES}
+
+
+def checked(document: Mapping[str, Any], *, is_partial: bool = False) -> dict[str, Any]:
+    """The members of a registration or an edit, each of its kind.
+
+    Raises UnknownParameter for a member that is none, InvalidParameter for a value that is not allowed, and
+    (unless `is_partial`) for a registration without id, kind and a title.
+    """
+    for name in document:
+        if name not in MEMBERS:
+            raise UnknownParameter(name, MEMBERS)
+    values = {name: _value(name, value) for name, value in document.items()}
+    if not is_partial:
+        for name in ("id", "kind"):
+            if not values.get(name):
+                raise InvalidParameter(name, "", "is needed to register a service")
+        if not values.get("title_zh") and not values.get("title_en"):
+            raise InvalidParameter("title_zh", "", "a title in Chinese or English is needed")
+    return values
+
+
+def _value(name: str, value: Any) -> Any:
+    if value is None:
+        return None
+    match name:
+        case "themes":
+            return _themes(value)
+        case "endpoints":
+            return _endpoints(value)
+        case "cim_level":
+            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 7:
+                raise InvalidParameter(name, value, "a whole number from 1 to 7 (CJJ/T 315-2022)")
+            return value
+        case "bbox":
+            return _bbox(value)
+    return _text(name, value)
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str) or "\x00" in value:
+        raise InvalidParameter(name, value, "must be a text")
+    text = value.strip()
+    if len(text) > _TEXTS[name]:
+        raise InvalidParameter(name, text, f"at most {_TEXTS[name]} characters")
+    if name in ("id", "organisation_id", "collection_id") and not _is_key(text):
+        raise InvalidParameter(name, text, "letters, digits, '.', '_' and '-', beginning with a letter or digit")
+    if name in _CLOSED and text not in _CLOSED[name]:
+        raise InvalidParameter(name, text, f"one of {', '.join(_CLOSED[name])}")
+    if name == "area_code" and not (text.isdigit() and text.isascii()):
+        raise InvalidParameter(name, text, "a division code of digits, such as 440305")
+    return text
+
+
+def _is_key(text: str) -> bool:
+    return bool(text) and text.isascii() and text[0].isalnum() and all(c.isalnum() or c in "._-" for c in text)
+
+
+def _themes(value: Any) -> list[str]:
+    if (
+        not isinstance(value, list)
+        or len(value) > 20
+        or not all(isinstance(v, str) and 0 < len(v) <= 60 for v in value)
+    ):
+        raise InvalidParameter("themes", value, "a list of at most 20 words")
+    return list(dict.fromkeys(v.strip() for v in value))
+
+
+def _endpoints(value: Any) -> list[dict[str, str]]:
+    allowed = 'a list of at most 20 of {"url", "kind"}; a url is a path of this node or http(s)'
+    if not isinstance(value, list) or len(value) > 20:
+        raise InvalidParameter("endpoints", value, allowed)
+    endpoints = []
+    for one in value:
+        if not isinstance(one, dict) or not set(one) <= {"url", "kind", "title"} or not isinstance(one.get("url"), str):
+            raise InvalidParameter("endpoints", one, allowed)
+        if not all(isinstance(text, str) and len(text) <= 2000 for text in one.values()) or not _is_address(one["url"]):
+            raise InvalidParameter("endpoints", one["url"], allowed)
+        endpoints.append(dict(one))
+    return endpoints
+
+
+def _is_address(url: str) -> bool:
+    """A path of this node, or an absolute http(s) address with a host and without a user name in it."""
+    if any(c <= " " or c == "\x7f" for c in url):
+        return False
+    try:
+        parts = urlsplit(url)
+        if url.startswith("/"):
+            return not url.startswith("//")
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.username is None
+    except ValueError:
+        return False
+
+
+def _bbox(value: Any) -> list[float]:
+    allowed = "4 numbers: min lon, min lat, max lon, max lat in degrees"
+    if not isinstance(value, list) or len(value) != 4:
+        raise InvalidParameter("bbox", value, allowed)
+    if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in value):
+        raise InvalidParameter("bbox", value, allowed)
+    low_lon, low_lat, high_lon, high_lat = (float(v) for v in value)
+    if not (-180 <= low_lon <= high_lon <= 180 and -90 <= low_lat <= high_lat <= 90):
+        raise InvalidParameter("bbox", value, allowed)
+    return [low_lon, low_lat, high_lon, high_lat]
+
+
+def missing_for_the_shelf(service: Mapping[str, Any]) -> list[str]:
+    """Members that must still be filled before the service can be published."""
+    return [name for name in FOR_THE_SHELF if not service.get(name)]
+
+
+def allowed_events(state: str) -> list[str]:
+    """Events that a service in `state` may take."""
+    return [event for event, (sources, _) in TRANSITIONS.items() if state in sources]
