@@ -81,7 +81,7 @@ def _write_buildings(folder: Path, table: pa.Table) -> None:
     write("buildings.geojson", "GeoJSON", OPENSTREETMAP, RFC7946="YES")
     write("buildings.geojsonl", "GeoJSONSeq", OVERTURE, COORDINATE_PRECISION=7)
     write("buildings.fgb", "FlatGeobuf", ENGLISH)
-    write("buildings.kml", "KML", KML)
+    write("buildings.kml", "LIBKML", KML)
     write("buildings.gpkg", "GPKG", CHINESE, GEOMETRY_NAME="geom")
     _write_shapefile(folder / "buildings_shp.zip", rows, shapes)
 
@@ -112,8 +112,8 @@ ENGLISH: Row = {
     "construction_year": lambda r: r["year_built"],
 }
 KML: Row = {
+    "id": lambda r: r["id"],
     "Name": lambda r: r["name"],
-    "编号": lambda r: r["id"],
     "建筑用途": lambda r: USES[r["use"]][0],
     "楼层": lambda r: r["floors_above"],
     "建筑高度": lambda r: r["height_m"],
@@ -230,12 +230,12 @@ def write_sensors_xlsx(path: Path, table: pa.Table) -> None:
 
 
 def write_cameras_csv(path: Path, table: pa.Table) -> None:
-    """The place as WKT, semicolons between fields."""
+    """The place as EWKT, which states its CRS; semicolons between fields."""
     head = ["id", "title", "camera type", "bearing", "fov", "range", "owner", "status", "install date", "wkt"]
     rows = [
         (
             *(r["id"], r["name"], r["kind"], r["direction_deg"], r["field_of_view_deg"], r["range_m"], r["operator"]),
-            *(r["status"], r["installed_on"], f"POINT ({lon:.7f} {lat:.7f})"),
+            *(r["status"], r["installed_on"], f"SRID=4326;POINT ({lon:.7f} {lat:.7f})"),
         )
         for r, (lon, lat) in zip(table.to_pylist(), _points(table), strict=True)
     ]
