@@ -37,21 +37,21 @@ SUBJECTS: tuple[tuple[str, str, str, str, str, str | None, int, str], ...] = (
     ("sensors", "物联感知通道", "Sensor channels", "digital", "features", "sensors", 4, "continual"),
     ("cameras", "视频监控点位", "Camera places", "police", "features", "cameras", 4, "daily"),
     ("imagery", "正射影像", "Orthophotos", "planning", "stac", "imagery", 1, "yearly"),
-    ("terrain", "地形高程", "Terrain", "survey", "wcs", None, 1, "yearly"),
+    ("terrain", "地形高程", "Terrain", "survey", "ogcapi", None, 1, "yearly"),
     ("land-use", "国土空间用地", "Land use plan", "planning", "wms", None, 1, "yearly"),
     ("basemap", "电子地图", "Base map", "planning", "wmts", None, 1, "quarterly"),
     ("road-network", "道路网", "Road network", "transport", "wfs", None, 2, "monthly"),
-    ("traffic", "实时路况", "Live traffic", "transport", "sensorthings", None, 4, "continual"),
+    ("traffic", "实时路况", "Live traffic", "transport", "rest", None, 4, "continual"),
     ("bus-stops", "公交站点", "Bus stops", "transport", "features", None, 2, "monthly"),
     ("metro-model", "轨道站点模型", "Metro station models", "metro", "3dtiles", None, 5, "yearly"),
     ("city-model", "城市三维白模", "City massing model", "planning", "3dtiles", None, 3, "yearly"),
-    ("bim", "建筑信息模型", "Building information models", "housing", "bim", None, 6, "as needed"),
+    ("bim", "建筑信息模型", "Building information models", "housing", "file", None, 6, "irregular"),
     ("construction", "在建工地", "Construction sites", "housing", "features", None, 2, "weekly"),
     ("drainage", "排水管网", "Drainage network", "water", "wfs", None, 4, "quarterly"),
-    ("water-level", "水位监测", "Water levels", "water", "sensorthings", None, 4, "continual"),
-    ("air", "空气质量监测", "Air quality", "ecology", "sensorthings", None, 4, "hourly"),
-    ("noise", "噪声监测", "Noise", "ecology", "sensorthings", None, 4, "hourly"),
-    ("weather", "气象观测", "Weather observations", "meteorology", "sensorthings", None, 2, "hourly"),
+    ("water-level", "水位监测", "Water levels", "water", "rest", None, 4, "continual"),
+    ("air", "空气质量监测", "Air quality", "ecology", "rest", None, 4, "continual"),
+    ("noise", "噪声监测", "Noise", "ecology", "rest", None, 4, "continual"),
+    ("weather", "气象观测", "Weather observations", "meteorology", "rest", None, 2, "continual"),
     ("video", "公共视频通道组", "Public video channels", "police", "video", None, 4, "continual"),
     ("manholes", "井盖设施", "Manhole covers", "urban", "features", None, 3, "monthly"),
     ("lamps", "路灯杆件", "Street lamps", "urban", "features", None, 3, "monthly"),
@@ -59,7 +59,7 @@ SUBJECTS: tuple[tuple[str, str, str, str, str, str | None, int, str], ...] = (
     ("hazards", "危险源", "Hazard sites", "emergency", "features", None, 2, "monthly"),
     ("schools", "学校分布", "Schools", "education", "features", None, 2, "yearly"),
     ("hospitals", "医疗机构", "Medical institutions", "health", "features", None, 2, "quarterly"),
-    ("energy-use", "建筑能耗", "Energy use of buildings", "development", "api", None, 4, "daily"),
+    ("energy-use", "建筑能耗", "Energy use of buildings", "development", "rest", None, 4, "daily"),
     ("heritage", "文物古迹", "Heritage sites", "culture", "features", None, 2, "yearly"),
     ("gas", "燃气管网", "Gas network", "energy", "wfs", None, 4, "quarterly"),
 )
@@ -85,6 +85,11 @@ THEMES = {
     "survey": ["base-geography"],
 }
 SHARE_CLASSES = ("unconditional", "conditional", "not_shared")
+LICENCES = {
+    "unconditional": "CC0-1.0",
+    "conditional": "政务数据共享协议 Government data sharing agreement",
+    "not_shared": "不予共享 Not shared",
+}
 _NOT_SHARED = {"gas", "hazards", "video"}
 _OPEN = {"buildings", "areas", "imagery", "basemap", "weather", "air", "bus-stops", "schools", "hospitals", "shelters"}
 
@@ -137,7 +142,7 @@ def _service(
     draw = random.random()
     return {
         "id": identity,
-        "state": "published" if is_own or draw < 0.86 else "draft" if draw < 0.95 else "withdrawn",
+        "state": "published" if is_own or draw < 0.88 else "draft",
         "kind": kind,
         "organisation_id": owner,
         "title_zh": f"{place.name}{zh}服务{edition}",
@@ -151,7 +156,7 @@ def _service(
         "cim_level": level,
         "area_code": place.code,
         "bbox": [west, south, east, north],
-        "licence": "CC0-1.0" if share == "unconditional" else None,
+        "licence": LICENCES[share],
         "contact": f"{owner}@lanwan.example",
         "update_cycle": cycle,
     }

@@ -103,7 +103,7 @@ def _generate(plan: "CityPlan", folder: Path) -> dict[str, Any]:
 
 
 def _load(settings: Settings, folder: Path) -> list[dict[str, Any]]:
-    from cim.catalogue import load_services
+    from cim.catalogue.seed import load_services
     from cim.db.connect import connect, database
 
     with database(settings) as url:

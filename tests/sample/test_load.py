@@ -1,5 +1,6 @@
 """The sample city and its small files go through the loaders whole, every field recognised."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,18 @@ def test_imagery_loads_from_the_folder_and_from_stac(load, connection):
     strip = next(r for r in rows if r["crs"] == "EPSG:32650")
     assert strip["m2"] < 0.8 * (240 * 5) * (208 * 5)
     assert load("imagery", FOLDER / "stac" / "centre_2026.json", "stac").inserted == 1
+
+
+def test_the_command_loads_the_city_and_its_catalogue(cim, connection, tmp_path):
+    ran = cim("sample", "--out", tmp_path / "city", "--buildings", "150", "--load", "--json")
+    assert ran.code == 0, ran.err
+    loaded = {one["kind"]: one["inserted"] for one in json.loads(ran.out.splitlines()[-1])["loaded"]}
+    assert (loaded["buildings"], loaded["sensors"], loaded["cameras"], loaded["imagery"]) == (150, 150, 30, 4)
+    row = connection.execute("SELECT count(*) AS n FROM cim.service WHERE state = 'published'").fetchone()
+    assert 20 < row["n"] <= 30
+    again = cim("sample", "--out", tmp_path / "city", "--buildings", "150", "--load", "--json")
+    assert again.code == 0, again.err
+    assert all(one["unchanged"] == one["read"] for one in json.loads(again.out.splitlines()[-1])["loaded"])
 
 
 def test_a_generated_city_loads_whole_and_every_feature_knows_its_community(load, connection, tmp_path):
