@@ -151,7 +151,8 @@ def _is_cloud_optimized(image: rasterio.DatasetReader) -> bool:
         return True
     levels = len(image.overviews(1))
     is_small = max(image.width, image.height) <= 512
-    if not image.is_tiled or not (levels or is_small):
+    is_tiled = image.block_shapes[0][1] != image.width
+    if not is_tiled or not (levels or is_small):
         return False
     directories = [image.get_tag_item("IFD_OFFSET", "TIFF", bidx=1)]
     directories += [image.get_tag_item("IFD_OFFSET", "TIFF", bidx=1, ovr=level) for level in range(levels)]

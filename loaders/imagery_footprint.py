@@ -19,6 +19,7 @@ MASK_PIXELS = 1024
 """The mask is read at most this wide and high."""
 
 MAX_VERTICES = 2_000
+_GAP_PIXELS = 3
 _EDGE_PARTS = 21
 """Edges are cut into about as many parts before they are projected (as GDAL does for bounds)."""
 
@@ -44,15 +45,40 @@ def valid_pixels(image: rasterio.DatasetReader) -> tuple[shapely.Geometry | None
 
 
 def _outline(mask: npt.NDArray[np.bool_]) -> tuple[shapely.Geometry, str | None]:
+    """Polygons of a mask; of a ragged one with its gaps closed, of a hopeless one the hull."""
+    outline = _traced(mask, 1.0)
+    if shapely.get_num_coordinates(outline) <= MAX_VERTICES:
+        return outline, None
+    outline = _traced(_closed(mask, _GAP_PIXELS), 2.0)
+    if shapely.get_num_coordinates(outline) <= MAX_VERTICES:
+        return outline, f"the valid data is ragged: gaps of up to {2 * _GAP_PIXELS} mask pixels are closed"
+    return shapely.convex_hull(outline), "the valid data is too ragged for an outline: the footprint is its convex hull"
+
+
+def _traced(mask: npt.NDArray[np.bool_], tolerance: float) -> shapely.Geometry:
     polygons = np.array([shape(s) for s, _ in shapes(mask.astype(np.uint8), mask=mask)], dtype=object)
     areas = shapely.area(polygons)
     polygons = polygons[areas >= min(4.0, areas.max())]
-    for tolerance in (1.0, 4.0):
-        outline = shapely.union_all(shapely.simplify(polygons, tolerance))
-        outline = _without_specks(outline)
-        if shapely.get_num_coordinates(outline) <= MAX_VERTICES:
-            return outline, None
-    return shapely.convex_hull(outline), "the valid data is too ragged for an outline: the footprint is its convex hull"
+    return _without_specks(shapely.union_all(shapely.simplify(polygons, tolerance)))
+
+
+def _closed(mask: npt.NDArray[np.bool_], radius: int) -> npt.NDArray[np.bool_]:
+    """The mask grown and shrunk again by `radius` pixels: small gaps are gone, the outer edge stays."""
+    grown = _grown(np.pad(mask, radius), radius)
+    shrunk = ~_grown(~grown, radius)
+    return shrunk[radius:-radius, radius:-radius]
+
+
+def _grown(mask: npt.NDArray[np.bool_], radius: int) -> npt.NDArray[np.bool_]:
+    wide = mask.copy()
+    for step in range(1, radius + 1):
+        wide[:, step:] |= mask[:, :-step]
+        wide[:, :-step] |= mask[:, step:]
+    tall = wide.copy()
+    for step in range(1, radius + 1):
+        tall[step:] |= wide[:-step]
+        tall[:-step] |= wide[step:]
+    return tall
 
 
 def _without_specks(outline: shapely.Geometry) -> shapely.Geometry:

@@ -5,12 +5,13 @@ bytes, GDAL is told that driver alone, and looks at no file beside the image.
 """
 
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import rasterio
-from rasterio.errors import RasterioError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from cim.errors import SourceRefused
 from loaders.imagery_files import DRIVERS, refusal
@@ -36,10 +37,16 @@ def opened(path: Path) -> Iterator[rasterio.DatasetReader]:
     if driver is None:
         raise refusal(path)
     try:
-        with rasterio.Env(**_GDAL), rasterio.open(path.absolute(), driver=driver) as image:
+        with rasterio.Env(**_GDAL), _quietly(path, driver) as image:
             yield image
     except RasterioError as error:
         raise SourceRefused(f"{path.name} cannot be read: {reason_of(error, path)}") from error
+
+
+def _quietly(path: Path, driver: str) -> rasterio.DatasetReader:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)  # an image without a place is refused in words
+        return rasterio.open(path.absolute(), driver=driver)
 
 
 def reason_of(error: BaseException, path: Path) -> str:
