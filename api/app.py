@@ -13,6 +13,8 @@ from api.metrics import Metrics
 from api.middleware import BodyLimit, Border, compression_options
 from api.routes import ROUTERS
 from api.routes.portal import mount_static
+from api.security import Keys
+from api.uploads import Runner, Store
 from cim.db.pool import Database
 from cim.db.registry import Registry
 from cim.errors import SetupProblem
@@ -45,15 +47,20 @@ def create_app(settings: Settings) -> FastAPI:
     if not settings.database_url:
         raise SetupProblem("the API needs a database: start it by `cim serve`, or set DATABASE_URL")
     database = Database(settings)
-    context = Context(settings, database, Registry(database), Metrics())
+    store = Store(settings)
+    runner = Runner(database, settings, store)
+    keys = Keys(database, settings)
+    context = Context(settings, database, Registry(database), Metrics(), store, runner, authorise=keys.authorise)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await database.open()
         await context.registry.open()
+        await runner.open()
         try:
             yield
         finally:
+            await runner.close()
             await context.registry.close()
             await database.close()
 

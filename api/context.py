@@ -8,6 +8,7 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from api.metrics import Metrics
+from api.uploads import Runner, Store
 from cim.db.pool import Database
 from cim.db.registry import Registry
 from cim.model import Scope
@@ -28,6 +29,8 @@ class Context:
     database: Database
     registry: Registry
     metrics: Metrics
+    store: Store
+    runner: Runner
     authorise: Callable[[Request], Awaitable[Scope]] | None = None
     templates: dict[Any, str] = field(default_factory=dict)
     is_draining: bool = False

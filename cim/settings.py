@@ -34,6 +34,9 @@ class Settings(BaseSettings):
     header_timeout_s: float = Field(10.0, description="A request whose head or body stalls this long is closed (408).")
     max_body_bytes: int = Field(16 * 1024 * 1024, description="Largest JSON body taken.")
     max_upload_bytes: int = Field(2 * 1024**3, description="Largest file taken by the upload endpoint.")
+    upload_quota_bytes: int = Field(
+        50 * 1024**3, description="Most bytes of uploads that wait or are kept after a failure."
+    )
     max_unpacked_bytes: int = Field(8 * 1024**3, description="Largest content of an uploaded archive, unpacked.")
     max_archive_members: int = Field(10_000, description="Most members of an uploaded archive.")
     loader_memory_bytes: int = Field(4 * 1024**3, description="Address space a reading child may use.")

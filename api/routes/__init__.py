@@ -1,6 +1,6 @@
 """One file a resource; `ROUTERS` is all of them, the hottest first (routes are tried in this order)."""
 
-from api.routes import aggregate, collections, description, health, items, landing, tiles
+from api.routes import aggregate, catalogue, collections, description, health, items, keys, landing, loads, stac, tiles
 
 ROUTERS = (
     items.router,
@@ -8,6 +8,10 @@ ROUTERS = (
     aggregate.router,
     collections.router,
     landing.router,
+    stac.router,
+    catalogue.router,
+    loads.router,
+    keys.router,
     description.router,
     health.router,
 )

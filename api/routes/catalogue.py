@@ -136,7 +136,7 @@ async def catalogue(request: Request) -> Response:
 
 
 def _service_query(values: Mapping[str, str], scope: Scope) -> ServiceQuery:
-    states = STATES if scope.is_admin else ("published",)
+    states: tuple[str, ...] = STATES if scope.is_admin else ("published",)
     if "state" in values:
         if values["state"] not in STATES:
             raise InvalidParameter("state", values["state"], f"one of {', '.join(STATES)}")

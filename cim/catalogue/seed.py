@@ -116,8 +116,7 @@ def _write(connection: Connection, entry: Mapping[str, Any]) -> None:
         row = _run(connection, Sql.of("SELECT version FROM cim.service WHERE id = {}", values["id"]))
         assert row is not None
         before = _run(connection, service_sql(values["id"]))
-        savepoint = connection.transaction()
-        with savepoint:
+        with connection.transaction() as savepoint:
             _run(connection, update_sql(values["id"], row[0], {k: v for k, v in values.items() if k != "id"}))
             after = _run(connection, service_sql(values["id"]))
             if before is not None and after is not None and before[:-4] == after[:-4]:

@@ -70,12 +70,12 @@ def rejections(
 ) -> None:
     """Rejected rows of a load with number, reason and original. Example: cim db rejections 17 --format geojson > mend.geojson"""
     from cim.db.connect import connect, database
-    from cim.db.rejections import FORMATS, written
+    from cim.db.rejections import FORMS, written
 
-    if format_ not in FORMATS:
-        raise InvalidParameter("format", format_, f"one of {', '.join(FORMATS)}")
+    if format_ not in FORMS:
+        raise InvalidParameter("format", format_, f"one of {', '.join(FORMS)}")
     with database(Settings()) as url, connect(url) as connection:
-        for piece in written(connection, run, format_):
+        for piece in written(connection, run, FORMS[format_]):
             sys.stdout.buffer.write(piece)
 
 

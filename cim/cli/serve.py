@@ -39,7 +39,7 @@ def run(
 
 def _settings(host: str | None, port: int | None, workers: int | None) -> Settings:
     stated = {"host": host, "port": port, "workers": workers}
-    return Settings(**{name: value for name, value in stated.items() if value is not None})
+    return Settings().model_copy(update={name: value for name, value in stated.items() if value is not None})
 
 
 def _serve(settings: Settings, *, is_filling: bool, buildings: int = 2000) -> None:

@@ -1,6 +1,7 @@
 """Rejected rows of a load run, written so that a user can mend them and load them again."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -8,8 +9,19 @@ import psycopg
 
 from cim.errors import NotFound
 
-FORMATS = ("csv", "geojson", "json")
+Row = tuple[Any, ...]
+"""source_row, code, reason, field, value, is_rejected, original (JSON text)."""
+
+_NAMES = ("row", "code", "reason", "field", "value", "rejected", "original")
 _RISKY = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How rejections are written: what stands before, between and after, and one row (None leaves it out)."""
+
+    frame: tuple[bytes, bytes, bytes]
+    line: Callable[[Row], bytes | None]
 
 
 def inert(text: str) -> str:
@@ -22,47 +34,44 @@ def _cell(value: object) -> str:
     return '"' + text.replace('"', '""') + '"'
 
 
-def written(connection: psycopg.Connection[Any], run_id: int, form: str) -> Iterator[bytes]:
-    """The rejections of a run as CSV (a row each), GeoJSON (originals with the reason) or JSON, piece by piece.
+def _csv_line(row: Row) -> bytes:
+    return ",".join(_cell(value) for value in row).encode() + b"\r\n"
 
-    Raises NotFound for an unknown run.
-    """
+
+def _geojson_line(row: Row) -> bytes | None:
+    number, code, reason, _, _, is_rejected, original = row
+    if not is_rejected:
+        return None
+    return orjson.dumps({**orjson.loads(original), "rejection": {"row": number, "code": code, "reason": reason}})
+
+
+def _json_line(row: Row) -> bytes:
+    return orjson.dumps(dict(zip(_NAMES, (*row[:-1], orjson.loads(row[-1])), strict=True)))
+
+
+csv_lines = Form((",".join(_NAMES).encode() + b"\r\n", b"", b""), _csv_line)
+geojson_lines = Form((b'{"type":"FeatureCollection","features":[', b",\n", b"]}\n"), _geojson_line)
+json_lines = Form((b"[", b",\n", b"]\n"), _json_line)
+
+FORMS = {"csv": csv_lines, "geojson": geojson_lines, "json": json_lines}
+
+
+def written(connection: psycopg.Connection[Any], run_id: int, form: Form) -> Iterator[bytes]:
+    """The rejections of a run, piece by piece. Raises NotFound for an unknown run."""
     if connection.execute("SELECT FROM cim.load_run WHERE id = %s", [run_id]).fetchone() is None:
         raise NotFound("load run", run_id)
+    head, separator, tail = form.frame
+    yield head
+    is_first = True
     with connection.transaction(), connection.cursor("rejections") as rows:
         rows.execute(
-            "SELECT source_row, code, reason, field, value, is_rejected, original FROM cim.load_rejection "
+            "SELECT source_row, code, reason, field, value, is_rejected, original::text FROM cim.load_rejection "
             "WHERE load_run_id = %s ORDER BY source_row, code",
             [run_id],
         )
-        yield from _FORMS[form](rows)
-
-
-def _csv(rows: Any) -> Iterator[bytes]:
-    yield b"row,code,reason,field,value,rejected,original\r\n"
-    for row, code, reason, field, value, is_rejected, original in rows:
-        cells = [row, code, reason, field, value, is_rejected, orjson.dumps(original).decode()]
-        yield ",".join(_cell(cell) for cell in cells).encode() + b"\r\n"
-
-
-def _geojson(rows: Any) -> Iterator[bytes]:
-    yield b'{"type":"FeatureCollection","features":['
-    separator = b""
-    for row, code, reason, *_, is_rejected, original in rows:
-        if is_rejected:
-            yield separator + orjson.dumps({**original, "rejection": {"row": row, "code": code, "reason": reason}})
-            separator = b",\n"
-    yield b"]}\n"
-
-
-def _json(rows: Any) -> Iterator[bytes]:
-    names = ("row", "code", "reason", "field", "value", "rejected", "original")
-    yield b"["
-    separator = b""
-    for row in rows:
-        yield separator + orjson.dumps(dict(zip(names, row, strict=True)))
-        separator = b",\n"
-    yield b"]\n"
-
-
-_FORMS = {"csv": _csv, "geojson": _geojson, "json": _json}
+        for row in rows:
+            piece = form.line(row)
+            if piece is not None:
+                yield piece if is_first else separator + piece
+                is_first = False
+    yield tail

@@ -1,0 +1,428 @@
+"""A file sent to this node: streamed to disk, counted, looked at, and given to a `cim load` of its own.
+
+An upload lives in `<data folder>/uploads/<run id>/` with its `request.json`; a failed one is kept in
+`quarantine/<run id>/`. Jobs survive a restart: what is in `uploads` is work.
+"""
+
+import asyncio
+import errno
+import fcntl
+import os
+import re
+import shutil
+import stat
+import sys
+import uuid
+import zipfile
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import orjson
+import structlog
+from python_multipart.exceptions import MultipartParseError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from cim.db.pool import Database
+from cim.errors import (
+    CimError,
+    DecompressedTooLarge,
+    DriverRefused,
+    InsufficientStorage,
+    InvalidBody,
+    InvalidParameter,
+    SourceRefused,
+    TooLarge,
+)
+from cim.settings import Settings
+from cim.sql import Cast, Sql
+
+log = structlog.get_logger("uploads")
+
+MAX_FIELDS = 40
+MAX_FIELD_BYTES = 64 * 1024
+MAX_PART_HEADERS = 20
+MAX_PART_HEADER_BYTES = 8 * 1024
+AT_ONCE = 2
+LOOK_EVERY_S = 5.0
+
+_VRT = (b"<OGRVRTDataSource", b"<VRTDataset")
+
+
+@dataclass(slots=True)
+class Upload:
+    """A received file with the form's fields."""
+
+    folder: Path
+    path: Path
+    fields: dict[str, str] = field(default_factory=dict)
+
+
+class Store:
+    """The folder of uploads, with its caps."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.uploads = settings.data_dir / "uploads"
+        self.quarantine = settings.data_dir / "quarantine"
+
+    @contextmanager
+    def incoming(self) -> Iterator[Path]:
+        """A new folder to receive into; it is gone when the block raises, and when it was not renamed."""
+        folder = self.uploads / f"incoming-{uuid.uuid4().hex}"
+        try:
+            with storage_errors():
+                folder.mkdir(parents=True)
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def room(self) -> int:
+        """Bytes that may still come in: the quota less what lies in uploads and quarantine."""
+        used = sum(p.stat().st_size for top in (self.uploads, self.quarantine) for p in top.rglob("*") if p.is_file())
+        return max(0, self._settings.upload_quota_bytes - used)
+
+
+@contextmanager
+def storage_errors() -> Iterator[None]:
+    """A full disk becomes InsufficientStorage (catalogue F11)."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise InsufficientStorage("there is no room for the upload; try again when space was made") from error
+        raise
+
+
+class Sink:
+    """A file being written, with the caps on its size."""
+
+    def __init__(self, path: Path, max_bytes: int, room: int) -> None:
+        self._file: BinaryIO = path.open("xb")
+        self._max, self._room, self._written = max_bytes, room, 0
+
+    def write(self, data: bytes) -> None:
+        """Append. Raises TooLarge past the cap of one upload, InsufficientStorage past the room."""
+        self._written += len(data)
+        if self._written > self._max:
+            raise TooLarge(f"the file has more than {self._max:,} bytes, the most taken (setting CIM_MAX_UPLOAD_BYTES)")
+        if self._written > self._room:
+            raise InsufficientStorage("the quota for uploads is used up (setting CIM_UPLOAD_QUOTA_BYTES)")
+        with storage_errors():
+            self._file.write(data)
+
+    def close(self) -> None:
+        """Flush and close; nothing is left unwritten."""
+        with storage_errors():
+            self._file.close()
+
+
+def safe_name(name: str | None) -> str:
+    """The last part of a file name as sent, without anything a path could be made of. Raises InvalidParameter."""
+    last = re.split(r"[/\\]", name or "")[-1].strip()
+    last = "".join(c for c in last if c.isprintable())[:150]
+    if not last or last.startswith("."):
+        raise InvalidParameter("filename", name or "", "a file name such as buildings.geojson")
+    return last
+
+
+async def receive_raw(
+    chunks: AsyncIterator[bytes], folder: Path, name: str, store: Store, settings: Settings
+) -> Upload:
+    """The body is the file."""
+    path = folder / safe_name(name)
+    sink = Sink(path, settings.max_upload_bytes, store.room())
+    try:
+        async for chunk in chunks:
+            sink.write(chunk)
+    finally:
+        sink.close()
+    return Upload(folder, path)
+
+
+class _Form:
+    """Callbacks of the multipart parser: one file to disk, small fields to memory, everything counted."""
+
+    def __init__(self, folder: Path, store: Store, settings: Settings) -> None:
+        self._folder, self._settings, self._room = folder, settings, store.room()
+        self.fields: dict[str, str] = {}
+        self.path: Path | None = None
+        self.is_complete = False
+        self._sink: Sink | None = None
+        self._headers = 0
+        self._header_bytes = 0
+        self._name, self._value, self._disposition = b"", b"", b""
+        self._field: str | None = None
+        self._text = bytearray()
+
+    def on_part_begin(self) -> None:
+        self._headers, self._header_bytes, self._disposition = 0, 0, b""
+        self._text.clear()
+
+    def on_header_field(self, data: bytes, start: int, end: int) -> None:
+        self._name += data[start:end]
+        self._count(end - start)
+
+    def on_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+        self._count(end - start)
+
+    def _count(self, size: int) -> None:
+        self._header_bytes += size
+        if self._header_bytes > MAX_PART_HEADER_BYTES:
+            raise InvalidBody(f"the headers of a part have more than {MAX_PART_HEADER_BYTES:,} bytes")
+
+    def on_header_end(self) -> None:
+        self._headers += 1
+        if self._headers > MAX_PART_HEADERS:
+            raise InvalidBody(f"a part has more than {MAX_PART_HEADERS} headers")
+        if self._name.lower() == b"content-disposition":
+            self._disposition = self._value
+        self._name = self._value = b""
+
+    def on_headers_finished(self) -> None:
+        _, options = parse_options_header(self._disposition)
+        name = options.get(b"name", b"").decode("utf-8", "replace")
+        if not name:
+            raise InvalidBody("a part of the form has no name")
+        self._field = name
+        if b"filename" in options:
+            if self.path is not None:
+                raise InvalidBody("one file at a time: the form has two")
+            self.path = self._folder / safe_name(options[b"filename"].decode("utf-8", "replace"))
+            self._sink = Sink(self.path, self._settings.max_upload_bytes, self._room)
+        elif len(self.fields) >= MAX_FIELDS:
+            raise InvalidBody(f"the form has more than {MAX_FIELDS} fields")
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        if self._sink is not None:
+            self._sink.write(data[start:end])
+            return
+        if len(self._text) + end - start > MAX_FIELD_BYTES:
+            raise TooLarge(f"the field '{self._field}' has more than {MAX_FIELD_BYTES:,} bytes and is no file")
+        self._text += data[start:end]
+
+    def on_part_end(self) -> None:
+        if self._sink is not None:
+            self._sink.close()
+            self._sink = None
+        elif self._field is not None:
+            if self._field in self.fields:
+                raise InvalidBody(f"the field '{self._field}' comes twice")
+            try:
+                self.fields[self._field] = self._text.decode()
+            except UnicodeDecodeError as error:
+                raise InvalidBody(f"the field '{self._field}' is not UTF-8") from error
+
+    def on_end(self) -> None:
+        self.is_complete = True
+
+    def close(self) -> None:
+        if self._sink is not None:
+            self._sink.close()
+
+    def callbacks(self) -> Any:
+        """What the parser calls."""
+        return {name: getattr(self, name) for name in dir(self) if name.startswith("on_")}
+
+
+async def receive_form(
+    chunks: AsyncIterator[bytes], content_type: str, folder: Path, store: Store, settings: Settings
+) -> Upload:
+    """A multipart form with one file. Raises InvalidBody for a form that is broken or has no end (catalogue B29)."""
+    _, options = parse_options_header(content_type)
+    boundary = options.get(b"boundary", b"")
+    if not 1 <= len(boundary) <= 70:
+        raise InvalidBody("the multipart form has no boundary of 1 to 70 characters")
+    form = _Form(folder, store, settings)
+    parser = MultipartParser(boundary, form.callbacks())
+    try:
+        async for chunk in chunks:
+            parser.write(chunk)
+        parser.finalize()
+    except MultipartParseError as error:
+        raise InvalidBody("the multipart form is malformed") from error
+    finally:
+        form.close()
+    if not form.is_complete:
+        raise InvalidBody("the multipart form ends before its last boundary")
+    if form.path is None:
+        raise InvalidBody("the form has no file: a part with a filename is needed")
+    return Upload(folder, form.path, form.fields)
+
+
+def look_at(path: Path, settings: Settings) -> None:
+    """Refuse at the door what no loader would take, by its first bytes and an archive's table (catalogue B09–B11).
+
+    Raises DriverRefused, TooLarge, DecompressedTooLarge, SourceRefused. The loading child counts again while unpacking.
+    """
+    with path.open("rb") as file:
+        head = file.read(4096)
+    if not head:
+        raise SourceRefused("the file is empty")
+    if any(mark in head for mark in _VRT):
+        raise DriverRefused("the file is a GDAL VRT, which refers to other files and addresses; send the data itself")
+    if head[:4] == b"PK\x03\x04" or head[:4] == b"PK\x05\x06":
+        _look_into(path, settings)
+
+
+def _look_into(path: Path, settings: Settings) -> None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
+        raise SourceRefused("the archive cannot be read; is it complete?") from error
+    if len(members) > settings.max_archive_members:
+        raise DecompressedTooLarge(
+            f"the archive has {len(members):,} members; at most {settings.max_archive_members:,} are taken"
+        )
+    if sum(member.file_size for member in members) > settings.max_unpacked_bytes:
+        raise DecompressedTooLarge(f"the archive's content has more than {settings.max_unpacked_bytes:,} bytes")
+    for member in members:
+        name = member.filename.replace("\\", "/")
+        if name.startswith("/") or ".." in name.split("/") or re.match(r"[A-Za-z]:", name):
+            raise SourceRefused(f"a member of the archive would leave its folder: '{name[:100]}'")
+        if stat.S_IFMT(member.external_attr >> 16) == stat.S_IFLNK:
+            raise SourceRefused(f"a member of the archive is a symbolic link: '{name[:100]}'")
+
+
+class Runner:
+    """Runs `cim load` for each upload, at most `AT_ONCE` on this machine whatever the number of workers."""
+
+    def __init__(self, database: Database, settings: Settings, store: Store) -> None:
+        self._database, self._settings, self._store = database, settings, store
+        self._wake = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Begin to look for work, that of a former run first."""
+        self._loop = asyncio.create_task(self._look())
+
+    async def close(self) -> None:
+        """Stop; loads that run are ended and go on with the next start."""
+        tasks = [task for task in (self._loop, *self._tasks) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def wake(self) -> None:
+        """There is work."""
+        self._wake.set()
+
+    async def _look(self) -> None:
+        while True:
+            try:
+                self._start_what_can()
+            except OSError as error:
+                log.warning("uploads cannot be read", error=str(error))
+            self._wake.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), LOOK_EVERY_S)
+
+    def _start_what_can(self) -> None:
+        if not self._store.uploads.is_dir():
+            return
+        waiting = sorted((p for p in self._store.uploads.iterdir() if p.name.isdigit()), key=lambda p: int(p.name))
+        for folder in waiting:
+            slot = self._slot()
+            if slot is None:
+                return
+            lock = _locked(folder / "lock")
+            if lock is None:
+                os.close(slot)
+                continue
+            task = asyncio.create_task(self._run(folder, slot, lock))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def _slot(self) -> int | None:
+        for number in range(AT_ONCE):
+            slot = _locked(self._store.uploads / f"slot-{number}")
+            if slot is not None:
+                return slot
+        return None
+
+    async def _run(self, folder: Path, slot: int, lock: int) -> None:
+        run_id = int(folder.name)
+        try:
+            request = orjson.loads((folder / "request.json").read_bytes())
+            error = await self._load(run_id, folder, request)
+            if error is not None:
+                await self._fail(run_id, error)
+            await asyncio.to_thread(self._put_away, folder, error is None)
+        except CimError as error:
+            log.warning("a load could not be followed", run=run_id, error=error.detail)
+        finally:
+            os.close(lock)
+            os.close(slot)
+            self._wake.set()
+
+    async def _load(self, run_id: int, folder: Path, request: Mapping[str, Any]) -> dict[str, str] | None:
+        """Run the command; None when it went well, else the error it told."""
+        command = [
+            "load",
+            request["kind"],
+            str(folder / request["file"]),
+            "--json",
+            "--job",
+            str(run_id),
+            *request["options"],
+        ]
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "cim.cli.main", *command),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            env={**os.environ, "DATABASE_URL": str(self._settings.database_url), "NO_COLOR": "1"},
+            cwd="/",
+        )
+        try:
+            output, _ = await process.communicate()
+        except asyncio.CancelledError:
+            process.terminate()
+            await process.wait()
+            raise
+        if process.returncode in (0, 3):
+            return None
+        try:
+            told = orjson.loads(output.strip().splitlines()[-1])
+            error = told.get("error") or told["sources"][0]["error"]
+            return {"code": str(error["code"]), "detail": str(error["detail"])}
+        except (IndexError, KeyError, ValueError):
+            return {"code": "load-failed", "detail": f"the load ended with exit code {process.returncode}"}
+
+    async def _fail(self, run_id: int, error: dict[str, str]) -> None:
+        await self._database.execute(
+            Sql.of(
+                "UPDATE cim.load_run SET state = 'failed', ended_at = now(), error = {} WHERE id = {} AND state <> 'completed'",
+                Cast(orjson.dumps(error).decode(), "jsonb"),
+                run_id,
+            )
+        )
+        log.info("load failed", run=run_id, code=error["code"])
+
+    def _put_away(self, folder: Path, is_done: bool) -> None:
+        if is_done:
+            shutil.rmtree(folder, ignore_errors=True)
+            return
+        self._store.quarantine.mkdir(parents=True, exist_ok=True)
+        target = self._store.quarantine / folder.name
+        shutil.rmtree(target, ignore_errors=True)
+        folder.rename(target)
+
+
+def _locked(path: Path) -> int | None:
+    """A lock file held by this process, or None when another holds it."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor

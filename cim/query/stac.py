@@ -1,0 +1,131 @@
+"""STAC documents out of the imagery collection, put together in the database (STAC 1.0.0, STAC API 1.0.0)."""
+
+from cim.collections.imagery import IMAGERY
+from cim.model import Collection, Scope
+from cim.query.feature_query import FeatureQuery
+from cim.query.features import DECIMALS
+from cim.query.predicate import row_rule, where
+from cim.sql import Cast, Sql
+
+PROJECTION = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
+EO = "https://stac-extensions.github.io/eo/v1.1.0/schema.json"
+
+_INSTANT = """to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
+
+
+def _instant(column: str) -> Sql:
+    return Sql.of(_INSTANT, Sql.of(column))
+
+
+def _escaped(column: str) -> Sql:
+    """A path part of an address, percent-encoded (RFC 3986, 2.3)."""
+    return Sql.of(
+        "CASE WHEN {} ~ '^[A-Za-z0-9._~-]+$' THEN {} ELSE (SELECT string_agg(CASE WHEN c ~ '[A-Za-z0-9._~-]' THEN c "
+        "ELSE regexp_replace(upper(encode(convert_to(c, 'UTF8'), 'hex')), '(..)', '%\\1', 'g') END, '') "
+        "FROM regexp_split_to_table({}, '') AS c) END",
+        *[Sql.of(column)] * 3,
+    )
+
+
+def _item_text(base: str) -> Sql:
+    """Expression over a row of imagery: the item as text. `base` is the address of this node."""
+    states_projection = Sql.of("COALESCE(stac_properties ->> 'stac_extensions', '') LIKE '%/projection/%'")
+    has_code = Sql.of("(crs ~ '^[A-Z]+:[0-9A-Za-z]+$' AND NOT ({}))", states_projection)
+    root = Sql.of("({} || '/stac')", Cast(base, "text"))
+    home = Sql.of("({} || '/collections/' || {})", root, _escaped("stac_collection"))
+    extensions = Sql.of(
+        "(SELECT COALESCE(jsonb_agg(DISTINCT e), '[]') FROM jsonb_array_elements("
+        "CASE WHEN jsonb_typeof(stac_properties -> 'stac_extensions') = 'array' THEN stac_properties -> 'stac_extensions' "
+        "ELSE '[]' END || CASE WHEN {} THEN jsonb_build_array({}::text) ELSE '[]' END "
+        "|| CASE WHEN cloud_cover_percent IS NOT NULL THEN jsonb_build_array({}::text) ELSE '[]' END) AS e)",
+        has_code,
+        PROJECTION,
+        EO,
+    )
+    properties = Sql.of(
+        "(COALESCE(stac_properties, '{ }'::jsonb) - 'links' - 'stac_extensions' - 'stac_version' "
+        "|| jsonb_strip_nulls(jsonb_build_object('title', title, 'start_datetime', {}, 'end_datetime', {}, 'gsd', gsd_m, "
+        "'platform', platform, 'eo:cloud_cover', cloud_cover_percent, 'proj:code', CASE WHEN {} THEN crs END)) "
+        "|| jsonb_build_object('datetime', {}))",
+        _instant("start_datetime"),
+        _instant("end_datetime"),
+        has_code,
+        _instant("datetime"),
+    )
+    links = Sql.of(
+        "json_build_array("
+        "json_build_object('rel', 'self', 'type', 'application/geo+json', 'href', {} || '/items/' || {}), "
+        "json_build_object('rel', 'parent', 'type', 'application/json', 'href', {}), "
+        "json_build_object('rel', 'collection', 'type', 'application/json', 'href', {}), "
+        "json_build_object('rel', 'root', 'type', 'application/json', 'href', {}))",
+        home,
+        _escaped("id"),
+        home,
+        home,
+        root,
+    )
+    return Sql.of(
+        """concat('{"type":"Feature","stac_version":"1.0.0","stac_extensions":', {}, ',"id":', to_json(id), """
+        """',"collection":', to_json(stac_collection), ',"geometry":', COALESCE(ST_AsGeoJSON(geom, {}), 'null'), """
+        """CASE WHEN geom IS NOT NULL THEN concat(',"bbox":[', ST_XMin(geom), ',', ST_YMin(geom), ',', ST_XMax(geom), ',', """
+        """ST_YMax(geom), ']') END, ',"properties":', {}, ',"links":', {}, ',"assets":', COALESCE(assets, '{ }'::jsonb), '}')""",
+        extensions,
+        Cast(DECIMALS, "int"),
+        properties,
+        links,
+    )
+
+
+def items_sql(
+    query: FeatureQuery, collections: tuple[str, ...] | None, scope: Scope, base: str, imagery: Collection = IMAGERY
+) -> Sql:
+    """One row: `body` (items joined by commas; NULL for none), `returned`, `last_id`, `has_more`."""
+    condition = where(imagery, query, scope, is_page=True)
+    if collections is not None:
+        condition = Sql.of("{} AND stac_collection = ANY({})", condition, Cast(list(collections), "text[]"))
+    return Sql.of(
+        "SELECT convert_to(string_agg(body, ','), 'UTF8') AS body, count(body) AS returned, "
+        "max(id) FILTER (WHERE body IS NOT NULL) AS last_id, count(*) > count(body) AS has_more "
+        "FROM (SELECT id, CASE WHEN row_number() OVER (ORDER BY id) <= {} THEN {} END AS body "
+        "FROM (SELECT * FROM {}.{} WHERE {} ORDER BY id LIMIT {}) AS page) AS made",
+        Cast(query.limit, "bigint"),
+        _item_text(base),
+        *imagery.table,
+        condition,
+        Cast(query.limit + 1, "bigint"),
+    )
+
+
+def item_sql(collection_id: str, item_id: str, scope: Scope, base: str, imagery: Collection = IMAGERY) -> Sql:
+    """One row `body`, the item; none when there is none that the caller may see."""
+    return Sql.of(
+        "SELECT convert_to({}, 'UTF8') AS body FROM {}.{} WHERE id = {} AND stac_collection = {} AND ({})",
+        _item_text(base),
+        *imagery.table,
+        item_id,
+        collection_id,
+        where(imagery, FeatureQuery(), scope),
+    )
+
+
+def collections_sql(scope: Scope, collection_id: str | None = None, imagery: Collection = IMAGERY) -> Sql:
+    """A row for each STAC collection: id, number of items, extent, and the document a source gave (text or NULL).
+
+    A collection that a source described but that has no items is listed too.
+    """
+    rule = row_rule(scope)
+    conditions = [
+        *([rule] if rule else []),
+        *([Sql.of("stac_collection = {}", collection_id)] if collection_id else []),
+    ]
+    return Sql.of(
+        "SELECT COALESCE(i.id, d.id) AS id, COALESCE(i.items, 0) AS items, i.min_lon, i.min_lat, i.max_lon, i.max_lat, "
+        "i.begin, i.until, d.document::text AS document FROM (SELECT stac_collection AS id, count(*) AS items, "
+        "min(ST_XMin(geom)) AS min_lon, min(ST_YMin(geom)) AS min_lat, max(ST_XMax(geom)) AS max_lon, max(ST_YMax(geom)) AS max_lat, "
+        "min(COALESCE(start_datetime, datetime)) AS begin, max(COALESCE(end_datetime, datetime)) AS until "
+        "FROM {}.{} WHERE {} GROUP BY stac_collection) AS i FULL JOIN (SELECT * FROM cim.stac_collection WHERE {}) AS d "
+        "ON d.id = i.id ORDER BY 1",
+        *imagery.table,
+        Sql.join(" AND ", conditions) if conditions else Sql.of("TRUE"),
+        Sql.of("id = {}", collection_id) if collection_id else Sql.of("TRUE"),
+    )
