@@ -104,7 +104,7 @@ def test_a_rectangle_is_two_corners(visit):
 
 
 def test_drawing_works_by_keyboard_alone(visit):
-    visitor = visit().open()
+    visitor = visit(width=800, height=480).open()
     visitor.map_is_still()
     visitor.look_at(*town.block(5, 3), 16)
     visitor.page.focus("#tab-ask")

@@ -28,6 +28,7 @@ export const SENSOR_COLOURS = {
 
 export const UNKNOWN = "#d3d0c6";
 export const CAMERA = "#123f63";
+export const WEDGE = "#2f7fc1";
 export const IMAGERY = "#8a4fb0";
 export const ACCENT = "#0b6468";
 export const CHOSEN = "#ff6a00";

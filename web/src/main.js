@@ -68,6 +68,7 @@ function wirePanels(map) {
     mark(selection, false);
     selection = chosen;
     mark(selection, true);
+    map?.getSource("selection").setData(chosen?.geometry ?? { type: "FeatureCollection", features: [] });
   });
   return { record, asking: wireQuestion(map, record) };
 }
@@ -75,14 +76,14 @@ function wirePanels(map) {
 /** The "ask" panel: draw, take the view, or pick an area; then numbers and the first buildings. */
 function wireQuestion(map, record) {
   const showQuestion = (geometry) => map?.getSource("question").setData(geometry ?? { type: "FeatureCollection", features: [] });
-  const frame = (geometry) => {
+  const frame = (geometry, { right = 80, pitch = map?.getPitch() } = {}) => {
     const bounds = boundsOf(geometry);
     if (!bounds || !map) return;
-    const padding = isNarrow() ? { top: 70, bottom: window.innerHeight * 0.5, left: 30, right: 30 } : { top: 90, bottom: 70, left: 400, right: 80 };
-    map.fitBounds(bounds, { padding, maxZoom: 17, pitch: map.getPitch(), bearing: map.getBearing() });
+    const padding = isNarrow() ? { top: 70, bottom: window.innerHeight * 0.5, left: 30, right: 30 } : { top: 90, bottom: 70, left: 400, right };
+    map.fitBounds(bounds, { padding, maxZoom: 17.5, pitch, bearing: map.getBearing() });
   };
   const answer = new Answer((id, geometry, opener) => {
-    frame(geometry);
+    frame(geometry, { right: 430, pitch: 35 }); // beside the record, and steep enough to see past its neighbours
     record.open("buildings", id, { opener });
   });
   let picker = null;

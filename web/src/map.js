@@ -13,7 +13,7 @@ export async function createMap(container, { buildings, areas }) {
   const map = new maplibre.Map({
     container,
     style: styleDocument(buildingZoom(buildings?.count)),
-    ...(bounds ? { bounds, fitBoundsOptions: { padding, maxZoom: 16.5, pitch: 50, bearing: -18 } } : { center: [114.06, 22.54], zoom: 10 }),
+    ...(bounds ? { bounds, fitBoundsOptions: { padding, maxZoom: 16.5, pitch: 48, bearing: -12 } } : { center: [114.06, 22.54], zoom: 10 }),
     hash: "map",
     maxPitch: 70,
     minZoom: 4,

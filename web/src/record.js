@@ -28,7 +28,7 @@ function shown(name, value, property) {
   return String(value);
 }
 
-/** The panel beside the map. `onSelect` hears of the record shown, or null when it is closed. */
+/** The panel beside the map. `onSelect` hears of the record shown (collection, id, geometry), or null when it is closed. */
 export class RecordPanel {
   constructor(onSelect) {
     this.onSelect = onSelect;
@@ -53,7 +53,7 @@ export class RecordPanel {
       const [feature, schema] = await Promise.all([getJson(path), schemaOf(collection)]);
       if (this.asked !== path) return null; // another one was opened meanwhile
       this.show(collection, path, feature, schema.properties ?? {});
-      this.onSelect({ collection, id });
+      this.onSelect({ collection, id, geometry: feature.geometry });
       return feature;
     } catch (error) {
       say(error.message, { isError: true });

@@ -1,12 +1,12 @@
 // The map's style: no glyph server, no sprite, no tiles but our own. Names are drawn with the reader's own fonts.
-import { ACCENT, CAMERA, CHOSEN, IMAGERY, SENSOR_COLOURS, USE_COLOURS, byCode } from "./colours.js";
+import { ACCENT, CAMERA, CHOSEN, IMAGERY, SENSOR_COLOURS, USE_COLOURS, WEDGE, byCode } from "./colours.js";
 import { address } from "./api.js";
 
 export const FONTS = "'Noto Sans CJK SC','PingFang SC','Microsoft YaHei','Source Han Sans SC',sans-serif";
 export const TILED = ["buildings", "sensors", "cameras"];
 /** Below this zoom the tiles of `count` buildings are too much to draw: the page says so instead. */
 export const buildingZoom = (count) => ((count ?? Infinity) <= 20_000 ? 11 : 13);
-export const WEDGE_ZOOM = 15.5;
+export const WEDGE_ZOOM = 16;
 const EMPTY = { type: "FeatureCollection", features: [] };
 const FACE = ["sans-serif"]; // any name: with local fonts it only chooses the weight
 
@@ -38,7 +38,7 @@ const point = (id, source, colour, sizes) => ({
     "circle-color": colour,
     "circle-radius": grow(...sizes),
     "circle-stroke-color": selected(CHOSEN, "#ffffff"),
-    "circle-stroke-width": grow(13, selected(4, 0), 14.5, selected(4, 0.8), 16.5, selected(4, 1.6)),
+    "circle-stroke-width": grow(14, selected(4, 0), 15.5, selected(4, 0.9), 17, selected(4, 1.6)),
   },
 });
 const name = (level, minzoom, maxzoom, size, colour, more = {}) => ({
@@ -57,7 +57,7 @@ export function styleDocument(buildingMinzoom) {
     light: { anchor: "viewport", color: "#ffffff", intensity: 0.28, position: [1.4, 205, 32] },
     sources: {
       "areas-city": geojson(), "areas-district": geojson(), "areas-street": geojson(), "areas-community": geojson(),
-      "areas-names": geojson(), imagery: geojson(), wedges: geojson(), question: geojson(), sketch: geojson(),
+      "areas-names": geojson(), imagery: geojson(), wedges: geojson(), question: geojson(), selection: geojson(), sketch: geojson(),
       buildings: tiles("buildings", buildingMinzoom), sensors: tiles("sensors"), cameras: tiles("cameras"),
     },
     layers: [
@@ -72,19 +72,19 @@ export function styleDocument(buildingMinzoom) {
       line("imagery", "imagery", IMAGERY, selected(3, 1.4), { paint: { "line-dasharray": [3, 2], "line-opacity": 0.75 } }),
       { id: "question-fill", type: "fill", source: "question", paint: { "fill-color": CHOSEN, "fill-opacity": 0.1 } },
       line("question", "question", CHOSEN, 2.4),
-      { id: "wedges", type: "fill", source: "wedges", minzoom: WEDGE_ZOOM - 0.5, paint: { "fill-color": CAMERA, "fill-opacity": 0.16 } },
-      line("wedges-line", "wedges", CAMERA, 0.8, { layer: { minzoom: WEDGE_ZOOM - 0.5 }, paint: { "line-opacity": 0.45 } }),
+      { id: "wedges", type: "fill", source: "wedges", minzoom: WEDGE_ZOOM - 0.5, paint: { "fill-color": WEDGE, "fill-opacity": 0.13 } },
+      line("wedges-line", "wedges", WEDGE, 0.8, { layer: { minzoom: WEDGE_ZOOM - 0.5 }, paint: { "line-opacity": 0.45 } }),
       {
         id: "buildings", type: "fill-extrusion", source: "buildings", "source-layer": "buildings",
         paint: {
           "fill-extrusion-color": selected(CHOSEN, byCode("use", USE_COLOURS)),
           "fill-extrusion-height": HEIGHT,
-          "fill-extrusion-opacity": 0.93,
           "fill-extrusion-vertical-gradient": true,
         },
       },
-      point("sensors", "sensors", byCode("kind", SENSOR_COLOURS), [11, 0.9, 13.5, 1.8, 15, 3.6, 17, 6.5]),
-      point("cameras", "cameras", CAMERA, [11, 0.9, 13.5, 1.8, 15, 3.4, 17, 6]),
+      line("selection", "selection", CHOSEN, 3, { layer: { filter: ["!=", ["geometry-type"], "Point"] } }), // seen through what stands before it
+      point("sensors", "sensors", byCode("kind", SENSOR_COLOURS), [11, 0.8, 14, 1.7, 15.5, 3.4, 17.5, 6.5]),
+      point("cameras", "cameras", CAMERA, [11, 0.8, 14, 1.7, 15.5, 3.2, 17.5, 6]),
       { id: "sketch-fill", type: "fill", source: "sketch", filter: ["==", ["geometry-type"], "Polygon"], paint: { "fill-color": ACCENT, "fill-opacity": 0.14 } },
       line("sketch-line", "sketch", ACCENT, 2.2, { layer: { filter: ["!=", ["geometry-type"], "Point"] } }),
       {
