@@ -1,4 +1,4 @@
-"""Vector files that GDAL reads, as Arrow batches: GeoPackage, FlatGeobuf, KML and others.
+"""Vector files that GDAL reads, as Arrow batches: GeoPackage, FlatGeobuf and others.
 
 Content is recognised before GDAL sees a file (`loaders.sniff`), and in a child only the drivers of
 `loaders.sandbox.ALLOWED_DRIVERS` are registered: a file cannot choose another driver.
@@ -19,8 +19,8 @@ from cim.model import Kind
 from loaders.base import Batch, SourceInfo, SourceOptions
 from loaders.encoding import Encoding
 from loaders.fields import simple_column, source_fields
-from loaders.reference import CRS84, settle
-from loaders.sniff import Content, content_of, xml_root
+from loaders.reference import settle
+from loaders.sniff import Content, content_of
 from loaders.wkb import geometries_of, undecoded
 
 PROBE_ROWS = 1000
@@ -34,12 +34,11 @@ AS_TEXT: dict[str, Any] = {"datetime_as_string": True}
 
 @dataclass(frozen=True, slots=True)
 class OgrLoader:
-    """One format by one GDAL driver. `accepts` decides by content; `crs` is the format's own rule, if it has one."""
+    """One format by one GDAL driver. `accepts` decides by content."""
 
     name: str
     driver: str
     accepts: Callable[[Path], bool]
-    crs: str | None = None
 
     def probe(self, path: Path, options: SourceOptions) -> SourceInfo | None:
         """See Loader. Raises SourceRefused for several layers and none named, and for a missing CRS."""
@@ -47,7 +46,7 @@ class OgrLoader:
             return None
         layers = layers_of(path)
         layer = choose_layer(layers, options, path)
-        return describe_layer(self.name, path, layer, layers, options, crs_rule=self.crs, driver=self.driver)
+        return describe_layer(self.name, path, layer, layers, options, driver=self.driver)
 
     def read(self, path: Path, options: SourceOptions, batch_rows: int) -> Iterator[Batch]:
         """See Loader."""
@@ -97,7 +96,6 @@ def describe_layer(
     layers: tuple[tuple[str, str | None], ...],
     options: SourceOptions,
     *,
-    crs_rule: str | None = None,
     driver: str,
     encoding: Encoding | None = None,
     notes: tuple[str, ...] = (),
@@ -105,6 +103,7 @@ def describe_layer(
     """SourceInfo of one layer: fields with samples from its first rows. Raises SourceRefused."""
     codec = encoding.codec if encoding else None
     try:
+        _choose_reader(path, layer)
         info = pyogrio.read_info(path, layer=layer, encoding=codec)
         meta, sample = pyogrio.raw.read_arrow(path, layer=layer, max_features=PROBE_ROWS, encoding=codec, **AS_TEXT)
     except BREAKS as error:
@@ -115,7 +114,7 @@ def describe_layer(
     crs: str | None = None
     found: list[str] = []
     if kind is not None:
-        crs, found = settle(info["crs"] or crs_rule, options, f"{path.name}, layer {layer},")
+        crs, found = settle(info["crs"], options, f"{path.name}, layer {layer},")
     count = int(info["features"])
     return SourceInfo(
         driver=name,
@@ -157,6 +156,7 @@ def read_layer(path: Path, layer: str, batch_rows: int, **how: Any) -> Iterator[
     """Batches of one layer; `how` goes to pyogrio (encoding, where, open options). Raises SourceRefused at a break."""
     row = 0
     try:
+        _choose_reader(path, layer)
         with pyogrio.raw.open_arrow(path, layer=layer, batch_size=batch_rows, use_pyarrow=True, **AS_TEXT, **how) as (
             meta,
             stream,
@@ -167,6 +167,16 @@ def read_layer(path: Path, layer: str, batch_rows: int, **how: Any) -> Iterator[
                 row += len(table)
     except BREAKS as error:
         raise SourceRefused(f"{broken(path, error).detail} (after feature {row})") from error
+
+
+def _choose_reader(path: Path, layer: str) -> None:
+    """Take GDAL's slower reader for a FlatGeobuf without a spatial index: only those can have null geometries.
+
+    GDAL 3.12's fast one fails at random after a null geometry ("Unknown error").
+    """
+    if content_of(path) is Content.FLATGEOBUF:
+        is_indexed = pyogrio.read_info(path, layer=layer)["capabilities"]["fast_spatial_filter"]
+        pyogrio.set_gdal_config_options({"OGR_FLATGEOBUF_STREAM_BASE_IMPL": not is_indexed})
 
 
 def batch_of(table: pa.Table, meta: dict[str, Any], rows_before: int) -> Batch:
@@ -194,28 +204,7 @@ def _is_file_geodatabase(path: Path) -> bool:
     return path.is_dir() and path.suffix.lower() == ".gdb" and (path / "a00000001.gdbtable").is_file()
 
 
-def _is_kml(path: Path) -> bool:
-    if content_of(path) is not Content.XML or xml_root(path).lower() != "kml":
-        return False
-    refuse_entities(path)
-    return True
-
-
-def refuse_entities(path: Path) -> None:
-    """Raise SourceRefused when an XML file declares a document type: entities are never expanded (catalogue B07, B08)."""
-    tail = b""
-    with path.open("rb") as source:
-        while piece := source.read(1 << 20):
-            text = (tail + piece).replace(b"\x00", b"").upper()
-            if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
-                raise SourceRefused(
-                    f"{path.name} declares a document type or entities, which are not taken: remove them"
-                )
-            tail = piece[-32:]
-
-
 GEOPACKAGE = OgrLoader("GeoPackage", "GPKG", _has(Content.GEOPACKAGE))
 FLATGEOBUF = OgrLoader("FlatGeobuf", "FlatGeobuf", _has(Content.FLATGEOBUF))
-KML = OgrLoader("KML", "LIBKML", _is_kml, crs=CRS84)
 FILE_GEODATABASE = OgrLoader("File geodatabase", "OpenFileGDB", _is_file_geodatabase)
 DXF = OgrLoader("DXF", "DXF", _has(Content.DXF))

@@ -10,7 +10,8 @@ from loaders.delimited import DELIMITED
 from loaders.geojson import GEOJSON, GEOJSON_SEQUENCE
 from loaders.ifc import IfcLoader
 from loaders.imagery import ImageryLoader
-from loaders.ogr import DXF, FILE_GEODATABASE, FLATGEOBUF, GEOPACKAGE, KML
+from loaders.kml import KML
+from loaders.ogr import DXF, FILE_GEODATABASE, FLATGEOBUF, GEOPACKAGE
 from loaders.osm import OSM
 from loaders.parquet import PARQUET
 from loaders.shapefile import SHAPEFILE

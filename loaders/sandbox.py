@@ -18,9 +18,7 @@ from typing import IO
 
 from cim.errors import SetupProblem
 
-ALLOWED_DRIVERS = frozenset(
-    {"MEM", "ESRI Shapefile", "LIBKML", "KML", "GPKG", "FlatGeobuf", "OSM", "OpenFileGDB", "DXF", "GML"}
-)
+ALLOWED_DRIVERS = frozenset({"MEM", "ESRI Shapefile", "GPKG", "FlatGeobuf", "OSM", "OpenFileGDB", "DXF"})
 """Vector drivers of GDAL that stay registered in a child; `loaders.sniff` lets none of the others' content through."""
 
 _SKIPPED_DRIVERS = (
@@ -28,7 +26,21 @@ _SKIPPED_DRIVERS = (
     *("DGN", "OGR_VRT", "CSV", "GPX", "GeoJSON", "GeoJSONSeq", "ESRIJSON", "TopoJSON", "OGR_GMT", "SQLite", "WAsP"),
     *("GeoRSS", "VFK", "PGDUMP", "GPSBabel", "OGR_PDS", "WFS", "OAPIF", "EDIGEO", "Idrisi", "ODS", "XLSX"),
     *("Elasticsearch", "Carto", "AmigoCloud", "SXF", "Selafin", "JML", "PLSCENES", "CSW", "VDV", "MVT", "NGW"),
-    *("MapML", "GTFS", "PMTiles", "JSONFG", "MiraMonVector", "ADBC", "AVCBin", "AVCE00", "AIVector", "HTTP"),
+    *(
+        "LIBKML",
+        "KML",
+        "GML",
+        "MapML",
+        "GTFS",
+        "PMTiles",
+        "JSONFG",
+        "MiraMonVector",
+        "ADBC",
+        "AVCBin",
+        "AVCE00",
+        "AIVector",
+        "HTTP",
+    ),
     *("WCS", "WMS", "WMTS", "DAAS", "PLMosaic", "STACIT", "STACTA"),
 )
 

@@ -65,8 +65,10 @@ def test_every_row_is_read_or_rejected(shared_data, name, options, loader, place
 
 @pytest.mark.parametrize(
     "name",
-    ["admin/hk18/Hong_Kong_18_Districts.shp", "admin/countries.fgb", "admin/sz.json", "cameras/cameras.geojson"]
-    + ["formats/dutch_addresses_28992.gpkg", "buildings/nanshan-building.geojson", "buildings/bd_demo_2.json"],
+    [
+        *("admin/hk18/Hong_Kong_18_Districts.shp", "admin/countries.fgb", "admin/sz.json", "cameras/cameras.geojson"),
+        *("formats/dutch_addresses_28992.gpkg", "buildings/nanshan-building.geojson", "buildings/bd_demo_2.json"),
+    ],
 )
 def test_geometries_are_those_that_geopandas_reads(shared_data, name):
     mine = np.array(read(shared_data / name).geometry, dtype=object)

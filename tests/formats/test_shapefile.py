@@ -103,9 +103,9 @@ def test_B06_without_prj_the_crs_must_be_stated(tmp_path):
 def test_missing_parts_are_named(tmp_path):
     path = shapefile(tmp_path)
     path.with_suffix(".shx").unlink()
-    with pytest.raises(SourceRefused, match=r"without its .shx"):
+    with pytest.raises(SourceRefused, match=r"without its \.shx"):
         read(path)
-    with pytest.raises(SourceRefused, match="give the .shp"):
+    with pytest.raises(SourceRefused, match=r"give the \.shp"):
         read(path.with_suffix(".dbf"))
 
 
