@@ -42,15 +42,12 @@ class CityGmlLoader:
                 "buildings are read; turn other objects into a GeoPackage first: ogr2ogr out.gpkg in.gml"
             )
         place = _place(path, options)
-        rows = [
-            row
-            for number, element in islice(_buildings(path), _PROBED_ROWS)
-            if isinstance(row := _row(number, element, place), Row)
-        ]
+        rows = [row for n, e in islice(_whole(path), _PROBED_ROWS) if isinstance(row := _row(n, e, place), Row)]
         notes = ["footprint_source says what each footprint was made from, height_source what the height"]
         if others:
             notes.append(f"{kinds.total()} objects are no buildings and are left out: {others}")
         return SourceInfo(
+            id_field="id",
             driver=f"CityGML {version}",
             layer=None,
             layers=(),
@@ -92,20 +89,17 @@ def _buildings(path: Path) -> Iterator[tuple[int, Any]]:
             yield number, element
 
 
+def _whole(path: Path) -> Iterator[tuple[int, Any]]:
+    """Buildings up to the end or to where the file breaks off; reading it says where that is."""
+    try:
+        yield from _buildings(path)
+    except SourceRefused:
+        return
+
+
 def _columns(path: Path) -> tuple[str, ...]:
-    """The columns of all batches alike: a pass over the file for the names of its attributes.
-
-    A file that breaks off gives those up to the break; reading it says where.
-    """
-
-    def attributes() -> Iterator[dict[str, Any]]:
-        try:
-            for _, element in _buildings(path):
-                yield attributes_of(element)
-        except SourceRefused:
-            return
-
-    return columns_of(attributes())
+    """The columns of all batches alike: a pass over the file for the names of its attributes."""
+    return columns_of(attributes_of(element) for _, element in _whole(path))
 
 
 def _row(number: int, element: Any, place: Place) -> Row | Rejection:
@@ -130,7 +124,7 @@ def _place(path: Path, options: SourceOptions) -> Place:
 
 def _sample(path: Path) -> npt.NDArray[np.float64]:
     """Horizontal coordinates of the first building that has some, as they stand in the file."""
-    for _, element in islice(_buildings(path), _PROBED_ROWS):
+    for _, element in islice(_whole(path), _PROBED_ROWS):
         try:
             model: Model = model_of(element, is_north_first=False)
         except BrokenBuilding:

@@ -18,8 +18,7 @@ _HEAD_BYTES = 1 << 20
 _CHUNK_BYTES = 1 << 22
 _OVERLAP = 4096
 _NAMESPACE = re.compile(rb"http://www\.opengis\.net/citygml/(?:building/)?(\d\.\d)")
-_ROOT = re.compile(rb"<(?!\?|!--|!\[)(!?[A-Za-z_][\w.:-]*)")
-_COMMENT = re.compile(rb"<!--.*?-->", re.S)
+_ROOT = re.compile(rb"<([A-Za-z_][\w.:-]*)")
 _ENCODING = re.compile(rb"""^<\?xml[^>]*?encoding\s*=\s*["']([\w.:-]+)["']""")
 _SRS_NAME = re.compile(rb"""srsName\s*=\s*["']([^"']{1,300})["']""")
 _MEMBER = re.compile(
@@ -45,14 +44,23 @@ def version_of(path: Path) -> str | None:
     encoding = _ENCODING.match(head)
     if b"\x00" in head or (encoding and not _PLAIN_ENCODINGS.fullmatch(encoding.group(1))):
         raise SourceRefused(f"{path.name} is XML in an encoding that is not read here; save it as UTF-8")
-    first = _ROOT.search(_COMMENT.sub(b"", head))
-    name = first.group(1) if first else b""
-    if name.startswith(b"!"):
+    root = _after_prolog(head)
+    if root.startswith(b"<!"):
         raise SourceRefused(f"{path.name} has a document type declaration (DOCTYPE), which is not read; remove it")
-    if name.rpartition(b":")[2] != b"CityModel":
+    name = _ROOT.match(root)
+    if name is None or name.group(1).rpartition(b":")[2] != b"CityModel":
         return None
     found = _NAMESPACE.search(head)
     return found.group(1).decode() if found else None
+
+
+def _after_prolog(head: bytes) -> bytes:
+    """What follows the XML declaration, comments and processing instructions, read in order as a parser does."""
+    rest = head.lstrip()
+    while rest.startswith((b"<?", b"<!--")):
+        _, _, rest = rest.partition(b"?>" if rest.startswith(b"<?") else b"-->")
+        rest = rest.lstrip()
+    return rest
 
 
 def srs_name(path: Path) -> str | None:
@@ -86,20 +94,21 @@ def members(path: Path) -> Iterator[Any]:
 
     Nothing outside the file is read: no entity, no DTD, no network. Raises SourceRefused with the line of a break.
     """
+    parser = etree.iterparse(
+        str(path),
+        events=("end",),
+        tag=MEMBERS,
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        dtd_validation=False,
+        attribute_defaults=False,
+        huge_tree=False,
+        remove_comments=True,
+        remove_pis=True,
+    )
     try:
-        for _, member in etree.iterparse(
-            str(path),
-            events=("end",),
-            tag=MEMBERS,
-            resolve_entities=False,
-            no_network=True,
-            load_dtd=False,
-            dtd_validation=False,
-            attribute_defaults=False,
-            huge_tree=False,
-            remove_comments=True,
-            remove_pis=True,
-        ):
+        for _, member in parser:
             if member.getroottree().docinfo.internalDTD is not None:
                 raise SourceRefused(f"{path.name} has a document type declaration (DOCTYPE), which is not read")
             yield from (child for child in member if isinstance(child.tag, str))
@@ -107,7 +116,9 @@ def members(path: Path) -> Iterator[Any]:
             while member.getprevious() is not None:
                 del member.getparent()[0]
     except etree.XMLSyntaxError as error:
-        raise SourceRefused(f"{path.name} breaks off: line {error.lineno}: {str(error.msg)[:200]}") from error
+        said = next((e for e in parser.error_log if e.line), None)
+        line, reason = (said.line, said.message) if said else (error.lineno, error.msg)
+        raise SourceRefused(f"{path.name} breaks off: line {line}: {str(reason)[:200]}") from error
 
 
 def local(element: Any) -> str:

@@ -34,6 +34,7 @@ class IfcLoader:
         if found.rows:
             notes.append("footprints are convex hulls of the elements' corners, not outlines")
         return SourceInfo(
+            id_field="id",
             driver=f"IFC ({schema})",
             layer=None,
             layers=(),
@@ -57,8 +58,13 @@ def _read(path: Path, options: SourceOptions) -> "tuple[str, Found, tuple[str, .
     try:
         # imported for a model only: an optional package, and 0.5 s that other sources need not wait
         from loaders.ifc_buildings import COLUMNS, buildings_of
-        from loaders.ifc_file import opened
+        from loaders.ifc_file import has_raw_text, opened
     except ModuleNotFoundError as error:
         raise SourceRefused("IFC is read by an optional package: pip install 'opencim[bim]'") from error
     model = opened(path)
-    return str(model.schema_identifier), buildings_of(model, options, path.name), COLUMNS
+    found = buildings_of(model, options, path.name)
+    if has_raw_text(path):
+        found.notes.append(
+            "text that is not ASCII and not written as STEP asks (\\\\X2\\\\…) is left out: export the model again"
+        )
+    return str(model.schema_identifier), found, COLUMNS

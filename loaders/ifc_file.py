@@ -70,6 +70,12 @@ def opened(path: Path) -> Any:
     return model
 
 
+def has_raw_text(path: Path) -> bool:
+    """True when the file has bytes outside ASCII: STEP writes other letters as \\X2\\…\\X0\\, the parser drops raw ones."""
+    with path.open("rb") as source:
+        return any(not chunk.isascii() for chunk in iter(lambda: source.read(1 << 20), b""))
+
+
 def _reason(log: str) -> str:
     """The first error of the parser's log."""
     lines = [line for line in log.splitlines() if line.startswith("[error]")] or log.splitlines()
