@@ -54,7 +54,8 @@ class SourceInfo:
 
     Geometries come with x = longitude/easting first whatever the CRS definition says. `geometry_type` is
     None for a table without a place. `notes` are assumptions a user should read (encoding guessed, CRS by
-    the format's rule, rows that are always skipped). `feature_count` may be None where counting means reading.
+    the format's rule, rows that are always skipped). `id_field` is the field that the format itself declares to
+    identify a row. `feature_count` may be None where counting means reading.
     """
 
     driver: str
@@ -68,6 +69,7 @@ class SourceInfo:
     licence: str | None = None
     attribution: str | None = None
     notes: tuple[str, ...] = ()
+    id_field: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

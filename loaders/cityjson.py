@@ -38,6 +38,7 @@ class CityJsonLoader:
         place = _place(path, header, is_sequence, options)
         survey = _survey(path, header, is_sequence)
         return SourceInfo(
+            id_field="id",
             driver="CityJSONSeq" if is_sequence else "CityJSON",
             layer=None,
             layers=(),

@@ -60,6 +60,7 @@ def _probe_folder(folder: Path) -> SourceInfo | None:
 
 def _info(driver: str, count: int, first: Row | None, notes: tuple[str, ...]) -> SourceInfo:
     return SourceInfo(
+        id_field="id",
         driver=driver,
         layer=None,
         layers=(),

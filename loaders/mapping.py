@@ -17,6 +17,9 @@ from cim.errors import InvalidParameter, SourceRefused, UnknownProperty, nearest
 from cim.model import Collection, Kind
 from loaders.base import SourceField, SourceInfo
 
+SAMPLES = 5
+"""Distinct values of a field that a loader shows."""
+
 ID_NAMES = (
     "id",
     "编号",
@@ -86,7 +89,14 @@ def guess(collection: Collection, info: SourceInfo) -> Mapping:
     """The mapping that names and sample values suggest. Each field serves one property."""
     free = {plain(f.name): f for f in reversed(info.fields)}
     rules: dict[str, Rule] = {}
-    id_field = next((free.pop(plain(n)) for n in ID_NAMES if plain(n) in free), None)
+    names = (
+        (info.id_field,)
+        if info.id_field
+        else tuple(n for n in ID_NAMES if plain(n) in free and _identifies(free[plain(n)], info))
+    )
+    id_field = next((free[plain(n)] for n in names if plain(n) in free), None)
+    if id_field is not None:
+        del free[plain(id_field.name)]
     for rank in range(1 + max((len(p.aliases) for p in collection.properties), default=0)):
         for target in collection.properties:
             if target.name in rules:
@@ -101,6 +111,11 @@ def guess(collection: Collection, info: SourceInfo) -> Mapping:
     if id_field is None and collection.kind == "areas" and "code" in rules:
         return Mapping(rules["code"].field, rules)
     return Mapping(id_field.name if id_field else None, rules)
+
+
+def _identifies(candidate: SourceField, info: SourceInfo) -> bool:
+    """False when the first rows hold fewer values than there are rows (samples are distinct)."""
+    return len(set(candidate.samples)) >= min(SAMPLES, info.feature_count or len(candidate.samples))
 
 
 def _plausible(candidate: SourceField, kind: Kind) -> bool:

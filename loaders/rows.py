@@ -23,7 +23,6 @@ from loaders.synonyms import SYNONYMS
 from loaders.tagging import AreaIndex
 
 MAX_ID_CHARACTERS = 200
-NEEDS_GEOMETRY = frozenset({"buildings", "sensors", "cameras", "imagery"})
 MAX_ORIGINAL_BYTES = 2_000_000
 
 
@@ -72,7 +71,7 @@ def prepare(batch: Batch, plan: Plan, repairer: Repairer) -> Prepared:
         plan.to_wgs84,
         plan.collection.geometry_type,
         repairer,
-        may_be_missing=plan.collection.kind not in NEEDS_GEOMETRY,
+        may_be_missing=not plan.collection.needs_geometry,
     )
     for index, (code, reason, value) in checked.bad.items():
         reject(index, code, reason, "geometry", value)
@@ -212,8 +211,8 @@ def attributes(batch: Batch, mapping: Mapping, collection: Collection) -> pa.Arr
     for name in names:
         value = json_texts(flat(batch.table.column(name)))
         head = pa.scalar(orjson.dumps(name).decode() + ":")
-        pieces.append(pc.binary_join_element_wise(head, value, ""))
-    joined = pc.binary_join_element_wise(*pieces, ",", null_handling="skip")
+        pieces.append(pc.fill_null(pc.binary_join_element_wise(head, value, ",", ""), ""))
+    joined = pc.utf8_rtrim(pc.binary_join_element_wise(*pieces, ""), characters=",")
     text = pc.binary_join_element_wise("{", joined, "}", "")
     return pc.if_else(pc.equal(joined, ""), pa.scalar(None, pa.string()), text)
 

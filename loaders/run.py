@@ -144,6 +144,12 @@ def load_source(
     with _reading(settings, request) as child:
         info = child.open()
         collection = _collection(connection, request, info)
+        if info.geometry_type is None and collection.needs_geometry:
+            raise SourceRefused(
+                f"{request.path.name} has no place: no column of longitude and latitude or WKT was recognised among "
+                f"{', '.join(f.name for f in info.fields[:30])}; name them by --lon and --lat, or --wkt. "
+                f"{collection.title_en} need one"
+            )
         mapping, mapping_from = _mapping(connection, request, collection, info)
         watcher.opened(Opened(info, collection, mapping, source, mapping_from))
         run = RunRequest(

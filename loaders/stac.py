@@ -49,6 +49,7 @@ class StacLoader:
         if not items:
             notes.append("no item is here: rows come from items, a Collection alone describes them")
         return SourceInfo(
+            id_field="id",
             driver=kinds[0],
             layer=None,
             layers=(),

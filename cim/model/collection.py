@@ -119,6 +119,11 @@ class Collection:
         """Names of the properties, in declared order."""
         return (p.name for p in self.properties)
 
+    @property
+    def needs_geometry(self) -> bool:
+        """True where a feature without a place makes no sense; areas may be a code table, a dataset anything."""
+        return self.kind not in ("areas", "dataset")
+
     def property(self, name: str, *, parameter: str | None = None) -> Property:
         """The property called `name`. Raises UnknownProperty."""
         for candidate in self.properties:

@@ -84,7 +84,9 @@ def test_replacing_deletes_what_the_source_no_longer_has_in_one_step(
     load("buildings", write_geojson(tmp_path / "b.geojson", [feature(i, lon=114 + i / 100) for i in range(5)]))
     load("buildings", write_geojson(tmp_path / "other.geojson", [feature(0)]))
     account = load(
-        "buildings", write_geojson(tmp_path / "b.geojson", [feature(0, lon=114.0), feature(9, lon=113.9)]), is_replacing=True
+        "buildings",
+        write_geojson(tmp_path / "b.geojson", [feature(0, lon=114.0), feature(9, lon=113.9)]),
+        is_replacing=True,
     )
     assert (account.inserted, account.unchanged, account.deleted) == (1, 1, 4)
     left = [row[0] for row in connection.execute("SELECT id FROM cim.building ORDER BY id")]
@@ -145,11 +147,12 @@ def test_B14_repeated_ids_are_rejected_within_and_over_batches(
     load: Load, connection: Connection, tmp_path: Path, batch_rows: int
 ) -> None:
     source = write_geojson(tmp_path / "b.geojson", [feature("same", lon=114 + i / 1000, 层数=i) for i in range(1, 36)])
-    account = load("buildings", source, batch_rows=batch_rows)
+    stated = {"map_words": ("id=id",), "batch_rows": batch_rows}
+    account = load("buildings", source, **stated)
     assert (account.inserted, account.rejected) == (1, 34)
     assert one(connection, "SELECT floors_above FROM cim.building") == 1
     assert one(connection, "SELECT count(*) FROM cim.load_rejection WHERE code = 'duplicate-id'") == 34
-    again = load("buildings", source, batch_rows=batch_rows)
+    again = load("buildings", source, **stated)
     assert (again.unchanged, again.rejected) == (1, 34)
 
 
@@ -275,3 +278,27 @@ def test_an_empty_table_gets_its_indexes_back_after_the_first_load(
     before = one(connection, query)
     load("buildings", write_geojson(tmp_path / "b.geojson", [feature("a")]))
     assert one(connection, query) == before
+
+
+def test_an_id_column_that_is_the_same_in_every_row_identifies_nothing(
+    load: Load, connection: Connection, tmp_path: Path
+) -> None:
+    account = load(
+        "buildings", write_geojson(tmp_path / "b.geojson", [feature(0, lon=114 + i / 1000) for i in range(9)])
+    )
+    assert (account.inserted, account.rejected) == (9, 0)
+    assert one(connection, "SELECT max(id) FROM cim.building") == "b.9"
+
+
+def test_columns_with_gaps_are_kept_whole_in_attributes(load: Load, connection: Connection, tmp_path: Path) -> None:
+    rows = [feature(i, lon=114 + i / 1000, **({"note": f"第{i}"} if i % 3 == 0 else {})) for i in range(9)]
+    assert load("buildings", write_geojson(tmp_path / "b.geojson", rows)).inserted == 9
+    found = connection.execute("SELECT source_id, attributes ->> 'note' FROM cim.building ORDER BY id").fetchall()
+    assert found == [(str(i), f"第{i}" if i % 3 == 0 else None) for i in range(9)]
+
+
+def test_sensors_without_a_place_are_refused_naming_the_columns(load: Load, tmp_path: Path) -> None:
+    source = tmp_path / "values.csv"
+    source.write_text("station,value\na,1\n", encoding="utf-8")
+    with pytest.raises(SourceRefused, match=r"station, value; name them by --lon and --lat"):
+        load("sensors", source)
