@@ -113,7 +113,7 @@ def _respond(
         response.headers["Retry-After"] = str(RETRY_AFTER_S)
     if status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
-    if status == 413:
+    if status in (413, 415):  # the rest of the body is not read
         response.headers["Connection"] = "close"
     return response
 
