@@ -48,7 +48,7 @@ def buildings_of(model: Any, options: SourceOptions, what: str) -> Found:
             continue
         elements = elements_of(model, building, is_only=len(buildings) == 1)
         points = points_of(elements)
-        footprint = _footprint(points, place)
+        footprint = _footprint(points, place, unit_m)
         if footprint is None:
             reason = f"its {len(elements)} elements span no area: no footprint can be made"
             found.rejections.append(rejection(number, "geometry/missing", building.GlobalId, reason, facts))
@@ -61,11 +61,11 @@ def buildings_of(model: Any, options: SourceOptions, what: str) -> Found:
     return found
 
 
-def _footprint(points: Points, place: Place) -> shapely.MultiPolygon | None:
-    """The hull on the map, made in model coordinates."""
+def _footprint(points: Points, place: Place, unit_m: float) -> shapely.MultiPolygon | None:
+    """The hull on the map, made in model coordinates; corners nearer than a centimetre to its edges are left out."""
     if len(points) < 3:
         return None
-    hull = shapely.convex_hull(shapely.multipoints(points[:, :2]))
+    hull = shapely.simplify(shapely.convex_hull(shapely.multipoints(points[:, :2])), 0.01 / unit_m)
     if hull.geom_type != "Polygon" or hull.area <= 0:
         return None
     return shapely.MultiPolygon([shapely.transform(hull, place.to_degrees)])
