@@ -113,14 +113,14 @@ def test_drawing_works_by_keyboard_alone(visit):
     visitor.page.keyboard.press("Enter")
     corners = [town.block(4, 2), town.block(6, 2), town.block(6, 4)]
     for corner in corners:
-        visitor.page.evaluate("(center) => window.cim.map.jumpTo({center})", corner)
+        visitor.page.evaluate("(center) => { window.cim.map.jumpTo({center}); }", corner)
         visitor.page.keyboard.press("Space")
     assert visitor.page.locator("#sketch-count").inner_text().startswith("3")
     visitor.page.keyboard.press("Backspace")
     assert visitor.page.locator("#sketch-count").inner_text().startswith("2")
     visitor.page.keyboard.press("Enter")
     assert "至少" in visitor.page.locator("#status").inner_text()
-    visitor.page.evaluate("(center) => window.cim.map.jumpTo({center})", corners[2])
+    visitor.page.evaluate("(center) => { window.cim.map.jumpTo({center}); }", corners[2])
     visitor.page.keyboard.press("Space")
     visitor.page.keyboard.press("Enter")
     visitor.page.locator("[data-figure=count]").wait_for()

@@ -68,7 +68,7 @@ export function styleDocument(buildingMinzoom) {
       line("areas-street", "areas-street", "#b3beba", grow(10, 0.6, 16, 1.8), { layer: { minzoom: 10 } }),
       line("areas-district", "areas-district", "#86989a", grow(8, 0.8, 16, 2.6), { paint: { "line-dasharray": [5, 2] } }),
       line("areas-city", "areas-city", "#5d7479", grow(7, 1.2, 16, 3)),
-      { id: "imagery-fill", type: "fill", source: "imagery", paint: { "fill-color": IMAGERY, "fill-opacity": selected(0.12, 0.03) } },
+      { id: "imagery-fill", type: "fill", source: "imagery", paint: { "fill-color": IMAGERY, "fill-opacity": selected(0.12, 0) } },
       line("imagery", "imagery", IMAGERY, selected(3, 1.4), { paint: { "line-dasharray": [3, 2], "line-opacity": 0.75 } }),
       { id: "question-fill", type: "fill", source: "question", paint: { "fill-color": CHOSEN, "fill-opacity": 0.1 } },
       line("question", "question", CHOSEN, 2.4),
