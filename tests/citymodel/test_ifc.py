@@ -227,9 +227,10 @@ MALFORMED = [
 READ = """import sys
 from pathlib import Path
 from cim.errors import SourceRefused
-from tests.formats.reading import read
+from loaders.base import SourceOptions
+from loaders.ifc import IfcLoader
 try:
-    read(Path(sys.argv[1]))
+    IfcLoader().probe(Path(sys.argv[1]), SourceOptions())
 except SourceRefused as error:
     print(error.detail)
 """
