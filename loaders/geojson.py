@@ -11,13 +11,16 @@ import orjson
 from cim.errors import SourceRefused
 from loaders.base import Batch, SourceInfo, SourceOptions
 from loaders.encoding import codec_of
-from loaders.features import Schema, Undecodable, batch_of, decode, guard
+from loaders.features import Schema, batch_of
 from loaders.jsonscan import MAX_HEAD_BYTES, Document, Lines, Piece, open_text
 from loaders.reference import CRS84, by_rule, settle
 from loaders.sniff import Content, content_of, head_of
 
 BATCH_BYTES = 64 * 1024 * 1024
 """Text of one batch at most, however few rows that is."""
+
+SCAN_ROWS = 2_000
+SCAN_BYTES = 4 * 1024 * 1024
 
 LINE_SUFFIXES = frozenset({".geojsonl", ".geojsons", ".ndjson", ".jsonl", ".ndgeojson", ".geojsonseq"})
 
@@ -108,19 +111,20 @@ def _scanned(loader: JsonLoader, path: Path, options: SourceOptions) -> _Scan:
 def _scan(loader: JsonLoader, path: Path, codec: str | None, size: int, changed_ns: int) -> _Scan:
     """One pass over a file; `size` and `changed_ns` only tell its versions apart."""
     schema, trouble = Schema(), None
+    pieces: list[Piece] = []
+    held = 0
     with open_text(path, codec) as source:
         form = loader.form(path.name, source)
         try:
             for piece in form.pieces():
-                try:
-                    feature = decode(piece)
-                    guard(feature.get("geometry"))
-                    schema.see(feature)
-                except Undecodable as error:
-                    schema.broken += 1
-                    schema.not_text += error.code == "encoding/invalid"
+                pieces.append(piece)
+                held += len(piece.text)
+                if len(pieces) == SCAN_ROWS or held > SCAN_BYTES:
+                    schema.see(pieces)
+                    pieces, held = [], 0
         except (SourceRefused, UnicodeError) as error:
             trouble = _refusal(path, error).detail
+    schema.see(pieces)
     try:
         shell = orjson.loads(form.shell) if form.shell and not trouble else {}
     except orjson.JSONDecodeError:

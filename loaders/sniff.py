@@ -116,6 +116,9 @@ def describe(path: Path) -> str:
     content = content_of(path)
     if content is Content.XML:
         return f"XML with the root element {xml_root(path) or '(none)'}"
+    if content is Content.JSON:
+        head = " ".join(_as_utf8(head_of(path))[:80].decode("utf-8", "replace").split())
+        return f"JSON that is no GeoJSON ({head}…)"
     return content.value
 
 
