@@ -2,7 +2,10 @@
 
 import json
 import re
+import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 from .conftest import REPOSITORY
 
@@ -79,3 +82,38 @@ def test_the_documentation_page_lists_the_operations_without_another_host(visit)
     assert "default-src 'none'" in visitor.headers["content-security-policy"]
     visitor.page.locator(".opblock-summary").first.click()
     visitor.page.locator(".opblock-body").first.wait_for()
+
+
+ASK = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from types import SimpleNamespace
+from starlette.applications import Starlette
+from starlette.routing import Route
+from starlette.testclient import TestClient
+from api.routes import portal
+app = Starlette(routes=[Route("/", portal.render_portal)])
+app.state.settings = SimpleNamespace(public_url="https://city.example")
+portal.mount_static(app)
+client = TestClient(app)
+page = client.get("/")
+print(page.status_code, client.get("/static/manifest.json").status_code, "npm run build" in page.text)
+"""
+
+
+def installed(folder: Path, *, is_built: bool) -> str:
+    """What the page says when the package lies in `folder`, as a wheel puts it there."""
+    for package in ("api", "cim"):
+        shutil.copytree(REPOSITORY / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    if is_built:
+        shutil.copytree(DIST, folder / "api/static")
+    command = [sys.executable, "-W", "ignore", "-c", ASK, str(folder)]
+    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True, timeout=60).stdout.strip()
+
+
+def test_an_installed_package_finds_its_own_build(built, tmp_path: Path):
+    assert installed(tmp_path, is_built=True) == "200 200 False"
+
+
+def test_without_a_build_the_page_tells_how_to_make_one(tmp_path: Path):
+    assert installed(tmp_path, is_built=False) == "503 404 True"

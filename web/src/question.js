@@ -108,10 +108,10 @@ export class Answer {
       element("h3", { id: "answer-title", tabindex: "-1" }, label),
       element("dl", { class: "figures" },
         figure("count", t("answer.buildings"), total.count),
-        figure("footprint", t("answer.footprint"), total.footprint_area_m2?.sum, { unit: "m²" }),
-        figure("floor", t("answer.floor-area"), total.floor_area_m2?.sum, { unit: "m²" }),
         figure("height-avg", t("answer.height-avg"), total.height_m?.avg, { unit: "m", digits: 1 }),
-        figure("height-max", t("answer.height-max"), total.height_m?.max, { unit: "m", digits: 1 })),
+        figure("height-max", t("answer.height-max"), total.height_m?.max, { unit: "m", digits: 1 }),
+        figure("footprint", t("answer.footprint"), total.footprint_area_m2?.sum, { unit: "m²" }),
+        figure("floor", t("answer.floor-area"), total.floor_area_m2?.sum, { unit: "m²" })),
       ...(total.count
         ? [useTable(groups, titles), element("h4", {}, t("answer.first")), list, more]
         : [element("p", { class: "is-faint" }, t("answer.nothing"))]),
