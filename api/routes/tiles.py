@@ -12,7 +12,15 @@ from api.negotiate import Representation, choose
 from api.params import conditions_from, filter_names, query_parameters
 from cim.errors import NotFound
 from cim.model import Collection
-from cim.query.tiles import MAX_ZOOM, TILE_MATRIX_SET, feature_cap, parse_tile, tile_properties, tile_sql
+from cim.query.tiles import (
+    MAX_ZOOM,
+    TILE_MATRIX_SET,
+    feature_cap,
+    parse_tile,
+    sample_percent,
+    tile_properties,
+    tile_sql,
+)
 
 router = APIRouter()
 
@@ -41,7 +49,7 @@ async def tile(request: Request) -> Response:
     query = conditions_from(values, collection, scope)
     row = await context_of(request).database.fetch_one(tile_sql(collection, query, scope, coord))
     headers = {}
-    if row["taken"] > feature_cap(coord):
+    if row["taken"] > feature_cap(coord) or sample_percent(collection, coord) is not None:
         headers["X-CIM-Truncated"] = str(feature_cap(coord))
     if not row["body"]:
         return Response(status_code=204, headers={**headers, "Cache-Control": "no-cache"})

@@ -6,7 +6,7 @@ from cim.query.features import feature_text, shown_columns
 from cim.query.predicate import where
 from cim.sql import Cast, Sql
 
-PAGE_BYTES = 8 * 1024 * 1024
+PAGE_BYTES = 4 * 1024 * 1024
 """A page ends after the feature that brings its stored geometries to this size, whatever its limit (catalogue B23)."""
 
 

@@ -241,9 +241,8 @@ def test_F08_slow_heads_slow_bodies_and_idle_connections_are_closed(
             assert b"application/problem+json" in received
 
 
-def test_an_endless_head_is_refused(module_database_url: str, server: Callable[..., Server]) -> None:
-    running = server(module_database_url)
-    with connect(running.url) as opened:
+def test_an_endless_head_is_refused(module_server: Server) -> None:
+    with connect(module_server.url) as opened:
         opened.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")
         received = b""
         try:
@@ -255,9 +254,8 @@ def test_an_endless_head_is_refused(module_database_url: str, server: Callable[.
     assert received.startswith(b"HTTP/1.1 431")
 
 
-def test_what_is_no_http_gets_a_problem(module_database_url: str, server: Callable[..., Server]) -> None:
-    running = server(module_database_url)
-    with connect(running.url) as opened:
+def test_what_is_no_http_gets_a_problem(module_server: Server) -> None:
+    with connect(module_server.url) as opened:
         opened.sendall(b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n")
         assert opened.recv(65536).startswith(b"HTTP/1.1 400")
 
