@@ -126,7 +126,8 @@ def batch_of(pieces: Sequence[Piece], fields: Sequence[SourceField], first_row: 
     for index, feature in enumerate(features):
         shape = geometry[index]
         if isinstance(shape, str):
-            properties = {**values_of(feature), "_geometry": json_text(feature.get("geometry"))[:2000]}
+            properties = {name: _kept(value) for name, value in values_of(feature).items()}
+            properties["_geometry"] = json_text(feature.get("geometry"))[:2000]
             original = {"type": "Feature", "geometry": None, "properties": properties}
             rejections.append(Rejection(rows[index], "geometry/invalid", shape, "geometry", None, original))
         else:
@@ -137,6 +138,13 @@ def batch_of(pieces: Sequence[Piece], fields: Sequence[SourceField], first_row: 
         geometry = geometry[kept]
     rejections.sort(key=lambda rejection: rejection.row)
     return Batch(table_of(features, fields), geometry, np.array(rows, dtype=np.int64), tuple(rejections))
+
+
+def _kept(value: Any) -> Any:
+    """A value as a rejection keeps it: nothing that JSON of 64-bit numbers cannot write."""
+    if isinstance(value, (dict, list)) or (type(value) is int and abs(value) >= 2**63):
+        return json_text(value)
+    return value
 
 
 def table_of(features: Sequence[dict[str, Any]], fields: Sequence[SourceField]) -> pa.Table:

@@ -103,6 +103,10 @@ def simple_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
         return simple_column(column.cast(kind.value_type))
     if pa.types.is_large_string(kind) or pa.types.is_string_view(kind) or pa.types.is_time(kind):
         return column.cast(pa.string())
+    if pa.types.is_timestamp(kind) and kind.unit == "ns":
+        return column.cast(pa.timestamp("us", kind.tz), safe=False)  # Python has no nanoseconds
+    if pa.types.is_date64(kind):
+        return column.cast(pa.date32())
     if pa.types.is_uint64(kind):
         return column.cast(pa.string()) if (pc.max(column).as_py() or 0) > 2**63 - 1 else column.cast(pa.int64())
     if pa.types.is_decimal(kind) or pa.types.is_float16(kind):

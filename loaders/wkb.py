@@ -14,7 +14,9 @@ from loaders.base import Rejection
 MAX_NESTING = 32
 """Geometry collections inside each other; native parsers recurse, and die of many (catalogue A7)."""
 
-POINT, LINE, POLYGON, ARC = 1, 2, 3, 8
+POINT, LINE, POLYGON = 1, 2, 3
+SIMPLE, COMPOSED = (POINT, LINE, POLYGON), (4, 5, 6, 7)
+CURVES = {8: "CircularString", 9: "CompoundCurve", 10: "CurvePolygon", 11: "MultiCurve", 12: "MultiSurface"}
 
 Geometries = npt.NDArray[Any]
 
@@ -77,7 +79,7 @@ def _composed_of_chunk(chunk: pa.Array) -> npt.NDArray[np.int64]:
     little = data[at] == 1
     counts = np.where(little[:, None], data[at[:, None] + np.arange(5, 9)], data[at[:, None] + np.arange(8, 4, -1)])
     is_one = (counts == (1, 0, 0, 0)).all(axis=1) & ~_has_srid(data, at) & (data[at] <= 1)
-    single[long] = is_one & _is_simple(data, at + 9)
+    single[long] = is_one & np.isin(_base(data, at), COMPOSED) & _is_simple(data, at + 9)
     return indices[~single]
 
 
@@ -87,10 +89,15 @@ def _has_srid(data: npt.NDArray[np.uint8], at: npt.NDArray[np.int64]) -> npt.NDA
 
 def _is_simple(data: npt.NDArray[np.uint8], at: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     """True where a point, line string or polygon with a plain byte order begins."""
+    return (data[at] <= 1) & np.isin(_base(data, at), SIMPLE)
+
+
+def _base(data: npt.NDArray[np.uint8], at: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The number of the geometry type without its dimensions."""
     little = data[at] == 1
     low = np.where(little, data[at + 1], data[at + 4]).astype(np.int64)
     high = np.where(little, data[at + 2], data[at + 3]).astype(np.int64)
-    return (data[at] <= 1) & np.isin((low + 256 * high) % 1000, (1, 2, 3))
+    return (low + 256 * high) % 1000
 
 
 def _unsafe(value: bytes | None) -> tuple[str, str] | None:
@@ -101,7 +108,7 @@ def _unsafe(value: bytes | None) -> tuple[str, str] | None:
         if _depth_of(value, 0, 0)[0] > MAX_NESTING:
             return "geometry/nesting", f"geometries nested deeper than {MAX_NESTING}"
     except ValueError as error:
-        return "geometry/invalid", str(error)
+        return ("geometry/type" if "taken" in str(error) else "geometry/invalid"), str(error)
     except (struct.error, IndexError):
         return None  # cut off: the native parser says so, at a depth that was walked
     return None
@@ -116,11 +123,13 @@ def _depth_of(value: bytes, at: int, depth: int) -> tuple[int, int]:
     at += 9 if number & 0x20000000 else 5
     base = (number & 0x0FFFFFFF) % 1000
     size = 8 * (2 + (number >> 31 & 1) + (number >> 30 & 1) + (0, 1, 1, 2)[(number & 0x0FFFFFFF) // 1000 % 4])
+    if base not in SIMPLE and base not in COMPOSED:
+        raise ValueError(f"{CURVES.get(base, f'geometry type {base}')} is not taken: make it linear first")
     if base == POINT:
         return depth, at + size
     count = struct.unpack_from(order + "I", value, at)[0]
     at += 4
-    if base in (LINE, ARC):
+    if base == LINE:
         return depth, at + count * size
     if base == POLYGON:
         for _ in range(count):

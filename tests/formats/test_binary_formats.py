@@ -106,6 +106,18 @@ def test_B05_wkb_nested_too_deep_never_reaches_the_parser(tmp_path, order, kind,
     assert reading.codes == ["geometry/nesting"] * 2
 
 
+def test_curves_cost_their_row_only(tmp_path):
+    arc = struct.pack("<BII6d", 1, 8, 3, 0, 0, 1, 1, 2, 0)
+    ring = struct.pack("<BIIBII10d", 1, 10, 1, 1, 8, 5, 0, 0, 1, 1, 2, 0, 1, -1, 0, 0)
+    line = shapely.to_wkb(shapely.LineString([(0, 0), (1, 1)]))
+    several = struct.pack("<BII", 1, 11, 1) + line
+    inside = struct.pack("<BII", 1, 7, 2) + line + arc
+    reading = read(geoparquet(tmp_path / "a.parquet", [line, arc, ring, several, inside, line]))
+    assert reading.rows == [1, 6]
+    assert reading.codes == ["geometry/type"] * 4
+    assert "CurvePolygon" in reading.rejections[1].reason
+
+
 def test_B05_wkb_with_an_unknown_byte_order_inside_is_refused(tmp_path):
     inner = b"\x02" + shapely.to_wkb(shapely.Point(1, 2))[1:]
     reading = read(geoparquet(tmp_path / "a.parquet", [struct.pack("<BII", 1, 7, 1) + inner]))
@@ -189,3 +201,25 @@ def test_a_layer_that_is_not_there_is_refused_with_those_that_are(tmp_path):
     with pytest.raises(SourceRefused, match="its layers: 建筑"):
         read(tmp_path / "a.gpkg", layer="roads")
     assert read(tmp_path / "a.gpkg", layer="建筑").rows == [1]
+
+
+def test_a_file_geodatabase_is_read_by_layer(tmp_path):
+    frame = geopandas.GeoDataFrame(
+        {"名称": ["塔", "桥"]}, geometry=[shapely.Point(1, 2), shapely.Point(3, 4)], crs=4490
+    )
+    path = tmp_path / "a.gdb"
+    frame.to_file(path, driver="OpenFileGDB", layer="建筑")
+    reading = read(path)
+    assert (reading.loader, reading.info.layer, reading.info.crs) == ("File geodatabase", "建筑", "EPSG:4490")
+    assert reading.column("名称") == ["塔", "桥"]
+
+
+def test_a_drawing_is_read_where_its_crs_is_stated(tmp_path):
+    path = tmp_path / "a.dxf"
+    frame = geopandas.GeoDataFrame(geometry=[shapely.LineString([(505000, 2494000), (505010, 2494010)])])
+    frame.to_file(path, driver="DXF")
+    with pytest.raises(SourceRefused, match="--crs"):
+        read(path)
+    reading = read(path, crs="EPSG:4547")
+    assert reading.geometry[0].length == pytest.approx(200**0.5)
+    assert reading.info.crs == "EPSG:4547"

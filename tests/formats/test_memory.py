@@ -1,0 +1,64 @@
+"""Memory does not grow with the file: a file ten times as large takes no more."""
+
+import json
+import subprocess
+
+import geopandas
+import numpy as np
+import pytest
+import shapely
+
+from loaders.sandbox import spawn
+
+PEAK = """
+import resource, sys
+from loaders.child import _Without
+sys.meta_path.insert(0, _Without())
+from pathlib import Path
+from loaders.sandbox import confine
+confine(4 << 30, 120)
+from loaders.base import SourceOptions
+from loaders.registry import choose
+path = Path(sys.argv[1])
+loader, info = choose(path, SourceOptions())
+rows = sum(len(batch.rows) for batch in loader.read(path, SourceOptions(), 2000))
+print(rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def feature(n):
+    corners = [[114 + n / 1e5, 22], [114.1 + n / 1e5, 22], [114.1, 22.1], [114 + n / 1e5, 22]]
+    geometry = {"type": "Polygon", "coordinates": [corners]}
+    return {"type": "Feature", "properties": {"n": n, "text": "住宅" * 50}, "geometry": geometry}
+
+
+def write(path, count):
+    if path.suffix == ".geojson":
+        path.write_text(
+            '{"type":"FeatureCollection","features":[' + ",".join(json.dumps(feature(n)) for n in range(count)) + "]}"
+        )
+    elif path.suffix == ".csv":
+        path.write_text("n,lon,lat,text\n" + "".join(f"{n},114,22,{'住宅' * 100}\n" for n in range(count)))
+    else:
+        columns = {"n": np.arange(count), "text": [f"{n}" * 40 for n in range(count)]}
+        frame = geopandas.GeoDataFrame(columns, geometry=shapely.points(np.arange(count) / 1e4, 1.0), crs=4326)
+        frame.to_parquet(path, row_group_size=5000) if path.suffix == ".parquet" else frame.to_file(path)
+
+
+def peak_mib(path):
+    process = spawn(["-c", PEAK, str(path)], stderr=subprocess.PIPE)
+    out, err = process.communicate(timeout=200)
+    assert process.returncode == 0, err.decode()
+    rows, peak = out.split()
+    return int(rows), int(peak)
+
+
+@pytest.mark.parametrize("suffix", [".geojson", ".csv", ".parquet", ".fgb"])
+def test_a_larger_file_takes_no_more_memory(tmp_path, suffix):
+    small, large = tmp_path / f"small{suffix}", tmp_path / f"large{suffix}"
+    write(small, 8_000)
+    write(large, 80_000)
+    small_rows, small_mib = peak_mib(small)
+    large_rows, large_mib = peak_mib(large)
+    assert (small_rows, large_rows) == (8_000, 80_000)
+    assert large_mib - small_mib < 40
