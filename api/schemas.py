@@ -65,6 +65,18 @@ def schema_document(collection: Collection, scope: Scope, lang: str, address: st
     return {**_document(collection, lang, address), "properties": properties}
 
 
+def feature_schema_document(collection: Collection, scope: Scope, lang: str, address: str) -> dict[str, Any]:
+    """Schema of a feature as GeoJSON. GDAL takes the types of its fields from this shape, and no other."""
+    properties = {p.name: property_schema(p, lang) for p in shown_properties(collection, scope)}
+    members = {
+        "type": {"type": "string", "enum": ["Feature"]},
+        "id": {"type": "string"},
+        "geometry": _geometry_schema(collection),
+        "properties": {"type": "object", "properties": properties},
+    }
+    return {**_document(collection, lang, address), "properties": members, "required": ["type", "id", "properties"]}
+
+
 def queryables_document(collection: Collection, scope: Scope, lang: str, address: str) -> dict[str, Any]:
     """Properties that a query parameter may name; no other is taken."""
     names = set(filter_names(collection, scope))

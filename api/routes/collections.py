@@ -1,5 +1,6 @@
 """The collections: what there is, where and when, with which properties."""
 
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter
@@ -12,18 +13,22 @@ from api.html import document_page, title_of
 from api.negotiate import Representation, choose
 from api.params import query_parameters
 from api.routes.portal import preferred_language
-from api.schemas import queryables_document, schema_document
+from api.schemas import feature_schema_document, queryables_document, schema_document
 from cim.interval import instant_text
-from cim.model import Collection
+from cim.model import Collection, Scope
 from cim.query.tiles import TILE_MATRIX_SET
 
 router = APIRouter()
 
 OFFERS = (Representation("json", JSON), Representation("html", HTML))
 SCHEMA_OFFERS = (Representation("json", SCHEMA_JSON, also=(JSON,)), Representation("html", HTML))
+FEATURE_SCHEMA = Representation("feature", SCHEMA_JSON)
 
+SCHEMA_REL = "http://www.opengis.net/def/rel/ogc/1.0/schema"
 QUERYABLES_REL = "http://www.opengis.net/def/rel/ogc/1.0/queryables"
 TILES_REL = "http://www.opengis.net/def/rel/ogc/1.0/tilesets-vector"
+Write = Callable[[Collection, Scope, str, str], dict[str, Any]]
+
 _VARY = "Accept, Accept-Language, Cookie"
 
 
@@ -33,7 +38,10 @@ def collection_links(base: str, collection: Collection) -> list[Link]:
     return [
         Link(f"{home}/items", "items", GEOJSON, "Features as GeoJSON"),
         Link(f"{home}/items?f=html", "items", HTML, "Features as HTML"),
-        Link(f"{home}/schema", "describedby", SCHEMA_JSON, "Schema of the features"),
+        Link(f"{home}/schema", SCHEMA_REL, SCHEMA_JSON, "Schema of the collection"),
+        Link(f"{home}/schema?f=feature", "describedby", SCHEMA_JSON, "Schema of its features as GeoJSON"),
+        # GDAL before 3.7 (Debian 12) knows the relation under this spelling only
+        Link(f"{home}/schema?f=feature", "describedBy", SCHEMA_JSON, "Schema of its features as GeoJSON"),
         Link(f"{home}/queryables", QUERYABLES_REL, SCHEMA_JSON, "What to ask for"),
         Link(f"{home}/tiles/{TILE_MATRIX_SET}", TILES_REL, JSON, "Vector tiles"),
         Link(f"{home}/tiles/{TILE_MATRIX_SET}/{{tileMatrix}}/{{tileRow}}/{{tileCol}}", "item", MVT, templated=True),
@@ -113,24 +121,25 @@ async def collection(request: Request) -> Response:
 
 
 async def schema(request: Request) -> Response:
-    """What a feature of the collection holds, as JSON Schema."""
-    return await _described(request, "schema")
+    """What the collection holds, as JSON Schema; `f=feature`: what a feature of it is as GeoJSON."""
+    return await _described(request, "schema", schema_document, (*SCHEMA_OFFERS, FEATURE_SCHEMA))
 
 
 async def queryables(request: Request) -> Response:
     """What features can be asked for by, as JSON Schema (OGC 19-079r2, 6.2)."""
-    return await _described(request, "queryables")
+    return await _described(request, "queryables", queryables_document, SCHEMA_OFFERS)
 
 
-async def _described(request: Request, what: str) -> Response:
+async def _described(request: Request, what: str, write: Write, offers: tuple[Representation, ...]) -> Response:
     found = registry_of(request).get(request.path_params["collection_id"])
     scope = await scope_of(request)
-    values = query_parameters(request, ())
+    kind = choose(request, offers, f=query_parameters(request, ()).get("f"))
     lang = preferred_language(request)
     address = url_of(settings_of(request).public_url, "collections", found.id, what)
-    write = schema_document if what == "schema" else queryables_document
+    if kind.f == "feature":
+        write, address = feature_schema_document, f"{address}?f=feature"
     document = write(found, scope, lang, address)
-    if choose(request, SCHEMA_OFFERS, f=values.get("f")).f == "html":
+    if kind.f == "html":
         rows = [(name, one.get("title", "")) for name, one in document["properties"].items()]
         return document_page(request, f"{title_of(found, lang)} · {what}", document["description"], [], rows)
     return json_answer(request, document, SCHEMA_JSON, vary=f"{_VARY}, Authorization, X-API-Key")

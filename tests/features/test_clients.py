@@ -42,6 +42,8 @@ def test_ogrinfo_reads_count_extent_and_fields(two_workers: Server) -> None:
     assert "height_m: Real" in done.stdout
     assert "floors_above: Integer" in done.stdout
     assert "completed_on: Date" in done.stdout
+    assert "demolished_on: Date" in done.stdout  # of which there is no value anywhere
+    assert "valid_to: DateTime" in done.stdout
 
 
 def test_pyogrio_reads_count_extent_fields_and_features(two_workers: Server) -> None:
@@ -49,7 +51,10 @@ def test_pyogrio_reads_count_extent_fields_and_features(two_workers: Server) -> 
     info = pyogrio.read_info(source, layer="buildings", force_feature_count=True, force_total_bounds=True)
     assert info["features"] == COUNT
     assert info["total_bounds"] == pytest.approx((114.0, 22.5, 114.0362, 22.5002))
-    assert {"use", "height_m", "floors_above", "completed_on"} <= set(info["fields"])
+    kinds = dict(zip(info["fields"], info["dtypes"], strict=True))
+    assert kinds["height_m"] == "float64"
+    assert kinds["demolished_on"].startswith("datetime64")
+    assert kinds["floors_below"].startswith("int")
     everything = pyogrio.read_dataframe(source, layer="buildings")
     assert len(everything) == COUNT
     window = (114.0101, 22.4, 114.0201, 22.6)
