@@ -20,7 +20,9 @@ from psycopg.types.json import Jsonb
 
 from cim import errors
 from cim.collections import BUILTIN
-from cim.db.ingest import Account, BatchRows, Ingest, RunRequest, areas_for_tagging, retag
+from cim.db.account import Account
+from cim.db.areas import areas_for_tagging, retag
+from cim.db.ingest import BatchRows, Ingest, RunRequest
 from cim.db.registry_write import find_collection, register
 from cim.errors import CimError, InvalidParameter, LoadFailed, NotFound, SourceRefused
 from cim.model import Collection
@@ -141,51 +143,75 @@ def load_source(
     source = request.source or source_key(request.path)
     if not re.fullmatch(r"[a-z0-9_-]{1,60}", source):
         raise InvalidParameter("source", source, "1 to 60 of a-z, 0-9, _ and -")
-    with _reading(settings, request) as child:
-        info = child.open()
-        collection = _collection(connection, request, info)
-        if info.geometry_type is None and collection.needs_geometry:
-            raise SourceRefused(
-                f"{request.path.name} has no place: no column of longitude and latitude or WKT was recognised among "
-                f"{', '.join(f.name for f in info.fields[:30])}; name them by --lon and --lat, or --wkt. "
-                f"{collection.title_en} need one"
+    try:
+        with _reading(settings, request) as child:
+            info = child.open()
+            collection = _collection(connection, request, info)
+            _check_place(request, collection, info)
+            mapping, mapping_from = _mapping(connection, request, collection, info)
+            watcher.opened(Opened(info, collection, mapping, source, mapping_from))
+            account = _merge_all(
+                connection, child, _run_request(request, collection, info, mapping, source), info, mapping, watcher
             )
-        mapping, mapping_from = _mapping(connection, request, collection, info)
-        watcher.opened(Opened(info, collection, mapping, source, mapping_from))
-        run = RunRequest(
-            collection=collection,
-            source=source,
-            origin=request.path.name if request.job_id else str(request.path),
-            fingerprint=fingerprint(request.path),
-            options={
-                "map": mapping.to_dict(),
-                "crs": info.crs,
-                "batch_rows": request.batch_rows,
-                **{k: v for k, v in asdict(request.options).items() if v is not None and k != "crs"},
-            },
-            loaded_by=request.loaded_by,
-            mode="replace" if request.is_replacing else "merge",
-            licence=request.licence or info.licence,
-            attribution=request.attribution or info.attribution,
-            is_dry=request.is_dry,
-            job_id=request.job_id,
+            if not request.is_dry:
+                _after(connection, request, collection, info, mapping, account)
+            return account
+    except psycopg.OperationalError as error:
+        raise LoadFailed(
+            "the database went away; what was committed is stored, and the same command goes on there"
+        ) from error
+
+
+def _check_place(request: LoadRequest, collection: Collection, info: SourceInfo) -> None:
+    if info.geometry_type is None and collection.needs_geometry:
+        raise SourceRefused(
+            f"{request.path.name} has no place: no column of longitude and latitude or WKT was recognised among "
+            f"{', '.join(f.name for f in info.fields[:30])}; name them by --lon and --lat, or --wkt. "
+            f"{collection.title_en} need one"
         )
-        with Ingest(connection, run) as ingest:
-            if ingest.done_batches:
-                watcher.resumed(ingest.done_batches)
-            areas = [] if request.kind == "areas" else areas_for_tagging(connection)
-            child.start(collection, mapping, source, ingest.run_id, areas)
-            notes = dict.fromkeys(info.notes)
-            for frame in child.batches():
-                notes.update(dict.fromkeys(frame.head["notes"]))
-                ingest.take(_batch(frame))
-                ingest.keep_stac_collections(frame.head["stac_collections"])
-                watcher.advanced(frame.head["read"])
-            ingest.note(list(notes))
-            account = ingest.complete()
-        if not request.is_dry:
-            _after(connection, request, collection, info, mapping, account)
-    return account
+
+
+def _run_request(
+    request: LoadRequest, collection: Collection, info: SourceInfo, mapping: Mapping, source: str
+) -> RunRequest:
+    stated = {name: value for name, value in asdict(request.options).items() if value is not None and name != "crs"}
+    return RunRequest(
+        collection=collection,
+        source=source,
+        origin=request.path.name if request.job_id else str(request.path),
+        fingerprint=fingerprint(request.path),
+        options={"map": mapping.to_dict(), "crs": info.crs, "batch_rows": request.batch_rows, **stated},
+        loaded_by=request.loaded_by,
+        mode="replace" if request.is_replacing else "merge",
+        licence=request.licence or info.licence,
+        attribution=request.attribution or info.attribution,
+        is_dry=request.is_dry,
+        job_id=request.job_id,
+    )
+
+
+def _merge_all(
+    connection: psycopg.Connection[Any],
+    child: "Child",
+    run: RunRequest,
+    info: SourceInfo,
+    mapping: Mapping,
+    watcher: Watcher,
+) -> Account:
+    """Take every batch of the child into the database."""
+    with Ingest(connection, run) as ingest:
+        if ingest.done_batches:
+            watcher.resumed(ingest.done_batches)
+        areas = [] if run.collection.kind == "areas" else areas_for_tagging(connection)
+        child.start(run.collection, mapping, run.source, ingest.run_id, areas)
+        notes = dict.fromkeys(info.notes)
+        for frame in child.batches():
+            notes.update(dict.fromkeys(frame.head["notes"]))
+            ingest.take(_batch(frame))
+            ingest.keep_stac_collections(frame.head["stac_collections"])
+            watcher.advanced(frame.head["read"])
+        ingest.note(list(notes))
+        return ingest.complete()
 
 
 def _batch(frame: Frame) -> BatchRows:

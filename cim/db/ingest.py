@@ -7,20 +7,24 @@ run is (`replace`, `dry run`). The account of a batch is checked by the database
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 import psycopg
 from psycopg.types.json import Jsonb, set_json_dumps
 
-from cim.db.tables import index_statements
-from cim.errors import Conflict, LoadBusy, NotFound
+from cim.db.account import Account, account_of
+from cim.db.indexes import drop_indexes_if_empty, ensure_indexes
+from cim.errors import LoadBusy, NotFound
 from cim.model.collection import LEADING, Collection
 from cim.sql import Identifier, Sql
 
 log = logging.getLogger(__name__)
 set_json_dumps(lambda value: orjson.dumps(value, default=str, option=orjson.OPT_SERIALIZE_NUMPY))
+
+MERGE_TRIES = 5
+"""Times a batch is tried when another load gets in its way (deadlock, serialization)."""
 
 _COMPARED = ("geom", "area_code", "valid_from", "valid_to", "attributes")
 
@@ -53,26 +57,6 @@ class BatchRows:
     rejections: Sequence[dict[str, Any]]
     bounds: tuple[float, float, float, float] | None
     block: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """What a run did, computed from the database: read = inserted + updated + unchanged + rejected."""
-
-    run_id: int
-    read: int
-    inserted: int
-    updated: int
-    unchanged: int
-    rejected: int
-    repaired: int
-    deleted: int
-    batches: int
-    skipped_batches: int = 0
-
-    def to_dict(self) -> dict[str, int]:
-        """For JSON."""
-        return asdict(self)
 
 
 class Ingest:
@@ -229,9 +213,15 @@ class Ingest:
             self._execute(Sql.of("INSERT INTO seen SELECT id FROM stage ON CONFLICT DO NOTHING"))
             self._skipped += 1
             return
-        with self._connection.transaction():
-            self._merge(batch)
-        log.info("batch merged", extra={"run": self.run_id, "batch": batch.number})
+        for attempt in range(1, MERGE_TRIES + 1):
+            try:
+                with self._connection.transaction():
+                    self._merge(batch)
+                return
+            except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
+                if attempt == MERGE_TRIES:
+                    raise
+                log.warning("a batch is tried again", extra={"run": self.run_id, "batch": batch.number})
 
     def _stage(self, batch: BatchRows) -> None:
         self._execute(Sql.of("TRUNCATE stage"))
@@ -522,78 +512,3 @@ def _storable_json(value: Any) -> Any:
     if isinstance(value, list):
         return [_storable_json(v) for v in value]
     return value
-
-
-def drop_indexes_if_empty(connection: psycopg.Connection[Any], collection: Collection) -> None:
-    """Take the secondary indexes off a table without rows: building them after the first load is five times cheaper.
-
-    `ensure_indexes` puts them back at the end of the load, whether it went well or not, and at every upgrade
-    (for the load that was killed).
-    """
-    table = Sql.of("{}.{}", *collection.table)
-    with connection.transaction():
-        text, _ = Sql.of("SELECT EXISTS (SELECT FROM {})", table).compile_psycopg()
-        row = connection.execute(text.encode()).fetchone()
-        if row is None or row[0]:
-            return
-        names = connection.execute(
-            "SELECT i.relname FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid JOIN pg_class AS t ON t.oid = x.indrelid "
-            "JOIN pg_namespace AS n ON n.oid = t.relnamespace "
-            "WHERE n.nspname = %s AND t.relname = %s AND NOT x.indisprimary",
-            [collection.table_schema, collection.table_name],
-        ).fetchall()
-        for (name,) in names:
-            text, _ = Sql.of(
-                "DROP INDEX {}.{}", Identifier(collection.table_schema), Identifier(name)
-            ).compile_psycopg()
-            connection.execute(text.encode())
-
-
-def ensure_indexes(connection: psycopg.Connection[Any], collection: Collection) -> None:
-    """Make the declared indexes that are missing; changes nothing where all are there."""
-    connection.execute("SET maintenance_work_mem = '512MB'")
-    for statement in index_statements(collection):
-        connection.execute(statement.encode())
-
-
-def account_of(connection: psycopg.Connection[Any], run_id: int, *, skipped_batches: int = 0) -> Account:
-    """The account of a run from its rows; raises Conflict when the rejections kept do not match the batches."""
-    row = connection.execute(
-        "SELECT coalesce(sum(b.read), 0), coalesce(sum(b.inserted), 0), coalesce(sum(b.updated), 0), "
-        "coalesce(sum(b.unchanged), 0), coalesce(sum(b.rejected), 0), coalesce(sum(b.repaired), 0), count(b.number), "
-        "(SELECT deleted FROM cim.load_run WHERE id = %(run)s), "
-        "(SELECT count(DISTINCT source_row) FROM cim.load_rejection WHERE load_run_id = %(run)s AND is_rejected) "
-        "FROM cim.load_batch AS b WHERE b.load_run_id = %(run)s",
-        {"run": run_id},
-    ).fetchone()
-    assert row is not None
-    read, inserted, updated, unchanged, rejected, repaired, batches, deleted, kept = (int(v or 0) for v in row)
-    if kept != rejected:
-        raise Conflict(f"run {run_id}: {rejected} rows counted as rejected, {kept} kept")
-    return Account(run_id, read, inserted, updated, unchanged, rejected, repaired, deleted, batches, skipped_batches)
-
-
-def areas_for_tagging(connection: psycopg.Connection[Any]) -> list[tuple[str, bytes]]:
-    """(code, WKB) of every area that has both."""
-    return connection.execute(
-        "SELECT code, ST_AsBinary(geom) FROM cim.area WHERE code IS NOT NULL AND geom IS NOT NULL ORDER BY code"
-    ).fetchall()
-
-
-def retag(connection: psycopg.Connection[Any], collection: Collection) -> int:
-    """Set `area_code` of a collection's rows to the smallest area holding the middle of their box; gives the rows changed.
-
-    Run after areas have changed, so that "by area" stays an index prefix everywhere.
-    """
-    text, values = Sql.of(
-        "WITH tag AS MATERIALIZED (SELECT DISTINCT ON (f.id) f.id, a.code FROM {}.{} AS f JOIN cim.area AS a "
-        "ON a.geom && f.geom AND ST_Intersects(a.geom, ST_Centroid(ST_Envelope(f.geom))) WHERE a.code IS NOT NULL "
-        "ORDER BY f.id, length(a.code) DESC, a.code) "
-        "UPDATE {}.{} AS f SET area_code = tag.code FROM tag WHERE tag.id = f.id AND f.area_code IS DISTINCT FROM tag.code",
-        *collection.table,
-        *collection.table,
-    ).compile_psycopg()
-    changed = connection.execute(text.encode(), values).rowcount
-    if changed:
-        connection.execute("SELECT pg_notify('cim_registry', %s)", [collection.id])
-    return changed

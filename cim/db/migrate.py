@@ -9,7 +9,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import Engine
 
 from cim.db.connect import connect
-from cim.db.ingest import ensure_indexes
+from cim.db.indexes import ensure_indexes
 from cim.db.registry_write import all_collections, sync_builtin
 from cim.errors import SetupProblem
 

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from cim.db.ingest import Account
+from cim.db.account import Account
 from cim.settings import Settings
 from loaders.base import SourceOptions
 from loaders.run import LoadRequest, load_source

@@ -14,6 +14,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from cim.db.embedded import Cluster, owned
+from cim.db.migrate import upgrade
 from tests.loading.conftest import feature, write_geojson
 
 Connection = psycopg.Connection[Any]
@@ -168,3 +170,28 @@ def test_a_reading_child_that_dies_fails_the_load_and_leaves_it_to_go_on(big_sou
         assert "SIGKILL" in str(error)
         code, report = run(big_source, database_url)
         assert (code, report["read"]) == (3, ROWS)
+
+
+def test_F03_a_load_whose_database_is_stopped_fails_plainly_and_goes_on_after(
+    big_source: Path, tmp_path_factory: Any
+) -> None:
+    folder = tmp_path_factory.mktemp("f03")
+    for place in (folder, *folder.parents[:2]):
+        place.chmod(0o755)
+    cluster = Cluster(folder)
+    with owned(cluster) as url:
+        upgrade(url)
+        with psycopg.connect(url, autocommit=True) as connection, started(big_source, url) as process:
+            deadline = time.monotonic() + 60
+            while not batches(connection) and time.monotonic() < deadline:
+                time.sleep(0.005)
+            server = int((cluster.data / "postmaster.pid").read_text().splitlines()[0])
+            os.kill(server, signal.SIGQUIT)  # immediate shutdown
+            assert process.wait(60) == 1
+        cluster.start()
+        with psycopg.connect(url, autocommit=True) as connection:
+            done = batches(connection)
+            assert done >= 1
+            code, report = run(big_source, url)
+            assert (code, report["read"], report["sources"][0]["skipped_batches"]) == (3, ROWS, done)
+            assert content(connection)[0] == ROWS - ROWS // 100
