@@ -92,7 +92,7 @@ def degrees(parts: Any) -> float:
     """Degrees of an IfcCompoundPlaneAngleMeasure (degrees, minutes, seconds, millionths; all of one sign)."""
     sign = -1.0 if any(p < 0 for p in parts) else 1.0
     sizes = (1.0, 60.0, 3600.0, 3600.0e6)
-    return sign * sum(abs(p) / size for p, size in zip(parts, sizes, strict=False))
+    return float(sign * sum(abs(p) / size for p, size in zip(parts, sizes, strict=False)))
 
 
 def _default_site(lat: float, lon: float) -> str | None:
