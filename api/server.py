@@ -27,6 +27,8 @@ from cim.settings import Settings
 DRAIN_S = 1.0
 KEEP_ALIVE_S = 30
 FINISH_S = 30
+WORKER_START_S = 60
+"""A worker that does not answer this long is replaced; on a busy machine one takes seconds to import the program."""
 
 
 class ServerConfig(uvicorn.Config):
@@ -48,6 +50,7 @@ class ServerConfig(uvicorn.Config):
             server_header=False,
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=FINISH_S,
+            timeout_worker_healthcheck=WORKER_START_S,
         )
         self.settings = settings
         self.header_timeout_s = settings.header_timeout_s
