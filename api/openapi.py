@@ -13,6 +13,7 @@ from api import problems
 from api.documents import GEOJSON, HTML, JSON, MVT, OPENAPI_30, SCHEMA_JSON
 from api.openapi_30 import to_30
 from api.openapi_parts import COMPONENTS, parameter, property_parameters, ref
+from api.openapi_services import SECURITY_SCHEMES, service_paths
 from api.params import PAGING, REFERENCE
 from cim.model import Collection, Scope
 from cim.query.aggregate import groupable
@@ -139,12 +140,11 @@ def describe(app: FastAPI, collections: Iterable[Collection], base: str) -> dict
     paths = _common_paths()
     for collection in collections:
         paths.update(_collection_paths(collection))
+    paths.update(service_paths())
     for path, operations in own.get("paths", {}).items():
         paths.setdefault(path, operations)
-    components = {
-        kind: {**COMPONENTS.get(kind, {}), **own.get("components", {}).get(kind, {})}
-        for kind in (*COMPONENTS, "securitySchemes")
-    }
+    components = {kind: {**COMPONENTS.get(kind, {}), **own.get("components", {}).get(kind, {})} for kind in COMPONENTS}
+    components["securitySchemes"] = SECURITY_SCHEMES
     document: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {

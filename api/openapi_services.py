@@ -1,0 +1,175 @@
+"""The catalogue, STAC, uploads and keys in the OpenAPI description."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from api import problems
+from api.documents import GEOJSON, JSON
+from api.openapi_parts import parameter, ref
+from api.routes.catalogue import FILTERS
+from api.routes.loads import FIELDS, KINDS
+from api.routes.stac import SEARCHED
+from cim.catalogue.service import MEMBERS
+
+SECURITY_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "A key made by `cim db key create`"},
+    "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
+
+_TEXT = {"type": "string"}
+_OBJECT = {"type": "object"}
+_ID = "Id of the"
+
+_BODIES: dict[str, dict[str, Any]] = {
+    "service": {"type": "object", "properties": {name: {} for name in MEMBERS}, "additionalProperties": False},
+    "organisation": {
+        "type": "object",
+        "properties": {"name_zh": _TEXT, "name_en": _TEXT, "contact": {"type": ["string", "null"]}},
+        "additionalProperties": False,
+    },
+    "key": {
+        "type": "object",
+        "properties": {"role": {"type": "string", "enum": ["reader", "admin"]}, "label": _TEXT, "expires_at": _TEXT},
+        "additionalProperties": False,
+    },
+    "stacSearch": {"type": "object", "properties": {name: {} for name in SEARCHED}, "additionalProperties": False},
+}
+
+
+def _operation(
+    operation_id: str,
+    tag: str,
+    summary: str,
+    *,
+    parameters: Sequence[Any] = (),
+    body: str | None = None,
+    status: str = "200",
+    media: str = JSON,
+    for_admins: bool = False,
+) -> dict[str, Any]:
+    content = {} if status == "204" else {"content": {media: {"schema": _OBJECT}}}
+    operation: dict[str, Any] = {
+        "operationId": operation_id,
+        "tags": [tag],
+        "summary": summary,
+        "parameters": [*parameters, ref("parameters", "f"), ref("parameters", "lang")],
+        "responses": {
+            status: {"description": summary, **content},
+            "default": {
+                "description": "What went wrong (RFC 9457)",
+                "content": {problems.MEDIA_TYPE: {"schema": ref("schemas", "problem")}},
+            },
+        },
+    }
+    if body is not None:
+        operation["requestBody"] = {"required": True, "content": {JSON: {"schema": _BODIES[body]}}}
+    if for_admins:
+        operation["security"] = [{"bearer": []}, {"apiKey": []}]
+    return operation
+
+
+def _path(name: str, of: str) -> dict[str, Any]:
+    return parameter(name, f"{_ID} {of}", _TEXT, place="path")
+
+
+def _queries(names: Sequence[str]) -> list[dict[str, Any]]:
+    return [parameter(name, name, {"type": "integer", "minimum": 1} if name == "limit" else _TEXT) for name in names]
+
+
+def _catalogue() -> dict[str, Any]:
+    tag = "Catalogue"
+    one = _path("serviceId", "service")
+    edited = [one, parameter("If-Match", "ETag of the version that was read", _TEXT, place="header")]
+    admin: dict[str, Any] = {"for_admins": True, "media": GEOJSON}
+    return {
+        "/catalogue": {"get": _operation("catalogue", tag, "The catalogue of data services")},
+        "/catalogue/items": {
+            "get": _operation("records", tag, "Services that match", parameters=_queries(FILTERS), media=GEOJSON),
+            "post": _operation("register", tag, "Register a service as a draft", body="service", status="201", **admin),
+        },
+        "/catalogue/items/{serviceId}": {
+            "get": _operation("record", tag, "One service", parameters=[one], media=GEOJSON),
+            "patch": _operation("edit", tag, "Edit a service", parameters=edited, body="service", **admin),
+            "delete": _operation("deleteDraft", tag, "Delete a draft", parameters=[one], status="204", for_admins=True),
+        },
+        "/catalogue/items/{serviceId}/publish": {
+            "post": _operation("publish", tag, "Put a service on the shelf", parameters=[one], **admin)
+        },
+        "/catalogue/items/{serviceId}/withdraw": {
+            "post": _operation("withdraw", tag, "Take a service off the shelf", parameters=[one], **admin)
+        },
+        "/catalogue/organisations": {"get": _operation("organisations", tag, "Who offers services")},
+        "/catalogue/organisations/{organisationId}": {
+            "put": _operation(
+                "putOrganisation",
+                tag,
+                "Write an organisation",
+                parameters=[_path("organisationId", "organisation")],
+                body="organisation",
+                status="204",
+                for_admins=True,
+            )
+        },
+    }
+
+
+def _stac() -> dict[str, Any]:
+    tag = "STAC"
+    collection, item = _path("collectionId", "STAC collection"), _path("itemId", "item")
+    paging = _queries(("bbox", "datetime", "limit", "token"))
+    items = "/stac/collections/{collectionId}/items"
+    return {
+        "/stac": {"get": _operation("stac", tag, "The root catalog")},
+        "/stac/conformance": {"get": _operation("stacConformance", tag, "Conformance classes")},
+        "/stac/collections": {"get": _operation("stacCollections", tag, "STAC collections")},
+        "/stac/collections/{collectionId}": {
+            "get": _operation("stacCollection", tag, "One STAC collection", parameters=[collection])
+        },
+        items: {"get": _operation("stacItems", tag, "Items of one", parameters=[collection, *paging], media=GEOJSON)},
+        f"{items}/{{itemId}}": {
+            "get": _operation("stacItem", tag, "One item", parameters=[collection, item], media=GEOJSON)
+        },
+        "/stac/search": {
+            "get": _operation("stacSearch", tag, "Search by GET", parameters=_queries(SEARCHED), media=GEOJSON),
+            "post": _operation("stacSearchPosted", tag, "Search by POST", body="stacSearch", media=GEOJSON),
+        },
+    }
+
+
+def _admin() -> dict[str, Any]:
+    tag = "Administration"
+    run, prefix = _path("runId", "load run"), _path("prefix", "key (its prefix)")
+    send = _operation("sendFile", tag, "Send a file and queue its load", status="202", for_admins=True)
+    form = {name: {"type": "string", "enum": list(KINDS)} if name == "kind" else _TEXT for name in FIELDS}
+    form["file"] = {"type": "string", "format": "binary"}
+    send["requestBody"] = {
+        "required": True,
+        "content": {
+            "multipart/form-data": {"schema": {"type": "object", "properties": form, "required": ["kind", "file"]}}
+        },
+    }
+    paging = _queries(("limit", "cursor"))
+    return {
+        "/admin/loads": {
+            "get": _operation("loads", tag, "Load runs, the latest first", parameters=paging, for_admins=True),
+            "post": send,
+        },
+        "/admin/loads/{runId}": {
+            "get": _operation("load", tag, "One load run with its account", parameters=[run], for_admins=True)
+        },
+        "/admin/loads/{runId}/rejections": {
+            "get": _operation("rejections", tag, "Rejected rows and why", parameters=[run], for_admins=True)
+        },
+        "/admin/keys": {
+            "get": _operation("keys", tag, "Keys by their prefix", for_admins=True),
+            "post": _operation("createKey", tag, "Make a key, shown once", body="key", status="201", for_admins=True),
+        },
+        "/admin/keys/{prefix}": {
+            "delete": _operation("revokeKey", tag, "End a key", parameters=[prefix], status="204", for_admins=True)
+        },
+    }
+
+
+def service_paths() -> dict[str, Any]:
+    """The paths beside the collections'."""
+    return {**_catalogue(), **_stac(), **_admin()}
