@@ -41,7 +41,7 @@ class DeadlineProtocol(HttpToolsProtocol):
         """A handler whose client has gone is cancelled, and with it its statement (catalogue F07)."""
         self._disarm()
         super().connection_lost(exc)
-        for cycle, task in self._running.items():
+        for cycle, task in list(self._running.items()):
             if not cycle.response_complete:
                 cycle.disconnected = True
                 task.cancel(DISCONNECTED)
@@ -84,11 +84,12 @@ class DeadlineProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        before = set(self.tasks)
-        super()._start_asgi_task(cycle, app)
-        for task in self.tasks - before:
-            self._running[cycle] = task
-            task.add_done_callback(lambda _: self._running.pop(cycle, None))
+        """As uvicorn does, keeping the task, so that it can be cancelled."""
+        task = self.loop.create_task(cycle.run_asgi(app))
+        task.add_done_callback(self.tasks.discard)
+        task.add_done_callback(lambda _: self._running.pop(cycle, None))
+        self.tasks.add(task)
+        self._running[cycle] = task
 
     def _is_idle(self) -> bool:
         return not self._in_body and (self.cycle is None or self.cycle.response_complete)

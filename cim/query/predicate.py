@@ -40,6 +40,11 @@ def is_broad(collection: Collection, query: FeatureQuery) -> bool:
     return query.bbox.share_of(collection.extent.bounds_crs84) >= BROAD_SHARE
 
 
+def is_gathered(query: FeatureQuery) -> bool:
+    """True when a page must come from the index of its area: a walk by id may pass the whole table before it finds one."""
+    return query.area is not None and len(query.area) > BROAD_AREA_DIGITS
+
+
 def where(collection: Collection, query: FeatureQuery, scope: Scope, *, is_page: bool = False) -> Sql:
     """The condition, to be written after WHERE; TRUE where nothing is asked.
 

@@ -94,6 +94,11 @@ def service_sql(service_id: str) -> Sql:
     return Sql.of("SELECT {} {} WHERE s.id = {}", _SHOWN, _FROM, service_id)
 
 
+def offers_sql(kind: str, collection_id: str) -> Sql:
+    """A row when a service of this kind offers the collection."""
+    return Sql.of("SELECT id FROM cim.service WHERE kind = {} AND collection_id = {} LIMIT 1", kind, collection_id)
+
+
 def insert_sql(values: Mapping[str, Any]) -> Sql:
     """Register a draft; no row when the id is taken."""
     names, bound = zip(*_assignments(values), strict=True)
@@ -115,16 +120,16 @@ def update_sql(service_id: str, version: int, values: Mapping[str, Any]) -> Sql:
     )
 
 
-def move_sql(service_id: str, sources: tuple[str, ...], state: str) -> Sql:
-    """Take a service from one of `sources` to `state`; no row when it is in another."""
+def move_sql(service_id: str, version: int, state: str) -> Sql:
+    """Take a service that is still at `version` to `state`; no row when it is not."""
     return Sql.of(
         "UPDATE cim.service SET state = {}, version = version + 1, updated_at = now(), "
         "published_at = CASE WHEN {}::text = 'published' THEN now() ELSE published_at END "
-        "WHERE id = {} AND state = ANY({}) RETURNING id",
+        "WHERE id = {} AND version = {} RETURNING id",
         state,
         state,
         service_id,
-        Cast(list(sources), "text[]"),
+        version,
     )
 
 

@@ -1,0 +1,112 @@
+"""The plans that the read path leans on, as the pool's own sessions make them (generic, on 20,000 buildings)."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from cim.bbox import parse_bbox
+from cim.db.pool import Database
+from cim.db.registry import Registry
+from cim.model import Collection, Scope
+from cim.query.feature_query import FeatureQuery
+from cim.query.item import item_sql
+from cim.query.items import page_sql
+from cim.query.tiles import parse_tile, tile_sql
+from cim.settings import Settings
+from cim.sql import Sql
+from tests.city import City
+
+SEED = """
+INSERT INTO cim.building (id, source, source_id, area_code, geom, use)
+SELECT 'test.' || lpad(n::text, 6, '0'), 'test', n::text, '44030' || (1 + n % 9) || lpad((n % 20)::text, 3, '0'),
+       ST_Multi(ST_MakeEnvelope(x, y, x + 0.0002, y + 0.0002, 4326)), 'office'
+FROM (SELECT n, 113.9 + (n % 200) * 0.002 AS x, 22.4 + n / 200 * 0.004 AS y FROM generate_series(0, 19999) AS n) AS places
+"""
+
+
+@pytest.fixture(scope="module")
+def seeded(module_database_url: str) -> Iterator[str]:
+    """A database of 20,000 buildings over 0.4 by 0.4 degrees."""
+    city = City(module_database_url)
+    city.buildings_sql(SEED)
+    city.connection.execute("ANALYZE cim.building")
+    yield module_database_url
+    city.close()
+
+
+def plan(url: str, query: FeatureQuery | None, *, tile: tuple[str, str, str] | None = None) -> str:
+    """EXPLAIN of the page, the tile, or (without a query) of one feature."""
+
+    async def explain() -> str:
+        database = Database(Settings(DATABASE_URL=url))
+        await database.open()
+        try:
+            registry = Registry(database)
+            await registry.reload()
+            buildings: Collection = registry.get("buildings")
+            if tile is not None:
+                sql = tile_sql(buildings, FeatureQuery(), Scope(), parse_tile(*tile))
+            elif query is None:
+                sql = item_sql(buildings, "test.000001", Scope())
+            else:
+                sql = page_sql(buildings, query, Scope())
+            rows = await database.fetch_rows(Sql.of("EXPLAIN {}", sql))
+            return "\n".join(row[0] for row in rows)
+        finally:
+            await database.close()
+
+    return asyncio.run(explain())
+
+
+def test_a_small_box_is_gathered_from_the_spatial_index(seeded: str) -> None:
+    text = plan(seeded, FeatureQuery(bbox=parse_bbox("114.0,22.5,114.01,22.51")))
+    assert "building_geom_idx" in text
+    assert "building_no_geom_idx" in text
+    assert "Seq Scan" not in text
+    assert "InitPlan" in text  # the box is made once, not once a row
+
+
+def test_a_box_across_the_antimeridian_uses_the_index_twice(seeded: str) -> None:
+    text = plan(seeded, FeatureQuery(bbox=parse_bbox("179,22.5,-179,22.51")))
+    assert text.count("building_geom_idx") == 2
+
+
+def test_a_box_over_everything_is_walked_by_id(seeded: str) -> None:
+    text = plan(seeded, FeatureQuery(bbox=parse_bbox("113,22,115,23")))
+    assert "building_pkey" in text
+    assert "building_geom_idx" not in text
+    assert "Sort" not in text
+
+
+def test_the_next_page_begins_in_the_primary_key(seeded: str) -> None:
+    text = plan(seeded, FeatureQuery(after="test.010000"))
+    assert "Index Cond: (id > " in text
+    assert "Sort" not in text
+
+
+def test_an_area_is_a_range_of_its_index(seeded: str) -> None:
+    for query in (FeatureQuery(area="440301001"), FeatureQuery(area="440301", after="test.000100")):
+        assert "building_area_code_idx" in plan(seeded, query)
+    assert "building_area_code_idx" not in plan(seeded, FeatureQuery(area="4403"))
+
+
+def test_one_feature_is_one_look_into_the_primary_key(seeded: str) -> None:
+    text = plan(seeded, None)
+    assert "Index Scan using building_pkey" in text
+
+
+def test_a_tile_uses_the_spatial_index(seeded: str) -> None:
+    assert "building_geom_idx" in plan(seeded, None, tile=("16", "28570", "53523"))
+
+
+def test_the_text_depends_on_the_shape_of_a_question_only() -> None:
+    from cim.collections import BUILDINGS
+
+    def text(query: FeatureQuery) -> str:
+        return page_sql(BUILDINGS, query, Scope()).compile()[0]
+
+    one = text(FeatureQuery(bbox=parse_bbox("1,1,2,2"), area="440301", limit=5, after="a.b"))
+    other = text(FeatureQuery(bbox=parse_bbox("3,3,4,4"), area="440302", limit=500, after="c'd"))
+    assert one == other
+    assert "440301" not in one
