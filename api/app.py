@@ -9,12 +9,13 @@ from starlette_compress import CompressMiddleware, add_compress_type
 
 from api import problems
 from api.context import Context
+from api.jobs import Runner
 from api.metrics import Metrics
 from api.middleware import BodyLimit, Border, compression_options
 from api.routes import ROUTERS
 from api.routes.portal import mount_static
 from api.security import Keys
-from api.uploads import Runner, Store
+from api.uploads import Store
 from cim.db.pool import Database
 from cim.db.registry import Registry
 from cim.errors import SetupProblem

@@ -7,8 +7,9 @@ from typing import Annotated, Any, cast
 from fastapi import Depends
 from starlette.requests import Request
 
+from api.jobs import Runner
 from api.metrics import Metrics
-from api.uploads import Runner, Store
+from api.uploads import Store
 from cim.db.pool import Database
 from cim.db.registry import Registry
 from cim.model import Scope

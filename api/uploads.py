@@ -1,33 +1,29 @@
-"""A file sent to this node: streamed to disk, counted, looked at, and given to a `cim load` of its own.
+"""A file sent to this node: streamed to disk, counted, and looked at before its load is queued (`api.jobs` runs it).
 
 An upload lives in `<data folder>/uploads/<run id>/` with its `request.json`; a failed one is kept in
-`quarantine/<run id>/`. Jobs survive a restart: what is in `uploads` is work.
+`quarantine/<run id>/`.
 """
 
-import asyncio
 import errno
-import fcntl
-import os
+import hashlib
+import io
 import re
 import shutil
 import stat
-import sys
+import time
 import uuid
 import zipfile
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import orjson
-import structlog
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from cim.db.pool import Database
+from api.params import check_text
 from cim.errors import (
-    CimError,
     DecompressedTooLarge,
     DriverRefused,
     InsufficientStorage,
@@ -37,16 +33,15 @@ from cim.errors import (
     TooLarge,
 )
 from cim.settings import Settings
-from cim.sql import Cast, Sql
-
-log = structlog.get_logger("uploads")
 
 MAX_FIELDS = 40
 MAX_FIELD_BYTES = 64 * 1024
 MAX_PART_HEADERS = 20
 MAX_PART_HEADER_BYTES = 8 * 1024
-AT_ONCE = 2
-LOOK_EVERY_S = 5.0
+MAX_MEMBER_RECORD = 1024
+"""Bytes of an archive's table that a member may take on average."""
+ABANDONED_S = 3600.0
+"""A folder that nothing was received into for so long is of a server that was killed."""
 
 _VRT = (b"<OGRVRTDataSource", b"<VRTDataset")
 
@@ -79,9 +74,21 @@ class Store:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
+    def clear_abandoned(self) -> None:
+        """Remove what a killed server had received in part, so that it does not count for ever."""
+        for folder in self.uploads.glob("incoming-*"):
+            with suppress(FileNotFoundError):
+                latest = max(p.stat().st_mtime for p in (folder, *folder.rglob("*")))
+                if time.time() - latest > ABANDONED_S:
+                    shutil.rmtree(folder, ignore_errors=True)
+
     def room(self) -> int:
         """Bytes that may still come in: the quota less what lies in uploads and quarantine."""
-        used = sum(p.stat().st_size for top in (self.uploads, self.quarantine) for p in top.rglob("*") if p.is_file())
+        used = 0
+        for top in (self.uploads, self.quarantine):
+            for path in top.rglob("*"):
+                with suppress(FileNotFoundError):  # a load that ended meanwhile takes its file away
+                    used += path.stat().st_size if path.is_file() else 0
         return max(0, self._settings.upload_quota_bytes - used)
 
 
@@ -126,6 +133,15 @@ def safe_name(name: str | None) -> str:
     if not last or last.startswith("."):
         raise InvalidParameter("filename", name or "", "a file name such as buildings.geojson")
     return last
+
+
+def source_key(name: str) -> str:
+    """A key `[a-z0-9_-]+` from a file's name; one that loses characters gets a piece of their hash, so names stay apart."""
+    stem = name.split(".")[0]
+    plain = re.sub(r"[^a-z0-9_-]+", "-", stem.lower()).strip("-")[:50]
+    if stem.isascii() and plain:
+        return plain
+    return f"{plain or 'upload'}-{hashlib.sha256(stem.encode()).hexdigest()[:6]}"
 
 
 async def receive_raw(
@@ -212,7 +228,7 @@ class _Form:
             if self._field in self.fields:
                 raise InvalidBody(f"the field '{self._field}' comes twice")
             try:
-                self.fields[self._field] = self._text.decode()
+                self.fields[self._field] = check_text(self._field, self._text.decode())
             except UnicodeDecodeError as error:
                 raise InvalidBody(f"the field '{self._field}' is not UTF-8") from error
 
@@ -268,9 +284,23 @@ def look_at(path: Path, settings: Settings) -> None:
         _look_into(path, settings)
 
 
+class _Sparing(io.FileIO):
+    """A file that is not read in pieces larger than the table of an archive may be."""
+
+    def __init__(self, path: Path, settings: Settings) -> None:
+        super().__init__(path)
+        self._most = max(1 << 17, MAX_MEMBER_RECORD * settings.max_archive_members)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read. Raises DecompressedTooLarge for more than the cap."""
+        if size is not None and size > self._most:
+            raise DecompressedTooLarge(f"the archive's table of members has {size:,} bytes; {self._most:,} are taken")
+        return super().read(size)
+
+
 def _look_into(path: Path, settings: Settings) -> None:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with _Sparing(path, settings) as file, zipfile.ZipFile(file) as archive:
             members = archive.infolist()
     except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
         raise SourceRefused("the archive cannot be read; is it complete?") from error
@@ -286,143 +316,3 @@ def _look_into(path: Path, settings: Settings) -> None:
             raise SourceRefused(f"a member of the archive would leave its folder: '{name[:100]}'")
         if stat.S_IFMT(member.external_attr >> 16) == stat.S_IFLNK:
             raise SourceRefused(f"a member of the archive is a symbolic link: '{name[:100]}'")
-
-
-class Runner:
-    """Runs `cim load` for each upload, at most `AT_ONCE` on this machine whatever the number of workers."""
-
-    def __init__(self, database: Database, settings: Settings, store: Store) -> None:
-        self._database, self._settings, self._store = database, settings, store
-        self._wake = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._loop: asyncio.Task[None] | None = None
-
-    async def open(self) -> None:
-        """Begin to look for work, that of a former run first."""
-        self._loop = asyncio.create_task(self._look())
-
-    async def close(self) -> None:
-        """Stop; loads that run are ended and go on with the next start."""
-        tasks = [task for task in (self._loop, *self._tasks) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    def wake(self) -> None:
-        """There is work."""
-        self._wake.set()
-
-    async def _look(self) -> None:
-        while True:
-            try:
-                self._start_what_can()
-            except OSError as error:
-                log.warning("uploads cannot be read", error=str(error))
-            self._wake.clear()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), LOOK_EVERY_S)
-
-    def _start_what_can(self) -> None:
-        if not self._store.uploads.is_dir():
-            return
-        waiting = sorted((p for p in self._store.uploads.iterdir() if p.name.isdigit()), key=lambda p: int(p.name))
-        for folder in waiting:
-            slot = self._slot()
-            if slot is None:
-                return
-            lock = _locked(folder / "lock")
-            if lock is None:
-                os.close(slot)
-                continue
-            task = asyncio.create_task(self._run(folder, slot, lock))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    def _slot(self) -> int | None:
-        for number in range(AT_ONCE):
-            slot = _locked(self._store.uploads / f"slot-{number}")
-            if slot is not None:
-                return slot
-        return None
-
-    async def _run(self, folder: Path, slot: int, lock: int) -> None:
-        run_id = int(folder.name)
-        try:
-            request = orjson.loads((folder / "request.json").read_bytes())
-            error = await self._load(run_id, folder, request)
-            if error is not None:
-                await self._fail(run_id, error)
-            await asyncio.to_thread(self._put_away, folder, error is None)
-        except CimError as error:
-            log.warning("a load could not be followed", run=run_id, error=error.detail)
-        finally:
-            os.close(lock)
-            os.close(slot)
-            self._wake.set()
-
-    async def _load(self, run_id: int, folder: Path, request: Mapping[str, Any]) -> dict[str, str] | None:
-        """Run the command; None when it went well, else the error it told."""
-        command = [
-            "load",
-            request["kind"],
-            str(folder / request["file"]),
-            "--json",
-            "--job",
-            str(run_id),
-            *request["options"],
-        ]
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "cim.cli.main", *command),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            env={**os.environ, "DATABASE_URL": str(self._settings.database_url), "NO_COLOR": "1"},
-            cwd="/",
-        )
-        try:
-            output, _ = await process.communicate()
-        except asyncio.CancelledError:
-            process.terminate()
-            await process.wait()
-            raise
-        if process.returncode in (0, 3):
-            return None
-        try:
-            told = orjson.loads(output.strip().splitlines()[-1])
-            error = told.get("error") or told["sources"][0]["error"]
-            return {"code": str(error["code"]), "detail": str(error["detail"])}
-        except (IndexError, KeyError, ValueError):
-            return {"code": "load-failed", "detail": f"the load ended with exit code {process.returncode}"}
-
-    async def _fail(self, run_id: int, error: dict[str, str]) -> None:
-        await self._database.execute(
-            Sql.of(
-                "UPDATE cim.load_run SET state = 'failed', ended_at = now(), error = {} WHERE id = {} AND state <> 'completed'",
-                Cast(orjson.dumps(error).decode(), "jsonb"),
-                run_id,
-            )
-        )
-        log.info("load failed", run=run_id, code=error["code"])
-
-    def _put_away(self, folder: Path, is_done: bool) -> None:
-        if is_done:
-            shutil.rmtree(folder, ignore_errors=True)
-            return
-        self._store.quarantine.mkdir(parents=True, exist_ok=True)
-        target = self._store.quarantine / folder.name
-        shutil.rmtree(target, ignore_errors=True)
-        folder.rename(target)
-
-
-def _locked(path: Path) -> int | None:
-    """A lock file held by this process, or None when another holds it."""
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except FileNotFoundError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    return descriptor

@@ -305,13 +305,15 @@ async def _move(request: Request, event: str) -> Response:
     query_parameters(request, ())
     row = await _row(request, await scope_of(request))
     sources, target = TRANSITIONS[event]
-    missing = missing_for_the_shelf(_members(row)) if event == "publish" else []
-    if row["state"] in sources and missing:
-        raise Conflict(f"the shelf asks for more: {', '.join(missing)} must be filled first")
-    if await database_of(request).fetch_row(move_sql(row["id"], sources, target)) is None:
+    if row["state"] not in sources:
         raise Conflict(
             f"a service that is {row['state']} cannot {event}; it can {', '.join(allowed_events(row['state'])) or 'nothing'}"
         )
+    missing = missing_for_the_shelf(_members(row)) if event == "publish" else []
+    if missing:
+        raise Conflict(f"the shelf asks for more: {', '.join(missing)} must be filled first")
+    if await database_of(request).fetch_row(move_sql(row["id"], row["version"], target)) is None:
+        raise Conflict("the service was changed meanwhile; read it again")
     return await _answer_record(request)
 
 

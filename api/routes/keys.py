@@ -36,7 +36,7 @@ async def create(request: Request) -> Response:
     role, label, expires = body.get("role", "reader"), body.get("label", ""), body.get("expires_at")
     if role not in ROLES:
         raise InvalidParameter("role", role, f"one of {', '.join(ROLES)}")
-    if not isinstance(label, str) or len(label) > 200:
+    if not isinstance(label, str) or len(label) > 200 or "\x00" in label:
         raise InvalidParameter("label", label, "a text of at most 200 characters")
     expires_at = parse_instant(expires) if isinstance(expires, str) else None
     if expires is not None and (expires_at is None or expires_at <= datetime.now(UTC)):

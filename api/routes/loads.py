@@ -1,5 +1,7 @@
 """Loads: send a file, follow its load, read what was rejected and why. Admins only."""
 
+import asyncio
+import re
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -12,7 +14,7 @@ from api.context import context_of, database_of, registry_of, scope_of, settings
 from api.documents import GEOJSON, JSON, Link, url_of
 from api.params import parse_limit, query_parameters
 from api.security import require_admin
-from api.uploads import Upload, look_at, receive_form, receive_raw, storage_errors
+from api.uploads import Upload, look_at, receive_form, receive_raw, source_key, storage_errors
 from cim.collections import BUILTIN
 from cim.db.rejections import csv_lines, geojson_lines, json_lines
 from cim.errors import InvalidParameter, NotFound, UnknownParameter
@@ -39,6 +41,7 @@ OPTIONS = {
 
 FIELDS = ("kind", "collection", "source", "map", "replace", "filename", *OPTIONS)
 KINDS = (*(c.kind for c in BUILTIN), "dataset")
+_BOOLEANS = {"true": True, "false": False, "1": True, "0": False, "on": True, "": False}
 _PAGE = 500
 
 _RUN = Sql.of(
@@ -105,10 +108,11 @@ async def send(request: Request) -> Response:
         else:
             upload = await receive_raw(_chunks(request), folder, values.get("filename", ""), store, settings)
         job = _job(values, upload)
-        look_at(upload.path, settings)
-        run_id = await _queue(request, job, upload)
+        await asyncio.to_thread(look_at, upload.path, settings)
         with storage_errors():
             (folder / "request.json").write_bytes(orjson.dumps(job))
+        run_id = await _queue(request, job, values)
+        with storage_errors():
             folder.rename(store.uploads / str(run_id))
     context_of(request).runner.wake()
     row = await _row(request, run_id)
@@ -130,34 +134,37 @@ def _job(values: Mapping[str, str], upload: Upload) -> dict[str, Any]:
     collection = values.get("collection") or next((c.id for c in BUILTIN if c.kind == kind), None)
     if collection is None:
         raise InvalidParameter("collection", "", "a dataset needs the id of the collection it becomes or joins")
-    stem = "".join(
-        c if c.isascii() and (c.isalnum() or c in "_-") else "-" for c in upload.path.name.split(".")[0].lower()
-    )
-    source = values.get("source") or stem.strip("-")[:60] or "upload"
-    options = ["--by", "upload", "--source", source]
+    source = values.get("source") or source_key(upload.path.name)
+    if not re.fullmatch(r"[a-z0-9_-]{1,60}", source):
+        raise InvalidParameter("source", source, "1 to 60 of a-z, 0-9, _ and -")
+    options = ["--by=upload", f"--source={source}"]
     if kind == "dataset":
-        options += ["--collection", collection]
+        options += [f"--collection={collection}"]
     for name, option in OPTIONS.items():
         if values.get(name):
             options += [f"{option}={values[name]}"]
     for word in (values.get("map") or "").splitlines():
         if word.strip():
             options += [f"--map={word.strip()}"]
-    if values.get("replace") in ("true", "1", "on"):
+    if values.get("replace", "false") not in _BOOLEANS:
+        raise InvalidParameter("replace", values["replace"], f"one of {', '.join(_BOOLEANS)}")
+    if _BOOLEANS[values.get("replace", "false")]:
         options += ["--replace"]
     return {"kind": kind, "collection": collection, "source": source, "file": upload.path.name, "options": options}
 
 
-async def _queue(request: Request, job: Mapping[str, Any], upload: Upload) -> int:
+async def _queue(request: Request, job: Mapping[str, Any], values: Mapping[str, str]) -> int:
     row = await database_of(request).fetch_one(
         Sql.of(
-            "INSERT INTO cim.load_run (collection_id, source, kind, state, mode, origin, fingerprint, options, loaded_by) "
-            "VALUES ({}, {}, {}, 'queued', {}, {}, '', '{ }', 'upload') RETURNING id",
+            "INSERT INTO cim.load_run (collection_id, source, kind, state, mode, origin, fingerprint, options, loaded_by, "
+            "licence, attribution) VALUES ({}, {}, {}, 'queued', {}, {}, '', '{ }', 'upload', {}, {}) RETURNING id",
             job["collection"],
             job["source"],
             job["kind"],
             "replace" if "--replace" in job["options"] else "merge",
-            upload.path.name,
+            job["file"],
+            values.get("licence") or None,
+            values.get("attribution") or None,
         )
     )
     return int(row["id"])

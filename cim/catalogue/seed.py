@@ -10,7 +10,7 @@ import yaml
 from cim.catalogue.service import checked
 from cim.collections import BUILTIN
 from cim.errors import InvalidParameter
-from cim.query.services import insert_sql, put_organisation_sql, service_sql, update_sql
+from cim.query.services import insert_sql, offers_sql, put_organisation_sql, service_sql, update_sql
 from cim.sql import Sql
 
 OWNER = ("opencim", "本节点", "This node", None)
@@ -19,7 +19,10 @@ Connection = psycopg.Connection[Any]
 
 
 def seed_catalogue(connection: Connection) -> None:
-    """A published service for each built-in collection, for STAC and for statistics; existing ones stay as they are."""
+    """A published service for each built-in collection, for STAC and for statistics.
+
+    One that a collection has already, of whatever id, stays the only one.
+    """
     _run(connection, put_organisation_sql(*OWNER))
     for collection in BUILTIN:
         _offer(
@@ -75,7 +78,7 @@ def _offer(
         "licence": "CC0-1.0",
         "contact": "admin@localhost",
     }
-    if _run(connection, insert_sql(values)):
+    if _run(connection, offers_sql(kind, collection_id)) is None and _run(connection, insert_sql(values)):
         _publish(connection, service_id)
 
 

@@ -130,7 +130,7 @@ def _themes(value: Any) -> list[str]:
     if (
         not isinstance(value, list)
         or len(value) > 20
-        or not all(isinstance(v, str) and 0 < len(v) <= 60 for v in value)
+        or not all(isinstance(v, str) and v.strip() and len(v) <= 60 and "\x00" not in v for v in value)
     ):
         raise InvalidParameter("themes", value, "a list of at most 20 words")
     return list(dict.fromkeys(v.strip() for v in value))
@@ -144,7 +144,9 @@ def _endpoints(value: Any) -> list[dict[str, str]]:
     for one in value:
         if not isinstance(one, dict) or not set(one) <= {"url", "kind", "title"} or not isinstance(one.get("url"), str):
             raise InvalidParameter("endpoints", one, allowed)
-        if not all(isinstance(text, str) and len(text) <= 2000 for text in one.values()) or not _is_address(one["url"]):
+        if not all(isinstance(t, str) and len(t) <= 2000 and "\x00" not in t for t in one.values()) or not _is_address(
+            one["url"]
+        ):
             raise InvalidParameter("endpoints", one["url"], allowed)
         endpoints.append(dict(one))
     return endpoints
