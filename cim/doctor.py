@@ -109,7 +109,7 @@ def _locale(settings: Settings) -> tuple[bool, str, str]:
 def _folder(settings: Settings) -> tuple[bool, str, str]:
     folder = settings.data_dir
     existing = next(p for p in [folder, *folder.parents] if p.exists())
-    if not os.access(existing, os.W_OK):
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
         return False, f"{existing} cannot be written", "set CIM_DATA_DIR to a folder of your own"
     free = shutil.disk_usage(existing).free
     detail = f"{folder}, {free / 1024**3:.1f} GiB free"

@@ -13,7 +13,10 @@ from cim.settings import Settings
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="machine-readable output")] = False) -> None:
-    """Look at binaries, versions, locale, folders, database, port and page. Exit 1 when something needs mending."""
+    """Look at binaries, versions, locale, folders, database, port and page. Exit 1 when something needs mending.
+
+    Example: cim doctor
+    """
     from cim.doctor import examine
 
     findings = examine(Settings())

@@ -29,10 +29,13 @@ APT_LINE = "apt-get install postgresql-15-postgis-3"
 START_TIMEOUT_S = 120
 
 
-def binaries() -> Path:
-    """The folder of `initdb`, `pg_ctl` and `postgres`. Raises SetupProblem with the line that installs them."""
-    candidates = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_version, reverse=True)
-    on_path = shutil.which("initdb")
+def binaries(installed: Path = Path("/usr/lib/postgresql"), path: str | None = None) -> Path:
+    """The folder of `initdb`, `pg_ctl` and `postgres`: Debian's newest, else the one on `path` (default: PATH).
+
+    Raises SetupProblem with the line that installs them.
+    """
+    candidates = sorted(installed.glob("*/bin"), key=_version, reverse=True)
+    on_path = shutil.which("initdb", path=path)
     if on_path:
         candidates.append(Path(on_path).resolve().parent)
     for folder in candidates:
@@ -116,11 +119,10 @@ class Cluster:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._check_way(account)
-            for folder in (self.socket,):
-                folder.mkdir(mode=0o700, exist_ok=True)
-                os.chown(folder, account.uid, account.gid)
-        except PermissionError as error:
-            raise SetupProblem(f"{self.folder} cannot be written; set CIM_DATA_DIR to a folder of your own") from error
+            self.socket.mkdir(mode=0o700, exist_ok=True)
+            os.chown(self.socket, account.uid, account.gid)
+        except OSError as error:
+            raise _unwritable(self.folder, error) from error
         if not (self.data / "PG_VERSION").exists():
             self._initdb(account)
 
@@ -180,6 +182,7 @@ class Cluster:
         """Start the server and make the database where it is missing; nothing to do where it runs."""
         self.prepare()
         if not self.is_running():
+            self._forget_dead_server()
             options = " ".join(f"-c {option}" for option in (*self._settings(), *self.options))
             self._run(["pg_ctl", "-D", str(self.data), "-l", str(self.log), "-w", "-t", "110", "-o", options, "start"])
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
@@ -188,6 +191,20 @@ class Cluster:
                 connection.execute(
                     f"CREATE DATABASE {DATABASE} TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C.UTF-8'".encode()
                 )
+
+    def _forget_dead_server(self) -> None:
+        """Remove the lock files of a server that was killed and whose number still exists.
+
+        PostgreSQL takes any living number for the server's: in a container without an init process that of the
+        killed server itself, which nobody collects, or after a restart another program's.
+        """
+        for path in (self.data / "postmaster.pid", self.socket / ".s.PGSQL.5432.lock"):
+            try:
+                pid = int(path.read_text().split()[0])
+            except (OSError, ValueError, IndexError):
+                continue
+            if not _may_be_postgres(pid):
+                path.unlink()
 
     def _settings(self) -> list[str]:
         memory_mib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
@@ -208,8 +225,24 @@ class Cluster:
 
     def stop(self) -> None:
         """Stop the server, ending sessions; what was committed is there at the next start."""
+        self._forget_dead_server()
         if (self.data / "postmaster.pid").exists():
             self._run(["pg_ctl", "-D", str(self.data), "-m", "fast", "-w", "-t", "60", "stop"])
+
+
+def _may_be_postgres(pid: int) -> bool:
+    """False when the kernel says that this process has ended or is another program."""
+    try:
+        name, _, rest = Path(f"/proc/{pid}/stat").read_text().partition("(")[2].rpartition(")")
+    except FileNotFoundError:
+        return not Path("/proc/self/stat").exists()
+    return name == "postgres" and rest.split()[0] not in "ZX"
+
+
+def _unwritable(folder: Path, error: OSError) -> SetupProblem:
+    return SetupProblem(
+        f"{folder} cannot be written ({error.strerror}); set CIM_DATA_DIR to a folder of your own that is short"
+    )
 
 
 def _last_lines(text: str) -> str:
@@ -268,8 +301,8 @@ def _lock(cluster: Cluster) -> int | None:
     try:
         cluster.folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(cluster.folder / "owner.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except PermissionError as error:
-        raise SetupProblem(f"{cluster.folder} cannot be written; set CIM_DATA_DIR to a folder of your own") from error
+    except OSError as error:
+        raise _unwritable(cluster.folder, error) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

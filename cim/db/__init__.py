@@ -1,0 +1,1 @@
+"""PostGIS: the embedded cluster, tables, migrations, writing and reading."""

@@ -1,0 +1,163 @@
+"""The private cluster: who may use it, what it listens on, and what is left after the worst moment."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+
+from cim.db.embedded import APT_LINE, Cluster, binaries, owned, owner_of, used
+from cim.errors import SetupProblem
+from tests.conftest import environment
+from tests.platform.programs import has_ended, kill, run_cim, server_processes, short_folder, until
+
+OWNER = """
+import sys
+from pathlib import Path
+from cim.db.embedded import Cluster, owned
+with owned(Cluster(Path(sys.argv[1]))) as url:
+    print(url, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """One data folder for this file: making a cluster takes seconds."""
+    with short_folder() as made:
+        yield made
+
+
+@contextmanager
+def another_owner(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that owns the cluster, until its input ends."""
+    command = [sys.executable, "-c", OWNER, str(folder)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment()
+    ) as process:
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline().startswith("postgresql://")
+            yield process
+        finally:
+            process.communicate(timeout=60)
+
+
+def shown(url: str, *names: str) -> list[str]:
+    with psycopg.connect(url) as connection:
+        return [connection.execute(f"SHOW {name}".encode()).fetchone()[0] for name in names]
+
+
+def test_the_cluster_is_private_durable_and_ends_with_its_owner(folder):
+    cluster = Cluster(folder)
+    with owned(cluster) as url:
+        processes = server_processes(cluster)
+        assert processes
+        assert [c for p in processes for c in p.net_connections(kind="inet")] == []
+        assert shown(url, "listen_addresses") == [""]
+        durable = shown(url, "fsync", "full_page_writes", "synchronous_commit", "data_checksums")
+        assert durable == ["on"] * 4
+        with psycopg.connect(url) as connection:
+            facts = connection.execute(
+                "SELECT pg_encoding_to_char(encoding), datcollate, datctype FROM pg_database WHERE datname = 'cim'"
+            ).fetchone()
+        assert facts == ("UTF8", "C.UTF-8", "C.UTF-8")
+        assert 0 not in processes[0].uids()
+        assert cluster.socket.stat().st_mode & 0o077 == 0
+        assert owner_of(cluster) == str(os.getpid())
+    until(lambda: all(map(has_ended, processes)), "PostgreSQL has ended", timeout_s=10)
+    assert not (cluster.data / "postmaster.pid").exists()
+
+
+def test_a_second_owner_is_refused_by_the_number_of_the_first_and_a_user_joins(folder):
+    cluster = Cluster(folder)
+    with another_owner(folder) as owner:
+        with pytest.raises(SetupProblem, match=rf"process {owner.pid};.*CIM_DATA_DIR"), owned(cluster):
+            pass
+        postmaster = server_processes(cluster)[0]
+        with used(cluster) as url, psycopg.connect(url) as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+        assert postmaster.is_running()
+        assert cluster.is_running()
+    until(lambda: has_ended(postmaster), "PostgreSQL has ended", timeout_s=10)
+
+
+def test_a_user_of_a_cluster_that_nobody_owns_starts_and_stops_it(folder):
+    cluster = Cluster(folder)
+    with used(cluster) as url:
+        assert shown(url, "fsync") == ["on"]
+    assert not cluster.is_running()
+
+
+def test_what_was_committed_is_there_after_every_process_was_killed(folder):
+    cluster = Cluster(folder)
+    with another_owner(folder) as owner:
+        with psycopg.connect(cluster.url(), autocommit=True) as connection:
+            connection.execute("DROP TABLE IF EXISTS kept")
+            connection.execute(
+                "CREATE TABLE kept AS SELECT n, md5(n::text) AS word FROM generate_series(1, 20000) AS n"
+            )
+            kill(psutil.Process(owner.pid), *server_processes(cluster))
+    assert (cluster.data / "postmaster.pid").exists()
+    with owned(cluster) as url, psycopg.connect(url) as connection:
+        row = connection.execute("SELECT count(*), count(*) FILTER (WHERE word = md5(n::text)) FROM kept").fetchone()
+    assert row == (20_000, 20_000)
+
+
+def test_when_only_the_owner_was_killed_the_next_one_takes_the_running_cluster_over(folder):
+    cluster = Cluster(folder)
+    with another_owner(folder) as owner:
+        postmaster = server_processes(cluster)[0]
+        kill(psutil.Process(owner.pid))
+    assert postmaster.is_running()
+    with owned(cluster):
+        assert server_processes(cluster)[0].pid == postmaster.pid
+    until(lambda: has_ended(postmaster), "PostgreSQL has ended", timeout_s=10)
+
+
+def test_a_cluster_half_made_is_made_anew():
+    with short_folder() as folder:
+        (folder / "postgres.new").mkdir()
+        (folder / "postgres.new" / "PG_VERSION").write_text("15\n")
+        with owned(Cluster(folder)) as url:
+            assert shown(url, "server_encoding") == ["UTF8"]
+        assert not (folder / "postgres.new").exists()
+
+
+@pytest.mark.parametrize("folder_name", ["d" * 100, "d" * 300], ids=["long for a socket", "long for a file system"])
+def test_a_data_folder_with_a_long_path_is_refused_in_one_line(tmp_path, folder_name):
+    ran = run_cim("status", CIM_DATA_DIR=str(tmp_path / folder_name))
+    assert ran.code == 1
+    assert "CIM_DATA_DIR" in ran.err
+    assert "Traceback" not in ran.err
+    assert len(ran.err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("data_dir", ["/proc/nothing", "/dev/null/city"])
+def test_a_data_folder_that_cannot_be_is_refused_in_one_line(data_dir):
+    ran = run_cim("status", CIM_DATA_DIR=data_dir)
+    assert ran.code == 1
+    assert f"{data_dir} cannot be written" in ran.err
+    assert len(ran.err.strip().splitlines()) == 1
+
+
+def test_without_postgresql_the_line_that_installs_it_is_given(tmp_path):
+    with pytest.raises(SetupProblem, match=APT_LINE):
+        binaries(tmp_path, str(tmp_path))
+
+
+def test_the_newest_postgresql_with_all_its_programs_is_taken(tmp_path):
+    for version, names in (
+        ("9.6", ("initdb", "pg_ctl", "postgres")),
+        ("15", ("initdb", "pg_ctl", "postgres")),
+        ("17", ("psql",)),
+    ):
+        (tmp_path / version / "bin").mkdir(parents=True)
+        for name in names:
+            (tmp_path / version / "bin" / name).touch()
+    assert binaries(tmp_path, "") == tmp_path / "15" / "bin"

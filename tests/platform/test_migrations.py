@@ -1,0 +1,128 @@
+"""The schema a database gets: the declared one, however often and by however many at once it is brought up."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from psycopg.conninfo import make_conninfo
+
+from cim.collections import BUILTIN
+from cim.db.migrate import engine_of, upgrade
+from cim.db.tables import SCHEMA, metadata
+from tests.conftest import environment, named
+from tests.platform.programs import CIM, run_cim
+
+
+@contextmanager
+def bare(cluster: str, name: str, locale: str) -> Iterator[str]:
+    """An empty database, dropped afterwards."""
+    with psycopg.connect(make_conninfo(cluster, dbname="postgres"), autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE IF EXISTS "{name}"'.encode())
+        connection.execute(f"CREATE DATABASE \"{name}\" TEMPLATE template0 ENCODING 'UTF8' LOCALE '{locale}'".encode())
+        try:
+            yield named(cluster, name)
+        finally:
+            connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'.encode())
+
+
+def index_names(url: str) -> set[str]:
+    with psycopg.connect(url) as connection:
+        rows = connection.execute("SELECT indexname FROM pg_indexes WHERE schemaname = 'cim'").fetchall()
+    return {row[0] for row in rows}
+
+
+def snapshot(url: str) -> list[tuple[object, ...]]:
+    """Every column and constraint of the schema, the version, and the registry."""
+    with psycopg.connect(url) as connection:
+        return connection.execute(
+            "SELECT table_name, column_name, data_type, is_nullable, column_default FROM information_schema.columns "
+            "WHERE table_schema = 'cim' "
+            "UNION ALL SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid), '', '' FROM pg_constraint "
+            "WHERE connamespace = 'cim'::regnamespace "
+            "UNION ALL SELECT 'version', version_num, '', '', '' FROM alembic_version "
+            "UNION ALL SELECT 'registered', id, md5(declaration::text), updated_at::text, '' FROM cim.collection "
+            "ORDER BY 1, 2, 3"
+        ).fetchall()
+
+
+def test_a_migrated_database_is_the_declared_one(database_url):
+    engine = engine_of(database_url)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection,
+            opts={
+                "include_schemas": True,
+                "compare_type": True,
+                "include_name": lambda name, kind, parents: kind != "schema" or name == SCHEMA,
+            },
+        )
+        differences = compare_metadata(context, metadata)
+    engine.dispose()
+    assert differences == []
+
+
+def test_every_declared_index_and_check_is_there(database_url):
+    declared = {index.name for table in metadata.tables.values() for index in table.indexes}
+    assert len(declared) > 20
+    assert declared - index_names(database_url) == set()
+    checks = {c.name for t in metadata.tables.values() for c in t.constraints if c.name and c.name.endswith("_check")}
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute("SELECT conname FROM pg_constraint WHERE contype = 'c'").fetchall()
+    assert checks | {"load_batch_adds_up"} <= {row[0] for row in rows}
+
+
+def test_upgrading_again_changes_nothing(database_url):
+    before = snapshot(database_url)
+    upgrade(database_url)
+    assert snapshot(database_url) == before
+    assert {row[1] for row in before if row[0] == "registered"} == {c.id for c in BUILTIN}
+
+
+def test_two_processes_may_upgrade_an_empty_database_at_once(cluster, database_url):
+    with bare(cluster, "cim_test_two_at_once", "C.UTF-8") as url:
+        started = [
+            subprocess.Popen(
+                [*CIM, "db", "upgrade"],
+                env=environment(DATABASE_URL=url),
+                stderr=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+            )
+            for _ in range(2)
+        ]
+        said = [process.communicate(timeout=120)[1].decode() for process in started]
+        assert [process.returncode for process in started] == [0, 0], said
+        assert [row[:3] for row in snapshot(url)] == [row[:3] for row in snapshot(database_url)]
+        assert index_names(url) == index_names(database_url)
+
+
+def test_indexes_that_a_killed_load_left_off_come_back_at_upgrade(database_url):
+    before = index_names(database_url)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        for name in ("building_geom_idx", "building_area_code_idx", "camera_geom_idx"):
+            connection.execute(f"DROP INDEX cim.{name}".encode())
+    assert index_names(database_url) != before
+    upgrade(database_url)
+    assert index_names(database_url) == before
+
+
+@pytest.mark.parametrize("command", [("db", "upgrade"), ("doctor",)], ids=["upgrade", "doctor"])
+def test_a_database_whose_locale_cannot_search_chinese_is_refused_with_the_line_that_mends_it(cluster, command):
+    with bare(cluster, "cim_test_locale_c", "C") as url:
+        ran = run_cim(*command, DATABASE_URL=url)
+        assert ran.code == 1
+        said = ran.out + ran.err
+        assert "locale C, which cannot search Chinese" in said
+        assert "CREATE DATABASE cim TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C.UTF-8'" in said
+        assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("command", ["status", "collections list", "db key list", "db rejections 1"])
+def test_a_database_without_our_tables_is_told_to_be_upgraded(cluster, command):
+    with bare(cluster, "cim_test_bare", "C.UTF-8") as url:
+        ran = run_cim(*command.split(), DATABASE_URL=url)
+    assert (ran.code, len(ran.err.strip().splitlines())) == (1, 1), ran.err
+    assert "cim db upgrade" in ran.err
