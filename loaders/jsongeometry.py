@@ -37,7 +37,7 @@ def geometries_of(geometries: Sequence[Any]) -> npt.NDArray[Any]:
 
 def _together(kind: str, geometries: Sequence[dict[str, Any]]) -> npt.NDArray[Any] | None:
     """All geometries of one kind at once, or None where one of them needs a closer look."""
-    coordinates = [geometry.get("coordinates") for geometry in geometries]
+    coordinates: list[Any] = [geometry.get("coordinates") for geometry in geometries]
     try:
         if kind == "Point":
             positions = _numbers(coordinates)
