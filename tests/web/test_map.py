@@ -43,8 +43,8 @@ def test_the_first_view_holds_the_whole_collection(visit):
     corners = [centre_of(0, 0), centre_of(town.COLUMNS - 1, 0), centre_of(0, town.ROWS - 1)]
     for lon, lat in [*corners, centre_of(town.COLUMNS - 1, town.ROWS - 1)]:
         x, y = visitor.page.evaluate("(at) => { const p = window.cim.map.project(at); return [p.x, p.y]; }", [lon, lat])
-        assert 360 < x < 1000, "left of it is the panel"
-        assert 46 < y < 620
+        assert 360 < x < 900, "left of it is the panel"
+        assert 46 < y < 540
 
 
 def test_the_page_forbids_every_other_host_and_inline_script(visit):

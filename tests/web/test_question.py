@@ -72,7 +72,7 @@ def test_a_shared_address_opens_with_its_area(visit):
 def test_a_drawn_polygon_shows_the_numbers_of_the_api(visit):
     visitor = visit().open()
     visitor.map_is_still()
-    visitor.look_at(*town.block(5, 3), 16.3)
+    visitor.look_at(*town.block(5, 3), 15.6)
     visitor.page.click("#tab-ask")
     visitor.page.click("#draw-polygon")
     # cuts through the streets around columns 4 and 5, rows 2 and 3: four whole buildings
@@ -94,7 +94,7 @@ def test_a_drawn_polygon_shows_the_numbers_of_the_api(visit):
 def test_a_rectangle_is_two_corners(visit):
     visitor = visit().open()
     visitor.map_is_still()
-    visitor.look_at(*town.block(5, 3), 16.3)
+    visitor.look_at(*town.block(5, 3), 15.6)
     visitor.page.click("#tab-ask")
     visitor.page.click("#draw-rectangle")
     visitor.click(*town.block(4, 2))
@@ -142,7 +142,7 @@ def test_escape_cancels_a_drawing(visit):
 def test_an_outline_that_crosses_itself_is_not_sent(visit):
     visitor = visit().open()
     visitor.map_is_still()
-    visitor.look_at(*town.block(5, 3), 16.3)
+    visitor.look_at(*town.block(5, 3), 15.6)
     visitor.page.click("#tab-ask")
     visitor.page.click("#draw-polygon")
     for column, row in ((4, 2), (6, 4), (6, 2), (4, 4)):

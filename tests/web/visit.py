@@ -32,7 +32,7 @@ _MAP_IS_STILL = """new Promise((done) => {
 class Visit:
     """One page in a context of its own. `check()` fails on what must never happen on any page."""
 
-    def __init__(self, browser: Browser, base: str, *, width: int = 1000, height: int = 620, locale: str = "zh-CN"):
+    def __init__(self, browser: Browser, base: str, *, width: int = 900, height: int = 540, locale: str = "zh-CN"):
         self.base = base
         self.context = browser.new_context(viewport={"width": width, "height": height}, locale=locale)
         self.context.set_default_timeout(30_000)

@@ -38,15 +38,17 @@ function wireMap(map, collections) {
   }).catch((error) => say(error.message, { isError: true }));
 
   const { record, asking } = wirePanels(map);
-  map.on("click", ({ point }) => {
+  map.on("click", ({ point, lngLat }) => {
     if (asking.isDrawing()) return;
     const reach = [[point.x - 4, point.y - 4], [point.x + 4, point.y + 4]];
     const hits = map.queryRenderedFeatures(reach, { layers: CLICKABLE });
     const rank = (feature) => CLICKABLE.indexOf(feature.layer.id);
     const exact = map.queryRenderedFeatures(point, { layers: CLICKABLE });
     const hit = [...(exact.length ? exact : hits)].sort((a, b) => rank(a) - rank(b))[0];
-    if (hit) record.open(hit.layer.id, String(hit.properties.id ?? hit.id));
-    else record.close();
+    if (!hit) return record.close();
+    // on a phone the record covers the lower half
+    if (isNarrow()) map.easeTo({ center: lngLat, offset: [0, -window.innerHeight * 0.22] });
+    return record.open(hit.layer.id, String(hit.properties.id ?? hit.id));
   });
   map.on("mousemove", ({ point }) => {
     const isOver = !asking.isDrawing() && !map.isMoving() && map.queryRenderedFeatures(point, { layers: CLICKABLE }).length > 0;
@@ -101,6 +103,7 @@ function wireQuestion(map, record) {
     picker?.reset();
     rememberArea(null);
     showQuestion(geometry);
+    if (isNarrow()) frame(geometry);
     ask({ geometry }, t("answer.drawn"));
   }, () => {
     for (const kind of ["polygon", "rectangle"]) byId(`draw-${kind}`).setAttribute("aria-pressed", String(sketch.kind === kind));
