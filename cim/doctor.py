@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from cim.db.embedded import APT_LINE, MAX_SOCKET_PATH, Account, Cluster, binaries, owner_of
-from cim.errors import CimError, SetupProblem
+from cim.errors import CimError, SetupProblem, Unavailable
 from cim.settings import Settings
 
 FREE_BYTES = 2 * 1024**3
@@ -111,6 +111,11 @@ def _folder(settings: Settings) -> tuple[bool, str, str]:
     existing = next(p for p in [folder, *folder.parents] if p.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         return False, f"{existing} cannot be written", "set CIM_DATA_DIR to a folder of your own"
+    try:
+        Cluster(existing).check_way(Account.current())
+    except SetupProblem as problem:
+        facts, _, mend = problem.detail.partition("; ")
+        return False, facts, mend
     free = shutil.disk_usage(existing).free
     detail = f"{folder}, {free / 1024**3:.1f} GiB free"
     return free >= FREE_BYTES, detail, "free some space, or set CIM_DATA_DIR to another disk"
@@ -138,7 +143,12 @@ def _database(settings: Settings) -> tuple[bool, str, str]:
     assert settings.database_url is not None
     from cim.db.connect import shown
 
-    return _examined(settings.database_url, shown(settings.database_url))
+    try:
+        detail = shown(settings.database_url)
+    except SetupProblem as problem:
+        facts, _, mend = problem.detail.partition("; ")
+        return False, facts, mend
+    return _examined(settings.database_url, detail)
 
 
 def _examined(url: str, detail: str) -> tuple[bool, str, str]:
@@ -149,6 +159,8 @@ def _examined(url: str, detail: str) -> tuple[bool, str, str]:
     except SetupProblem as problem:
         facts, _, mend = problem.detail.partition(": ")
         return False, f"{detail}; {facts}", mend
+    except Unavailable as problem:
+        return False, problem.detail, "start that database, or correct DATABASE_URL"
     return True, detail, ""
 
 

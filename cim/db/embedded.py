@@ -118,7 +118,7 @@ class Cluster:
         account = Account.current()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._check_way(account)
+            self.check_way(account)
             self.socket.mkdir(mode=0o700, exist_ok=True)
             os.chown(self.socket, account.uid, account.gid)
         except OSError as error:
@@ -126,7 +126,8 @@ class Cluster:
         if not (self.data / "PG_VERSION").exists():
             self._initdb(account)
 
-    def _check_way(self, account: Account) -> None:
+    def check_way(self, account: Account) -> None:
+        """Raise SetupProblem naming the folder on the way that the account cannot enter."""
         if not account.is_other:
             return
         for folder in [self.folder, *self.folder.parents]:

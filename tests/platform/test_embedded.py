@@ -96,13 +96,10 @@ def test_a_user_of_a_cluster_that_nobody_owns_starts_and_stops_it(folder):
 
 def test_what_was_committed_is_there_after_every_process_was_killed(folder):
     cluster = Cluster(folder)
-    with another_owner(folder) as owner:
-        with psycopg.connect(cluster.url(), autocommit=True) as connection:
-            connection.execute("DROP TABLE IF EXISTS kept")
-            connection.execute(
-                "CREATE TABLE kept AS SELECT n, md5(n::text) AS word FROM generate_series(1, 20000) AS n"
-            )
-            kill(psutil.Process(owner.pid), *server_processes(cluster))
+    with another_owner(folder) as owner, psycopg.connect(cluster.url(), autocommit=True) as connection:
+        connection.execute("DROP TABLE IF EXISTS kept")
+        connection.execute("CREATE TABLE kept AS SELECT n, md5(n::text) AS word FROM generate_series(1, 20000) AS n")
+        kill(psutil.Process(owner.pid), *server_processes(cluster))
     assert (cluster.data / "postmaster.pid").exists()
     with owned(cluster) as url, psycopg.connect(url) as connection:
         row = connection.execute("SELECT count(*), count(*) FILTER (WHERE word = md5(n::text)) FROM kept").fetchone()
