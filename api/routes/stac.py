@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote
 
 import orjson
 from fastapi import APIRouter
@@ -115,8 +116,20 @@ async def collections(request: Request) -> Response:
     return json_answer(request, body, vary=_VARY)
 
 
-async def _collection_row(request: Request) -> Any:
-    wanted = request.path_params["collection_id"]
+async def below_collections(request: Request) -> Response:
+    """A collection, its items or one item: told apart by the path as it was sent, for ids may hold an escaped slash."""
+    parts = [unquote(part) for part in request.scope["raw_path"].decode("ascii").split("?")[0].split("/")[3:]]
+    match parts:
+        case [collection_id]:
+            return await collection(request, collection_id)
+        case [collection_id, "items"]:
+            return await collection_items(request, collection_id)
+        case [collection_id, "items", item_id]:
+            return await item(request, collection_id, item_id)
+    raise NotFound("page", request.url.path)
+
+
+async def _collection_row(request: Request, wanted: str) -> Any:
     row = None
     if "\x00" not in wanted:
         row = await database_of(request).fetch_row(collections_sql(await scope_of(request), wanted))
@@ -125,25 +138,29 @@ async def _collection_row(request: Request) -> Any:
     return row
 
 
-async def collection(request: Request) -> Response:
+async def collection(request: Request, wanted: str) -> Response:
     """One STAC collection."""
     query_parameters(request, ())
-    return json_answer(request, _collection(await _collection_row(request), _root(request)), vary=_VARY)
+    return json_answer(request, _collection(await _collection_row(request, wanted), _root(request)), vary=_VARY)
 
 
-async def collection_items(request: Request) -> Response:
-    """The items of one collection, with bbox, datetime, limit and paging."""
-    values = query_parameters(request, ("bbox", "datetime", "limit", "token"))
-    row = await _collection_row(request)
+async def collection_items(request: Request, wanted: str) -> Response:
+    """The items of one collection, with bbox, datetime, ids, limit and paging.
+
+    `collections` may repeat the collection of the path, for pystac-client sends it.
+    """
+    values = query_parameters(request, ("bbox", "datetime", "ids", "collections", "limit", "token"))
+    row = await _collection_row(request, wanted)
+    if values.get("collections", row["id"]) != row["id"]:
+        raise InvalidParameter("collections", values["collections"], f"the path is that of '{row['id']}'")
     address = url_of(_root(request), "collections", row["id"], "items")
     return await _page(request, _conditions(values), (row["id"],), values, address)
 
 
-async def item(request: Request) -> Response:
+async def item(request: Request, wanted: str, item_id: str) -> Response:
     """One item."""
     query_parameters(request, ())
     scope = await scope_of(request)
-    wanted, item_id = request.path_params["collection_id"], request.path_params["item_id"]
     row = None
     if "\x00" not in wanted + item_id:
         base = settings_of(request).public_url
@@ -263,8 +280,6 @@ async def _page(
 router.add_route("/stac", landing, methods=["GET"])
 router.add_route("/stac/conformance", conformance, methods=["GET"])
 router.add_route("/stac/collections", collections, methods=["GET"])
-router.add_route("/stac/collections/{collection_id}", collection, methods=["GET"])
-router.add_route("/stac/collections/{collection_id}/items", collection_items, methods=["GET"])
-router.add_route("/stac/collections/{collection_id}/items/{item_id}", item, methods=["GET"])
+router.add_route("/stac/collections/{path:path}", below_collections, methods=["GET"])
 router.add_route("/stac/search", search, methods=["GET"])
 router.add_route("/stac/search", search_by_body, methods=["POST"])

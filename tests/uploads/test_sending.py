@@ -48,7 +48,7 @@ def partly(sender: Sender) -> dict[str, Any]:
         feature("=1+1", 114.07, name="second"),
         feature("b", 114.08),
     )
-    response = sender.form("南山.geojson", body, kind="buildings", licence="CC-BY-4.0", source="nanshan")
+    response = sender.form("南山.geojson", body, kind="buildings", map="id=id", licence="CC-BY-4.0", source="nanshan")
     assert response.headers["location"].startswith(f"{sender.server.url}/admin/loads/")
     assert response.json()["state"] in ("queued", "running")
     return sender.ended(response)
@@ -84,7 +84,9 @@ def test_rejections_as_geojson_can_be_mended_and_sent_again(sender, partly):
     assert rejected["rejection"]["code"] == "duplicate-id"
     assert rejected["rejection"]["row"] == 3
     rejected["properties"]["id"] = "c"
-    again = sender.ended(sender.form("mended.json", collection_of(rejected), kind="buildings", source="nanshan"))
+    again = sender.ended(
+        sender.form("mended.json", collection_of(rejected), kind="buildings", map="id=id", source="nanshan")
+    )
     assert (again["state"], again["account"]["inserted"]) == ("completed", 1)
 
 
@@ -204,7 +206,9 @@ def listener() -> Iterator[tuple[str, list[bytes]]]:
 @pytest.mark.parametrize("name", ["roads.geojson", "scene.tif", "plain.csv"])
 def test_B11_a_vrt_is_refused_under_any_name_and_asks_no_address(sender, listener, name):
     address, asked = listener
-    vector = f'<OGRVRTDataSource><OGRVRTLayer name="a"><SrcDataSource>/vsicurl/{address}/a</SrcDataSource></OGRVRTLayer>'
+    vector = (
+        f'<OGRVRTDataSource><OGRVRTLayer name="a"><SrcDataSource>/vsicurl/{address}/a</SrcDataSource></OGRVRTLayer>'
+    )
     raster = f'<VRTDataset rasterXSize="1" rasterYSize="1"><SourceFilename>/vsicurl/{address}/a</SourceFilename>'
     for text in (vector, raster, "<?xml version='1.0'?>\n<!-- " + "x" * 3000 + " -->\n" + vector):
         refused = sender.form(name, text.encode(), kind="imagery" if name.endswith("tif") else "buildings")
@@ -216,9 +220,7 @@ def test_B11_a_vrt_is_refused_under_any_name_and_asks_no_address(sender, listene
 def test_B12_a_truncated_file_says_where_and_the_whole_one_completes_it(sender):
     body = collection_of(*[feature(f"t{n}", 114 + n / 1000, 22.6) for n in range(40)])
     first = sender.ended(sender.form("cut.geojson", body[: len(body) // 2], kind="buildings", source="cut"))
-    told = json.dumps([first["error"], first["notes"]]) + sender.http.get(
-        f"/admin/loads/{first['id']}/rejections"
-    ).text
+    told = json.dumps([first["error"], first["notes"]]) + sender.http.get(f"/admin/loads/{first['id']}/rejections").text
     assert any(word in told for word in ("byte", "row", "line", "offset")), told
     assert first["account"]["inserted"] < 40
     assert adds_up(first["account"])
