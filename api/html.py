@@ -13,7 +13,7 @@ from starlette.responses import Response
 from api.documents import HTML, Link, answer
 from api.routes.portal import CONTENT_SECURITY_POLICY, preferred_language
 from cim.model import Collection, Kind, Property
-from cim.query.features import FIXED
+from cim.query.features import ATTRIBUTES, FIXED
 
 MAX_ROWS = 1000
 """Rows of a table in a page; the rest is behind `next`."""
@@ -126,7 +126,7 @@ def items_page(
 def item_page(request: Request, collection: Collection, feature: Mapping[str, Any], links: Sequence[Link]) -> Response:
     """One feature, a property a row."""
     lang = preferred_language(request)
-    known = {p.name: p for p in (*collection.properties, *FIXED)}
+    known = {p.name: p for p in (*collection.properties, *FIXED, ATTRIBUTES)}
     rows = [
         (title_of(known[name], lang) if name in known else name, name, shown_value(known.get(name), value, lang))
         for name, value in feature["properties"].items()

@@ -4,7 +4,7 @@ from typing import Any
 
 from api.params import filter_names
 from cim.model import Collection, Kind, Property, Scope
-from cim.query.features import shown_properties
+from cim.query.features import ATTRIBUTES, shown_properties
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -62,6 +62,8 @@ def schema_document(collection: Collection, scope: Scope, lang: str, address: st
     properties["geometry"] = _geometry_schema(collection)
     for declared in shown_properties(collection, scope):
         properties[declared.name] = property_schema(declared, lang)
+    if not scope.hidden:
+        properties[ATTRIBUTES.name] = property_schema(ATTRIBUTES, lang)
     return {**_document(collection, lang, address), "properties": properties}
 
 

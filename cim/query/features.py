@@ -20,6 +20,10 @@ FIXED = (
 """Columns of every feature table that are shown as properties, after the declared ones."""
 
 
+ATTRIBUTES = Property("attributes", Kind.JSON, "其他属性", "Fields of the source that no property took")
+"""Shown of a single feature, to those who may see every property: what is kept there may hold anything."""
+
+
 def shown_properties(collection: Collection, scope: Scope) -> tuple[Property, ...]:
     """What `properties` of a feature holds, in order."""
     return (*visible_properties(collection, scope), *FIXED)
@@ -30,12 +34,13 @@ def shown_columns(collection: Collection, scope: Scope) -> Sql:
     return _columns(tuple(p.name for p in shown_properties(collection, scope)))
 
 
-def feature_text(collection: Collection, scope: Scope) -> Sql:
+def feature_text(collection: Collection, scope: Scope, *, is_whole: bool = False) -> Sql:
     """Expression over `id`, `geom` and `shown_columns`: the feature as GeoJSON text (RFC 7946).
 
-    One `to_json` of a row writes names and values faster than a chain of `||` over them.
+    `is_whole` adds `attributes`. One `to_json` of a row writes names and values faster than a chain of `||` over them.
     """
-    return _text(tuple(p.name for p in shown_properties(collection, scope)))
+    names = tuple(p.name for p in shown_properties(collection, scope))
+    return _text((*names, ATTRIBUTES.name) if is_whole and not scope.hidden else names)
 
 
 @lru_cache(maxsize=1024)
