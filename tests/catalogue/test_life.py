@@ -1,0 +1,234 @@
+"""A service from its registration over the shelf (上架) to its withdrawal (下架)."""
+
+import httpx2
+import pytest
+
+from tests.catalogue.conftest import ADMIN, put_on_the_shelf, service
+from tests.problems import assert_problem
+
+
+def ids(client: httpx2.Client, **query: object) -> set[str]:
+    response = client.get("/catalogue/items", params=query)
+    assert response.status_code == 200, response.text
+    return {record["id"] for record in response.json()["features"]}
+
+
+def test_a_service_is_registered_mended_published_found_and_withdrawn(admin, anyone):
+    draft = {"id": "old-maps", "kind": "wms", "title_zh": "老地图", "organisation_id": "planning"}
+    registered = admin.post("/catalogue/items", json=draft)
+    assert registered.status_code == 201
+    address = registered.headers["location"]
+    assert address.endswith("/catalogue/items/old-maps")
+    first = registered.headers["etag"]
+    assert registered.json()["properties"]["state"] == "draft"
+    assert_problem(anyone.get(address), status=404, code="not-found")
+    assert "old-maps" not in ids(anyone)
+    assert "old-maps" in ids(admin, state="draft")
+
+    detail = assert_problem(admin.post(f"{address}/publish"), status=409, code="conflict")["detail"]
+    for name in ("title_en", "description_zh", "description_en", "themes", "endpoints", "licence", "contact"):
+        assert name in detail
+    assert "title_zh" not in detail
+
+    whole = {name: value for name, value in service("x").items() if name not in ("id", "title_zh")}
+    change = {**whole, "title_en": "Old maps", "bbox": [113.7, 22.4, 114.7, 22.9], "area_code": "4403"}
+    assert_problem(admin.patch(address, json=change), status=412, code="precondition-failed")
+    assert_problem(
+        admin.patch(address, json=change, headers={"If-Match": '"99"'}), status=412, code="precondition-failed"
+    )
+    edited = admin.patch(address, json=change, headers={"If-Match": first})
+    assert edited.status_code == 200, edited.text
+    assert edited.headers["etag"] != first
+    stale = admin.patch(address, json={"title_en": "Mine"}, headers={"If-Match": first})
+    assert_problem(stale, status=412, code="precondition-failed")
+
+    published = admin.post(f"{address}/publish")
+    assert published.status_code == 200, published.text
+    record = anyone.get(address)
+    assert record.status_code == 200
+    assert record.json()["properties"]["published"]
+    assert record.json()["bbox"] == [113.7, 22.4, 114.7, 22.9]
+    assert anyone.get(address, headers={"If-None-Match": record.headers["etag"]}).status_code == 304
+    for query in (
+        {"q": "老地图"},
+        {"q": "航空 规划局"},
+        {"q": "old MAPS"},
+        {"q": "Planning aerial"},
+        {"kind": "wms"},
+        {"theme": "规划"},
+        {"organisation": "planning"},
+        {"bbox": "114,22.5,114.1,22.6"},
+        {"area": "44"},
+        {"q": "1980", "kind": "wms", "theme": "imagery", "bbox": "114,22.5,114.1,22.6", "state": "published"},
+    ):
+        assert "old-maps" in ids(anyone, **query), query
+    for query in (
+        {"q": "老地图 水务"},
+        {"q": "o_d"},
+        {"q": "%"},
+        {"kind": "wfs"},
+        {"theme": "规"},
+        {"bbox": "1,1,2,2"},
+    ):
+        assert "old-maps" not in ids(anyone, **query), query
+
+    lost = admin.patch(address, json={"licence": None}, headers={"If-Match": record.headers["etag"]})
+    assert "licence" in assert_problem(lost, status=409, code="conflict")["detail"]
+    assert admin.post(f"{address}/withdraw").status_code == 200
+    assert_problem(anyone.get(address), status=404, code="not-found")
+    assert "old-maps" not in ids(anyone, q="old maps")
+    assert admin.get(address).json()["properties"]["state"] == "withdrawn"
+    assert admin.post(f"{address}/publish").status_code == 200
+    assert "old-maps" in ids(anyone)
+
+
+def test_an_event_in_the_wrong_order_names_those_allowed(admin):
+    admin.post("/catalogue/items", json=service("orders")).raise_for_status()
+    refused = assert_problem(admin.post("/catalogue/items/orders/withdraw"), status=409, code="conflict")
+    assert "draft" in refused["detail"]
+    assert "publish" in refused["detail"]
+    admin.post("/catalogue/items/orders/publish").raise_for_status()
+    refused = assert_problem(admin.post("/catalogue/items/orders/publish"), status=409, code="conflict")
+    assert "withdraw" in refused["detail"]
+    assert_problem(admin.delete("/catalogue/items/orders"), status=409, code="conflict")
+    assert_problem(admin.post("/catalogue/items", json=service("orders")), status=409, code="conflict")
+
+
+def test_a_draft_can_be_deleted(admin):
+    admin.post("/catalogue/items", json=service("gone")).raise_for_status()
+    assert admin.delete("/catalogue/items/gone").status_code == 204
+    assert_problem(admin.get("/catalogue/items/gone"), status=404, code="not-found")
+    assert_problem(admin.delete("/catalogue/items/gone"), status=404, code="not-found")
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "parameter"),
+    [
+        ({"colour": "red"}, "unknown-parameter", "colour"),
+        ({"id": "../x"}, "invalid-parameter", "id"),
+        ({"id": None}, "invalid-parameter", "id"),
+        ({"kind": "wmx"}, "invalid-parameter", "kind"),
+        ({"title_zh": 5}, "invalid-parameter", "title_zh"),
+        ({"title_zh": None, "title_en": None}, "invalid-parameter", "title_zh"),
+        ({"title_en": "t" * 201}, "invalid-parameter", "title_en"),
+        ({"title_en": "nul \x00"}, "invalid-parameter", "title_en"),
+        ({"themes": "imagery"}, "invalid-parameter", "themes"),
+        ({"themes": ["nul \x00"]}, "invalid-parameter", "themes"),
+        ({"themes": ["  "]}, "invalid-parameter", "themes"),
+        ({"organisation_id": "nobody"}, "invalid-parameter", "organisation_id"),
+        ({"cim_level": 8}, "invalid-parameter", "cim_level"),
+        ({"bbox": [1, 2, 3]}, "invalid-parameter", "bbox"),
+        ({"bbox": [3, 2, 1, 4]}, "invalid-parameter", "bbox"),
+        ({"area_code": "44a"}, "invalid-parameter", "area_code"),
+        ({"share_class": "free"}, "invalid-parameter", "share_class"),
+        ({"endpoints": [{"url": "javascript:alert(1)"}]}, "invalid-parameter", "endpoints"),
+        ({"endpoints": [{"url": "JaVaScRiPt:alert(1)"}]}, "invalid-parameter", "endpoints"),
+        ({"endpoints": [{"url": "data:text/html,x"}]}, "invalid-parameter", "endpoints"),
+        ({"endpoints": [{"url": "//evil.example/x"}]}, "invalid-parameter", "endpoints"),
+        ({"endpoints": [{"url": "https://user:secret@maps.example/"}]}, "invalid-parameter", "endpoints"),
+        ({"endpoints": [{"url": "https:///x"}]}, "invalid-parameter", "endpoints"),
+        ({"endpoints": [{"url": "https://a.example/\n"}]}, "invalid-parameter", "endpoints"),
+        ({"endpoints": [{"url": "https://a.example/", "kind": "nul \x00"}]}, "invalid-parameter", "endpoints"),
+        ({"endpoints": [{"title": "no address"}]}, "invalid-parameter", "endpoints"),
+        ({"endpoints": {}}, "invalid-parameter", "endpoints"),
+    ],
+)
+def test_a_member_that_is_not_allowed_is_named(admin, change, code, parameter):
+    response = admin.post("/catalogue/items", json={**service("refused"), **change})
+    assert_problem(response, status=400, code=code, parameter=parameter)
+    assert_problem(admin.get("/catalogue/items/refused"), status=404, code="not-found")
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'"x"', b"null"])
+def test_a_body_that_is_no_object_is_refused(admin, body):
+    response = admin.post("/catalogue/items", content=body, headers={"Content-Type": "application/json"})
+    assert_problem(response, status=400, code="invalid-body")
+
+
+@pytest.mark.parametrize(
+    ("query", "parameter"),
+    [
+        ({"kind": "wmx"}, "kind"), ({"share-class": "free"}, "share-class"), ({"state": "lost"}, "state"),
+        ({"bbox": "1,2"}, "bbox"), ({"limit": "0"}, "limit"), ({"cursor": "made-up"}, "cursor"),
+        ({"q": "a b c d e f g h i j k"}, "q"), ({"area": "44x"}, "area"),
+    ],
+)  # fmt: skip
+def test_a_search_that_is_wrong_is_named(anyone, query, parameter):
+    response = anyone.get("/catalogue/items", params=query)
+    assert_problem(response, status=400, code="invalid-parameter", parameter=parameter)
+
+
+def test_paging_walks_every_service_once(admin, anyone):
+    wanted = {f"page-{n}" for n in range(7)}
+    for service_id in wanted:
+        put_on_the_shelf(admin, service_id, themes=["paging"], kind="xyz")
+    seen, address = [], "/catalogue/items?limit=2&theme=paging"
+    while address:
+        page = anyone.get(address).json()
+        assert page["numberReturned"] == len(page["features"]) <= 2
+        seen += [record["id"] for record in page["features"]]
+        address = next((link["href"] for link in page["links"] if link["rel"] == "next"), None)
+    assert seen == sorted(wanted)
+    first = anyone.get("/catalogue/items", params={"limit": 2, "theme": "paging"}).json()
+    cursor = next(link["href"] for link in first["links"] if link["rel"] == "next").partition("cursor=")[2]
+    other = anyone.get(f"/catalogue/items?limit=2&theme=imagery&cursor={cursor}")
+    assert_problem(other, status=400, code="invalid-parameter", parameter="cursor")
+
+
+def test_a_hostile_title_is_shown_as_text(admin, anyone):
+    hostile = "<script>alert(1)</script><img src=x onerror=alert(1)>"
+    put_on_the_shelf(admin, "hostile", title_zh=hostile, title_en=hostile, description_en=hostile, themes=["hostile"])
+    for path in ("/catalogue/items/hostile?f=html", "/catalogue/items?f=html&theme=hostile"):
+        for language in ("en", "zh-CN"):
+            page = anyone.get(path, headers={"Accept-Language": language})
+            assert page.headers["content-type"].startswith("text/html")
+            assert "&lt;script&gt;alert(1)" in page.text
+            assert "<script>alert" not in page.text
+            assert "<img src=x" not in page.text
+    assert anyone.get("/catalogue/items/hostile").json()["properties"]["title"] == hostile
+
+
+def test_a_record_is_in_the_language_asked_for(admin, anyone):
+    put_on_the_shelf(admin, "tongues", endpoints=[{"url": "/collections/buildings/items", "kind": "features"}])
+    for language, title in (("en", "Historical imagery"), ("zh-CN", "历史影像服务")):
+        record = anyone.get("/catalogue/items/tongues", headers={"Accept-Language": language}).json()
+        assert record["properties"]["title"] == title
+        assert record["type"] == "Feature"
+        (link,) = [link for link in record["links"] if link["rel"] == "service"]
+        assert anyone.get(link["href"]).status_code == 200
+
+
+def test_the_catalogue_leads_to_its_records_and_organisations(admin, anyone):
+    page = anyone.get("/catalogue").json()
+    assert page["itemType"] == "record"
+    for link in page["links"]:
+        assert anyone.get(link["href"]).status_code == 200, link
+    known = anyone.get("/catalogue/organisations").json()["organisations"]
+    assert {"planning", "water"} <= {one["id"] for one in known}
+    assert anyone.get("/catalogue?f=html").headers["content-type"].startswith("text/html")
+
+
+def test_changes_are_for_admins_only(admin, anyone):
+    reader = admin.post("/admin/keys", json={"role": "reader", "label": "reads"}).json()["key"]
+    put_on_the_shelf(admin, "guarded")
+    calls = [
+        ("POST", "/catalogue/items", service("mine")),
+        ("PATCH", "/catalogue/items/guarded", {"title_en": "mine"}),
+        ("DELETE", "/catalogue/items/guarded", None),
+        ("POST", "/catalogue/items/guarded/publish", None),
+        ("POST", "/catalogue/items/guarded/withdraw", None),
+        ("PUT", "/catalogue/organisations/mine", {"name_en": "Mine"}),
+        ("GET", "/admin/keys", None),
+        ("POST", "/admin/keys", {"role": "admin"}),
+        ("DELETE", "/admin/keys/cim_xxxxxxxx", None),
+    ]
+    for method, path, body in calls:
+        refused = anyone.request(method, path, json=body)
+        assert_problem(refused, status=401, code="unauthorized")
+        assert refused.headers["www-authenticate"].startswith("Bearer")
+        for headers in ({"X-API-Key": reader}, {"Authorization": f"bearer {reader}"}):
+            assert_problem(anyone.request(method, path, json=body, headers=headers), status=403, code="forbidden")
+        wrong = anyone.request(method, path, json=body, headers={"X-API-Key": ADMIN + "x"})
+        assert_problem(wrong, status=401, code="unauthorized")
+    assert anyone.get("/catalogue/items/guarded").json()["properties"]["title_en"] == "Historical imagery"
+    assert anyone.get("/catalogue/items/guarded", headers={"X-API-Key": reader}).status_code == 200
