@@ -22,6 +22,10 @@ _SEARCHED = Sql.of(
     "concat_ws(' ', s.id, s.title_zh, s.title_en, s.description_zh, s.description_en, s.themes::text, o.name_zh, o.name_en)"
 )
 
+_WHEN_NONE = {
+    **dict.fromkeys(("title_zh", "title_en", "description_zh", "description_en"), ""),
+    "share_class": "conditional",
+}
 _CASTS = {"themes": "jsonb", "endpoints": "jsonb", "cim_level": "int"}
 
 
@@ -101,7 +105,7 @@ def offers_sql(kind: str, collection_id: str) -> Sql:
 
 def insert_sql(values: Mapping[str, Any]) -> Sql:
     """Register a draft; no row when the id is taken."""
-    names, bound = zip(*_assignments(values), strict=True)
+    names, bound = zip(*_assignments({"title_zh": None, "title_en": None, **values}), strict=True)
     return Sql.of(
         "INSERT INTO cim.service ({}) VALUES ({}) ON CONFLICT (id) DO NOTHING RETURNING id",
         Sql.join(", ", names),
@@ -148,8 +152,8 @@ def _assignments(values: Mapping[str, Any]) -> list[tuple[Sql, Sql]]:
             continue
         if name in ("themes", "endpoints"):
             value = orjson.dumps(value or []).decode()
-        elif value is None and name in ("title_zh", "title_en", "description_zh", "description_en"):
-            value = ""
+        elif value is None:
+            value = _WHEN_NONE.get(name)
         bound = Sql.of("{}", Cast(value, _CASTS[name])) if name in _CASTS else Sql.of("{}", value)
         pairs.append((Sql.of("{}", Identifier(name)), bound))
     return pairs

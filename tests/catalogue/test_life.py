@@ -94,6 +94,18 @@ def test_an_event_in_the_wrong_order_names_those_allowed(admin):
     assert_problem(admin.post("/catalogue/items", json=service("orders")), status=409, code="conflict")
 
 
+def test_every_member_but_id_and_kind_may_be_empty(admin):
+    empty = dict.fromkeys((*service("x"), "share_class", "cim_level", "area_code", "bbox", "update_cycle"))
+    sparse = {**empty, "id": "sparse", "kind": "file", "title_en": "Sparse"}
+    made = admin.post("/catalogue/items", json=sparse)
+    assert made.status_code == 201, made.text
+    assert made.json()["properties"]["shareClass"] == "conditional"
+    change = {name: None for name in empty if name not in ("id", "kind")}
+    edited = admin.patch("/catalogue/items/sparse", json=change, headers={"If-Match": made.headers["etag"]})
+    assert edited.status_code == 200, edited.text
+    admin.delete("/catalogue/items/sparse").raise_for_status()
+
+
 def test_a_draft_can_be_deleted(admin):
     admin.post("/catalogue/items", json=service("gone")).raise_for_status()
     assert admin.delete("/catalogue/items/gone").status_code == 204
