@@ -117,7 +117,7 @@ class Cluster:
             )
         account = Account.current()
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            _make(self.folder)
             self.check_way(account)
             self.socket.mkdir(mode=0o700, exist_ok=True)
             os.chown(self.socket, account.uid, account.gid)
@@ -231,6 +231,15 @@ class Cluster:
             self._run(["pg_ctl", "-D", str(self.data), "-m", "fast", "-w", "-t", "60", "stop"])
 
 
+def _make(folder: Path) -> None:
+    """Make a folder; where another account is to run PostgreSQL in it, one that this account can enter under any umask."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    if os.geteuid() == 0:
+        for path in missing:
+            path.chmod(path.stat().st_mode | 0o011)
+
+
 def _may_be_postgres(pid: int) -> bool:
     """False when the kernel says that this process has ended or is another program."""
     try:
@@ -300,7 +309,7 @@ def owner_of(cluster: Cluster) -> str:
 def _lock(cluster: Cluster) -> int | None:
     """A held lock on the folder, or None when another process holds it. It ends with this process."""
     try:
-        cluster.folder.mkdir(parents=True, exist_ok=True)
+        _make(cluster.folder)
         descriptor = os.open(cluster.folder / "owner.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise _unwritable(cluster.folder, error) from error

@@ -36,15 +36,15 @@ def upgrade(url: str) -> None:
             config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+            with connect(url) as writer:
+                sync_builtin(writer)
+                for collection in all_collections(writer):
+                    ensure_indexes(writer, collection)
         finally:
             connection.rollback()
             connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK})
             connection.commit()
     engine.dispose()
-    with connect(url) as writer:
-        sync_builtin(writer)
-        for collection in all_collections(writer):
-            ensure_indexes(writer, collection)
 
 
 def check(url: str) -> None:

