@@ -96,14 +96,13 @@ class Runner:
         """One job to its end. What could not be ended (no database, no disk) stays, and is tried at the next look."""
         run_id = int(folder.name)
         try:
-            state = await self._state(run_id)
-            if state in ("queued", "running"):
+            if await self._begin(run_id):
                 request = orjson.loads((folder / "request.json").read_bytes())
                 error = await self._load(run_id, folder, request, (slot, lock))
                 if error is not None:
                     await self._fail(run_id, error)
-                state = await self._state(run_id)
-            await asyncio.to_thread(self._put_away, folder, state == "completed")
+            is_done = await self._state(run_id) == "completed"
+            await asyncio.to_thread(self._put_away, folder, is_done)
         except (CimError, OSError, ValueError) as error:
             log.warning("a load could not be followed", run=run_id, error=str(error))
         else:
@@ -111,6 +110,17 @@ class Runner:
         finally:
             os.close(lock)
             os.close(slot)
+
+    async def _begin(self, run_id: int) -> bool:
+        """Mark the job as running; False when it has ended already, with a server that was killed."""
+        tag = await self._database.execute(
+            Sql.of(
+                "UPDATE cim.load_run SET started_at = CASE state WHEN 'queued' THEN now() ELSE started_at END, "
+                "state = 'running' WHERE id = {} AND state IN ('queued', 'running')",
+                Cast(run_id, "bigint"),
+            )
+        )
+        return tag == "UPDATE 1"
 
     async def _state(self, run_id: int) -> str | None:
         row = await self._database.fetch_row(

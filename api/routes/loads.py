@@ -112,8 +112,12 @@ async def send(request: Request) -> Response:
         with storage_errors():
             (folder / "request.json").write_bytes(orjson.dumps(job))
         run_id = await _queue(request, job, values)
-        with storage_errors():
-            folder.rename(store.uploads / str(run_id))
+        try:
+            with storage_errors():
+                folder.rename(store.uploads / str(run_id))
+        except Exception:
+            await database_of(request).execute(Sql.of("DELETE FROM cim.load_run WHERE id = {}", Cast(run_id, "bigint")))
+            raise
     context_of(request).runner.wake()
     row = await _row(request, run_id)
     location = url_of(settings.public_url, "admin", "loads", str(run_id))

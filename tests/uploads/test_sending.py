@@ -6,6 +6,7 @@ import json
 import random
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -105,6 +106,15 @@ def test_the_body_itself_is_a_file_too_and_becomes_a_dataset(sender):
     assert (load["state"], load["account"]["inserted"], load["collection"]) == ("completed", 2, "benches"), load
     found = sender.http.get("/collections/benches/items").json()["features"]
     assert {f["properties"]["material"] for f in found} == {"木", "石"}
+
+
+def test_a_load_begins_at_once(sender):
+    response = sender.form("soon.geojson", collection_of(feature("soon", 114.2)), kind="buildings")
+    address, deadline = response.headers["location"], time.monotonic() + 3
+    while sender.http.get(address).json()["state"] == "queued":
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert sender.ended(response)["state"] == "completed"
 
 
 def test_loads_are_listed_the_latest_first_and_paged(sender, partly):
