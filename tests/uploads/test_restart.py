@@ -1,7 +1,9 @@
 """What was sent is loaded once, whatever becomes of the server meanwhile."""
 
 import os
+import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +58,47 @@ def test_loads_of_a_killed_server_are_ended_once_by_the_next(database_url: str, 
     with psycopg.connect(database_url) as connection:
         row = connection.execute("SELECT (SELECT count(*) FROM cim.building), (SELECT count(*) FROM cim.load_run)")
         assert row.fetchone() == (6000, 3)
+
+
+def loading(data: Path) -> list[int]:
+    """Processes that load a file of the data folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            words = (process / "cmdline").read_bytes()
+            if b"--job=" in words and str(data).encode() in words:
+                found.append(int(process.name))
+    return found
+
+
+def test_a_load_that_outlives_its_server_is_waited_for(database_url: str, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    settings = {"CIM_ADMIN_KEY": ADMIN, "CIM_DATA_DIR": str(data)}
+    with serving(database_url, **settings) as server:
+        run_id = opened(server, data).form("a.geojson", buildings(0, 50), kind="buildings").json()["id"]
+        deadline = time.monotonic() + 10
+        while not (running := loading(data)) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        (orphan,) = running
+        os.kill(orphan, signal.SIGSTOP)
+        server.process.kill()
+        server.process.wait()
+    try:
+        with serving(database_url, **settings) as server:
+            sender = opened(server, data)
+            time.sleep(1)
+            assert loading(data) == [orphan]
+            assert sender.http.get(f"/admin/loads/{run_id}").json()["state"] == "running"
+            os.kill(orphan, signal.SIGCONT)
+            load = ended(sender, run_id)
+            assert (load["state"], load["account"]["inserted"]) == ("completed", 50)
+            deadline = time.monotonic() + 10
+            while sender.files("uploads") and time.monotonic() < deadline:
+                time.sleep(0.1)
+            assert not sender.files("uploads")
+    finally:
+        for process in loading(data):
+            os.kill(process, signal.SIGKILL)
 
 
 def test_a_load_that_ended_with_its_server_is_not_run_again(database_url: str, tmp_path: Path) -> None:
