@@ -10,7 +10,7 @@ from rich.console import Console
 
 from cim.settings import Settings
 
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def serve(
