@@ -75,8 +75,8 @@ class Runner:
             slot = self._slot()
             if slot is None:
                 return
-            lock = _locked(folder / "lock")
-            if lock is None or not (folder / "request.json").exists():  # another worker has it, or had it
+            lock = _locked(folder / ".lock")
+            if lock is None or not (folder / ".request.json").exists():  # another worker has it, or had it
                 for descriptor in (slot, lock):
                     if descriptor is not None:
                         os.close(descriptor)
@@ -97,7 +97,7 @@ class Runner:
         run_id = int(folder.name)
         try:
             if await self._begin(run_id):
-                request = orjson.loads((folder / "request.json").read_bytes())
+                request = orjson.loads((folder / ".request.json").read_bytes())
                 error = await self._load(run_id, folder, request, (slot, lock))
                 if error is not None:
                     await self._fail(run_id, error)

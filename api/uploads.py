@@ -1,6 +1,6 @@
 """A file sent to this node: streamed to disk, counted, and looked at before its load is queued (`api.jobs` runs it).
 
-An upload lives in `<data folder>/uploads/<run id>/` with its `request.json`; a failed one is kept in
+An upload lives in `<data folder>/uploads/<run id>/` with its `.request.json`; a failed one is kept in
 `quarantine/<run id>/`.
 """
 
@@ -13,7 +13,7 @@ import stat
 import time
 import uuid
 import zipfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +40,11 @@ MAX_PART_HEADERS = 20
 MAX_PART_HEADER_BYTES = 8 * 1024
 MAX_MEMBER_RECORD = 1024
 """Bytes of an archive's table that a member may take on average."""
+MAX_NAME_BYTES = 150
+ROOM_EVERY_BYTES = 1024 * 1024
+"""How often an upload looks again at what is left of the quota: others come in beside it."""
+OWN_FILES = (".request.json", ".lock")
+"""Names in a job's folder that are not the sender's."""
 ABANDONED_S = 3600.0
 """A folder that nothing was received into for so long is of a server that was killed."""
 
@@ -104,18 +109,22 @@ def storage_errors() -> Iterator[None]:
 
 
 class Sink:
-    """A file being written, with the caps on its size."""
+    """A file being written, with the caps on its size. `room` says how many bytes may still be stored beside it."""
 
-    def __init__(self, path: Path, max_bytes: int, room: int) -> None:
-        self._file: BinaryIO = path.open("xb")
+    def __init__(self, path: Path, max_bytes: int, room: Callable[[], int]) -> None:
+        with storage_errors():
+            self._file: BinaryIO = path.open("xb")
         self._max, self._room, self._written = max_bytes, room, 0
+        self._allowed, self._looked_at = room(), 0
 
     def write(self, data: bytes) -> None:
         """Append. Raises TooLarge past the cap of one upload, InsufficientStorage past the room."""
         self._written += len(data)
         if self._written > self._max:
             raise TooLarge(f"the file has more than {self._max:,} bytes, the most taken (setting CIM_MAX_UPLOAD_BYTES)")
-        if self._written > self._room:
+        if self._written - self._looked_at > ROOM_EVERY_BYTES:
+            self._allowed, self._looked_at = self._written - len(data) + self._room(), self._written
+        if self._written > self._allowed:
             raise InsufficientStorage("the quota for uploads is used up (setting CIM_UPLOAD_QUOTA_BYTES)")
         with storage_errors():
             self._file.write(data)
@@ -129,9 +138,13 @@ class Sink:
 def safe_name(name: str | None) -> str:
     """The last part of a file name as sent, without anything a path could be made of. Raises InvalidParameter."""
     last = re.split(r"[/\\]", name or "")[-1].strip()
-    last = "".join(c for c in last if c.isprintable())[:150]
+    last = "".join(c for c in last if c.isprintable())
     if not last or last.startswith("."):
         raise InvalidParameter("filename", name or "", "a file name such as buildings.geojson")
+    if len(last.encode()) > MAX_NAME_BYTES:
+        stem, dot, suffix = last.rpartition(".")
+        tail = f"{dot}{suffix}" if dot and suffix.isascii() and len(suffix) <= 20 else ""
+        last = (stem or suffix).encode()[: MAX_NAME_BYTES - len(tail)].decode("utf-8", "ignore") + tail
     return last
 
 
@@ -149,7 +162,7 @@ async def receive_raw(
 ) -> Upload:
     """The body is the file."""
     path = folder / safe_name(name)
-    sink = Sink(path, settings.max_upload_bytes, store.room())
+    sink = Sink(path, settings.max_upload_bytes, store.room)
     try:
         async for chunk in chunks:
             sink.write(chunk)
@@ -162,7 +175,7 @@ class _Form:
     """Callbacks of the multipart parser: one file to disk, small fields to memory, everything counted."""
 
     def __init__(self, folder: Path, store: Store, settings: Settings) -> None:
-        self._folder, self._settings, self._room = folder, settings, store.room()
+        self._folder, self._settings, self._room = folder, settings, store.room
         self.fields: dict[str, str] = {}
         self.path: Path | None = None
         self.is_complete = False

@@ -110,7 +110,7 @@ async def send(request: Request) -> Response:
         job = _job(values, upload)
         await asyncio.to_thread(look_at, upload.path, settings)
         with storage_errors():
-            (folder / "request.json").write_bytes(orjson.dumps(job))
+            (folder / ".request.json").write_bytes(orjson.dumps(job))
         run_id = await _queue(request, job, values)
         try:
             with storage_errors():
