@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -144,14 +145,20 @@ def load_source(
     if not re.fullmatch(r"[a-z0-9_-]{1,60}", source):
         raise InvalidParameter("source", source, "1 to 60 of a-z, 0-9, _ and -")
     try:
-        with _reading(settings, request) as child:
+        with _reading(settings, request) as child, ThreadPoolExecutor(1) as beside:
+            digest = beside.submit(fingerprint, request.path)  # while the child starts
             info = child.open()
             collection = _collection(connection, request, info)
             _check_place(request, collection, info)
             mapping, mapping_from = _mapping(connection, request, collection, info)
             watcher.opened(Opened(info, collection, mapping, source, mapping_from))
             account = _merge_all(
-                connection, child, _run_request(request, collection, info, mapping, source), info, mapping, watcher
+                connection,
+                child,
+                _run_request(request, collection, info, mapping, source, digest.result()),
+                info,
+                mapping,
+                watcher,
             )
             if not request.is_dry:
                 _after(connection, request, collection, info, mapping, account)
@@ -172,14 +179,14 @@ def _check_place(request: LoadRequest, collection: Collection, info: SourceInfo)
 
 
 def _run_request(
-    request: LoadRequest, collection: Collection, info: SourceInfo, mapping: Mapping, source: str
+    request: LoadRequest, collection: Collection, info: SourceInfo, mapping: Mapping, source: str, digest: str
 ) -> RunRequest:
     stated = {name: value for name, value in asdict(request.options).items() if value is not None and name != "crs"}
     return RunRequest(
         collection=collection,
         source=source,
         origin=request.path.name if request.job_id else str(request.path),
-        fingerprint=fingerprint(request.path),
+        fingerprint=digest,
         options={"map": mapping.to_dict(), "crs": info.crs, "batch_rows": request.batch_rows, **stated},
         loaded_by=request.loaded_by,
         mode="replace" if request.is_replacing else "merge",

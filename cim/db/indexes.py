@@ -1,8 +1,13 @@
 """Secondary indexes of a collection's table: taken off before a first load, put back after it."""
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import make_conninfo
+from psycopg.pq import TransactionStatus
 
 from cim.db.tables import index_statements
 from cim.model import Collection
@@ -35,7 +40,33 @@ def drop_indexes_if_empty(connection: psycopg.Connection[Any], collection: Colle
 
 
 def ensure_indexes(connection: psycopg.Connection[Any], collection: Collection) -> None:
-    """Make the declared indexes that are missing; changes nothing where all are there."""
-    connection.execute("SET maintenance_work_mem = '512MB'")
-    for statement in index_statements(collection):
-        connection.execute(statement.encode())
+    """Make the declared indexes that are missing, two at a time; changes nothing where all are there.
+
+    Inside a transaction of `connection` they are made one after another on it.
+    """
+    there = {
+        row[0]
+        for row in connection.execute(
+            "SELECT indexname FROM pg_indexes WHERE schemaname = %s AND tablename = %s",
+            [collection.table_schema, collection.table_name],
+        )
+    }
+    missing = [statement for name, statement in index_statements(collection).items() if name not in there]
+    if len(missing) < 2 or connection.info.transaction_status != TransactionStatus.IDLE:
+        _make(connection, missing)
+        return
+    address = make_conninfo(connection.info.dsn, password=connection.info.password or None)
+    with psycopg.connect(address, autocommit=True) as second, ThreadPoolExecutor(1) as beside:
+        # the one on places takes as long as all others together
+        slow = [statement for statement in missing if "USING gist" in statement]
+        other = beside.submit(_make, second, slow)
+        _make(connection, [statement for statement in missing if statement not in slow])
+        other.result()
+
+
+def _make(connection: psycopg.Connection[Any], statements: Sequence[str]) -> None:
+    if statements:
+        connection.execute("SET maintenance_work_mem = '512MB'")
+    for statement in statements:
+        with suppress(psycopg.errors.UniqueViolation, psycopg.errors.DuplicateTable):  # another load makes it now
+            connection.execute(statement.encode())

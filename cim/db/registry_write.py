@@ -46,7 +46,7 @@ def register(connection: Connection, collection: Collection, *, is_builtin: bool
             for table in feature_tables(collection, MetaData()):
                 create = CreateTable(table, if_not_exists=True).compile(dialect=postgresql.dialect())  # type: ignore[no-untyped-call]
                 connection.execute(str(create).encode())
-            for statement in index_statements(collection):
+            for statement in index_statements(collection).values():
                 connection.execute(statement.encode())
         connection.execute(
             "INSERT INTO cim.collection (id, declaration, is_builtin) VALUES (%s, %s, %s) ON CONFLICT (id) DO UPDATE "

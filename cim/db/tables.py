@@ -106,12 +106,12 @@ def feature_tables(collection: Collection, target: MetaData = metadata) -> tuple
     return current, history
 
 
-def index_statements(collection: Collection) -> list[str]:
-    """`CREATE INDEX IF NOT EXISTS` for every index of a collection's table but its primary key."""
+def index_statements(collection: Collection) -> dict[str, str]:
+    """Name → `CREATE INDEX IF NOT EXISTS` of every index of a collection's table but its primary key."""
     current, _ = feature_tables(collection, MetaData())
     ordered = sorted(current.indexes, key=lambda index: str(index.name))
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
-    return [str(CreateIndex(index, if_not_exists=True).compile(dialect=dialect)) for index in ordered]
+    return {str(i.name): str(CreateIndex(i, if_not_exists=True).compile(dialect=dialect)) for i in ordered}
 
 
 FIXED_COLUMNS = tuple(c.name for c in fixed_columns("Geometry", 4326))
