@@ -3,6 +3,7 @@
 Nothing here is lenient: a parameter that is unknown, given twice, empty, or not UTF-8 is refused.
 """
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -13,7 +14,16 @@ from starlette.requests import Request
 
 from api.documents import CRS84
 from cim.bbox import bbox_of, parse_bbox, parse_number
-from cim.errors import InvalidBody, InvalidParameter, TooLarge, TooNested, UnknownParameter, UnsupportedMedia
+from cim.errors import (
+    InvalidBody,
+    InvalidParameter,
+    KeyInQuery,
+    TooLarge,
+    TooNested,
+    UnknownParameter,
+    UnsupportedMedia,
+    quoted,
+)
 from cim.interval import parse_date, parse_instant, parse_interval
 from cim.model import Collection, Kind, Property, Scope
 from cim.query.areas import parse_area_code
@@ -32,6 +42,8 @@ REFERENCE = ("crs", "bbox-crs")
 """Coordinate reference systems: clients that read `storageCrs` name it; CRS84 is the one there is."""
 ALWAYS = ("f", "lang")
 """Parameters of every resource: the representation, and the language of its texts."""
+KEY_NAMES = ("key", "api_key", "apikey", "api-key", "x-api-key", "access_token", "authorization", "token")
+"""Parameters that clients send keys in; one that the resource defines (a property of that name) is not refused."""
 
 _CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _DIGITS = re.compile(r"\d{1,30}", re.ASCII)
@@ -73,7 +85,7 @@ def query_parameters(request: Request, known: Iterable[str]) -> dict[str, str]:
         name_bytes, _, value_bytes = piece.partition(b"=")
         name = _decoded(name_bytes)
         if name not in allowed:
-            raise UnknownParameter(name, allowed)
+            raise KeyInQuery(name) if name.lower() in KEY_NAMES else UnknownParameter(name, allowed)
         if name in values:
             raise InvalidParameter(name, _decoded(value_bytes), "the parameter is given more than once")
         values[name] = check_text(name, _decoded(value_bytes))
@@ -200,13 +212,26 @@ async def json_object(request: Request, *, max_bytes: int = MAX_QUERY_BODY) -> d
 
 
 def parse_json(text: bytes) -> Any:
-    """JSON (RFC 8259, UTF-8) as Python values; no NaN, no lone surrogates, no numbers beyond a double."""
+    """JSON (RFC 8259, UTF-8) as Python values; no NaN, no lone surrogates, no numbers beyond a double, no name twice."""
     try:
-        return orjson.loads(text)
+        document = orjson.loads(text)
+        json.loads(text, object_pairs_hook=_check_names, parse_int=len, parse_float=len)
     except orjson.JSONDecodeError as error:
         if "depth limit" in str(error):
             raise TooNested("the JSON is nested too deeply") from error
         raise InvalidBody(f"the body is not valid JSON: {error}"[:300]) from error
+    except RecursionError as error:
+        raise TooNested("the JSON is nested too deeply") from error
+    return document
+
+
+def _check_names(members: list[tuple[str, Any]]) -> None:
+    """Refuse an object that holds a name twice: what such a one means is left open (RFC 8259, 4)."""
+    seen = set()
+    for name, _ in members:
+        if name in seen:
+            raise InvalidBody(f"the member {quoted(name)} comes twice in an object")
+        seen.add(name)
 
 
 BODY_MEMBERS = ("bbox", "geometry", "datetime", "area", "properties")

@@ -1,7 +1,7 @@
 """Errors as RFC 9457 documents: the one table from error codes to HTTP status, and the one way to write them."""
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import orjson
@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match, Route
 
 from cim.errors import CimError
 
@@ -26,6 +27,7 @@ STATUS = {
     "unknown-parameter": 400,
     "unknown-property": 400,
     "invalid-body": 400,
+    "incomplete": 400,
     "nesting": 400,
     "unauthorized": 401,
     "forbidden": 403,
@@ -34,6 +36,7 @@ STATUS = {
     "conflict": 409,
     "load-busy": 409,
     "precondition-failed": 412,
+    "precondition-required": 428,
     "too-large": 413,
     "decompressed-size": 413,
     "unsupported-media-type": 415,
@@ -70,10 +73,18 @@ def printable(text: str) -> str:
 
 
 def problem_body(
-    status: int, code: str, title: str, detail: str, instance: str, *, parameter: str | None = None, base: str = ""
+    status: int,
+    code: str,
+    title: str,
+    detail: str,
+    instance: str,
+    *,
+    parameter: str | None = None,
+    facts: Mapping[str, object] | None = None,
+    base: str = "",
 ) -> bytes:
     """The document, at most `MAX_BYTES` whatever it quotes."""
-    document = {
+    document: dict[str, object] = {
         "type": f"{base}/problems/{code}",
         "title": title,
         "status": status,
@@ -82,6 +93,7 @@ def problem_body(
     }
     if parameter is not None:
         document["parameter"] = printable(parameter[:200])
+    document |= facts or {}
     body = orjson.dumps(document)
     if len(body) > MAX_BYTES:
         document["detail"] = printable(detail[:500])
@@ -103,10 +115,12 @@ def _respond(
     detail: str,
     *,
     parameter: str | None = None,
+    facts: Mapping[str, object] | None = None,
     headers: dict[str, str] | None = None,
 ) -> Response:
     base = request.app.state.settings.public_url
-    body = problem_body(status, code, title, detail, instance_of(request.scope), parameter=parameter, base=base)
+    instance = instance_of(request.scope)
+    body = problem_body(status, code, title, detail, instance, parameter=parameter, facts=facts, base=base)
     response = Response(body, status, media_type=MEDIA_TYPE, headers=headers)
     response.headers["Cache-Control"] = "no-store"
     if status == 503:
@@ -121,7 +135,9 @@ def _respond(
 def problem_response(request: Request, error: CimError) -> Response:
     """The answer that `error` becomes."""
     status = STATUS.get(error.code, 500)
-    return _respond(request, status, error.code, error.title, error.detail, parameter=error.parameter)
+    return _respond(
+        request, status, error.code, error.title, error.detail, parameter=error.parameter, facts=error.facts
+    )
 
 
 def status_response(
@@ -150,13 +166,21 @@ async def _on_cim_error(request: Request, error: Exception) -> Response:
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    detail = error.detail if isinstance(error.detail, str) else None
+    detail, headers = error.detail if isinstance(error.detail, str) else None, dict(error.headers or {})
     if error.status_code == 404:
         detail = "there is nothing at this address"
     if error.status_code == 405:
-        detail = f"{request.method[:20]} is not offered here; allowed: {(error.headers or {}).get('Allow', 'see /api')}"
+        headers["Allow"] = _allowed(request)
+        detail = f"{request.method[:20]} is not offered here; allowed: {headers['Allow']}"
     status = 400 if error.status_code == 422 else error.status_code
-    return status_response(request, status, detail, dict(error.headers or {}))
+    return status_response(request, status, detail, headers)
+
+
+def _allowed(request: Request) -> str:
+    """The methods of every route at the address (Starlette names those of the first one only)."""
+    routes = [route for route in request.app.routes if isinstance(route, Route)]
+    met = [route.methods or () for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    return ", ".join(sorted({method for methods in met for method in methods}))
 
 
 async def _on_validation_error(request: Request, error: Exception) -> Response:

@@ -5,7 +5,7 @@ with; it does not know HTTP (`api/problems.py` maps codes to status) nor exit co
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 
 def quoted(value: object) -> str:
@@ -27,10 +27,12 @@ class CimError(Exception):
     code = "error"
     title = "Error"
 
-    def __init__(self, detail: str, *, parameter: str | None = None) -> None:
+    def __init__(self, detail: str, *, parameter: str | None = None, facts: Mapping[str, object] | None = None) -> None:
+        """`facts` are members that a program reads beside the standard ones (RFC 9457, 3.2)."""
         super().__init__(detail)
         self.detail = detail
         self.parameter = parameter
+        self.facts = dict(facts or {})
 
 
 class InvalidParameter(CimError):
@@ -56,6 +58,20 @@ class UnknownParameter(CimError):
             f"{quoted(parameter)} is not a parameter here"
             + (f"; did you mean '{hint}'?" if hint else "")
             + f" Known: {', '.join(names)}",
+            parameter=parameter[:200],
+        )
+
+
+class KeyInQuery(CimError):
+    """A key where addresses are logged and passed on (catalogue B38). Its value is not repeated."""
+
+    code = "unknown-parameter"
+    title = "Keys do not belong into the query string"
+
+    def __init__(self, parameter: str) -> None:
+        super().__init__(
+            f"{quoted(parameter)}: addresses are logged and passed on, so no key is taken from them; send it as "
+            "'Authorization: Bearer <key>' or 'X-API-Key: <key>', and revoke the one that was sent",
             parameter=parameter[:200],
         )
 
@@ -150,6 +166,26 @@ class Conflict(CimError):
 
     code = "conflict"
     title = "Conflict"
+
+
+class Incomplete(CimError):
+    """A service that lacks what the shelf asks for; the fact `missing` lists the members to fill."""
+
+    code = "incomplete"
+    title = "Not complete enough for the shelf"
+
+    def __init__(self, name: str, missing: Iterable[str]) -> None:
+        names = list(missing)
+        super().__init__(
+            f"{quoted(name)}: the shelf asks for more: {', '.join(names)} must be filled", facts={"missing": names}
+        )
+
+
+class PreconditionRequired(CimError):
+    """A change that must say which version it is meant for (RFC 6585, 3)."""
+
+    code = "precondition-required"
+    title = "If-Match is needed"
 
 
 class PreconditionFailed(CimError):

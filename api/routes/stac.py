@@ -1,6 +1,6 @@
 """A STAC API over the imagery: core, collections, features and item search (STAC API 1.0.0)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
 
@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from api.context import database_of, registry_of, scope_of, settings_of
 from api.documents import GEOJSON, HTML, JSON, OPENAPI_30, Link, answer, json_answer, url_of
+from api.negotiate import Representation, choose
 from api.params import check_members, json_object, parse_limit, query_parameters
 from api.routes.items import check_validity
 from cim.bbox import bbox_of, parse_bbox
@@ -35,6 +36,15 @@ SEARCHED = ("bbox", "datetime", "ids", "collections", "intersects", "limit", "to
 MAX_IDS = 1000
 MAX_LIMIT = 1000
 _VARY = "Accept, Authorization, X-API-Key"
+_DOCUMENT = (Representation("json", JSON, also=(GEOJSON,)),)
+_ITEMS = (Representation("json", GEOJSON, also=(JSON,)),)
+
+
+def _asked(request: Request, offers: Sequence[Representation], known: Sequence[str] = ()) -> dict[str, str]:
+    """The query parameters. Raises InvalidParameter or NotAcceptable where no JSON is wanted: pages are not offered."""
+    values = query_parameters(request, known)
+    choose(request, offers, f=values.pop("f", None))
+    return values
 
 
 def _root(request: Request) -> str:
@@ -43,7 +53,7 @@ def _root(request: Request) -> str:
 
 async def landing(request: Request) -> Response:
     """The root catalog (STAC API core)."""
-    query_parameters(request, ())
+    _asked(request, _DOCUMENT)
     root, base = _root(request), settings_of(request).public_url
     rows = await database_of(request).fetch_rows(collections_sql(await scope_of(request)))
     links = [
@@ -71,7 +81,7 @@ async def landing(request: Request) -> Response:
 
 async def conformance(request: Request) -> Response:
     """The conformance classes."""
-    query_parameters(request, ())
+    _asked(request, _DOCUMENT)
     return json_answer(request, {"conformsTo": list(CONFORMS_TO)})
 
 
@@ -108,7 +118,7 @@ def _collection(row: Any, root: str) -> dict[str, Any]:
 
 async def collections(request: Request) -> Response:
     """Every STAC collection."""
-    query_parameters(request, ())
+    _asked(request, _DOCUMENT)
     root = _root(request)
     rows = await database_of(request).fetch_rows(collections_sql(await scope_of(request)))
     links = [Link(f"{root}/collections", "self", JSON), Link(root, "root", JSON), Link(root, "parent", JSON)]
@@ -140,7 +150,7 @@ async def _collection_row(request: Request, wanted: str) -> Any:
 
 async def collection(request: Request, wanted: str) -> Response:
     """One STAC collection."""
-    query_parameters(request, ())
+    _asked(request, _DOCUMENT)
     return json_answer(request, _collection(await _collection_row(request, wanted), _root(request)), vary=_VARY)
 
 
@@ -149,7 +159,7 @@ async def collection_items(request: Request, wanted: str) -> Response:
 
     `collections` may repeat the collection of the path, for pystac-client sends it.
     """
-    values = query_parameters(request, ("bbox", "datetime", "ids", "collections", "limit", "token"))
+    values = _asked(request, _ITEMS, ("bbox", "datetime", "ids", "collections", "limit", "token"))
     row = await _collection_row(request, wanted)
     if values.get("collections", row["id"]) != row["id"]:
         raise InvalidParameter("collections", values["collections"], f"the path is that of '{row['id']}'")
@@ -159,7 +169,7 @@ async def collection_items(request: Request, wanted: str) -> Response:
 
 async def item(request: Request, wanted: str, item_id: str) -> Response:
     """One item."""
-    query_parameters(request, ())
+    _asked(request, _ITEMS)
     scope = await scope_of(request)
     row = None
     if "\x00" not in wanted + item_id:
@@ -232,14 +242,14 @@ def _body_conditions(body: Mapping[str, Any]) -> FeatureQuery:
 
 async def search(request: Request) -> Response:
     """Item search by GET (STAC API 1.0.0, item-search)."""
-    values = query_parameters(request, SEARCHED)
+    values = _asked(request, _ITEMS, SEARCHED)
     wanted = tuple(values["collections"].split(",")) if "collections" in values else None
     return await _page(request, _conditions(values), wanted, values, f"{_root(request)}/search")
 
 
 async def search_by_body(request: Request) -> Response:
     """Item search by POST: the same conditions as a JSON body."""
-    query_parameters(request, ())
+    _asked(request, _ITEMS)
     body = await json_object(request)
     check_members(body, SEARCHED)
     if body.get("token") is not None and not isinstance(body["token"], str):

@@ -274,6 +274,16 @@ def test_what_is_not_there_is_not_found(http, path):
     assert_problem(http.get(path), status=404, code="not-found")
 
 
+@pytest.mark.parametrize(
+    "path", ["", "/conformance", "/collections", "/collections/drone", "/collections/drone/items", "/search"]
+)
+def test_a_representation_that_is_not_offered_is_refused(http, path):
+    assert_problem(http.get(path, params={"f": "xml"}), status=400, code="invalid-parameter", parameter="f")
+    assert_problem(http.get(path, headers={"Accept": "text/csv"}), status=406, code="not-acceptable")
+    for query, accept in (({"f": "json"}, "text/csv"), ({}, "application/json"), ({}, "application/geo+json")):
+        assert http.get(path, params=query, headers={"Accept": accept}).status_code == 200
+
+
 def test_an_empty_node_has_a_valid_empty_catalogue(database_url, server):
     empty = Client.open(f"{server(database_url).url}/stac")
     assert list(empty.get_collections()) == []
