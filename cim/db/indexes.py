@@ -13,6 +13,8 @@ from cim.db.tables import index_statements
 from cim.model import Collection
 from cim.sql import Identifier, Sql
 
+_LOCK = "hashtextextended('indexes of ' || %s, 4403)"
+
 
 def drop_indexes_if_empty(connection: psycopg.Connection[Any], collection: Collection) -> None:
     """Take the secondary indexes off a table without rows: building them after the first load is five times cheaper.
@@ -22,6 +24,7 @@ def drop_indexes_if_empty(connection: psycopg.Connection[Any], collection: Colle
     """
     table = Sql.of("{}.{}", *collection.table)
     with connection.transaction():
+        connection.execute(f"SELECT pg_advisory_xact_lock({_LOCK})", [collection.table_name])
         text, _ = Sql.of("SELECT EXISTS (SELECT FROM {})", table).compile_psycopg()
         row = connection.execute(text.encode()).fetchone()
         if row is None or row[0]:
@@ -42,8 +45,21 @@ def drop_indexes_if_empty(connection: psycopg.Connection[Any], collection: Colle
 def ensure_indexes(connection: psycopg.Connection[Any], collection: Collection) -> None:
     """Make the declared indexes that are missing, two at a time; changes nothing where all are there.
 
-    Inside a transaction of `connection` they are made one after another on it.
+    Inside a transaction of `connection` they are made one after another on it. Otherwise loads that end together,
+    and an upgrade meanwhile, wait for each other here.
     """
+    if connection.info.transaction_status != TransactionStatus.IDLE:
+        _ensure(connection, collection)
+        return
+    connection.execute(f"SELECT pg_advisory_lock({_LOCK})", [collection.table_name])
+    try:
+        _ensure(connection, collection)
+    finally:
+        if not connection.closed:
+            connection.execute(f"SELECT pg_advisory_unlock({_LOCK})", [collection.table_name])
+
+
+def _ensure(connection: psycopg.Connection[Any], collection: Collection) -> None:
     there = {
         row[0]
         for row in connection.execute(
