@@ -89,6 +89,7 @@ def _catalogue() -> dict[str, Any]:
         },
         "/catalogue/items/{serviceId}": {
             "get": _operation("record", tag, "One service", parameters=[one], media=GEOJSON),
+            "put": _operation("replace", tag, "Write a service anew", parameters=edited, body="service", **admin),
             "patch": _operation("edit", tag, "Edit a service", parameters=edited, body="service", **admin),
             "delete": _operation("deleteDraft", tag, "Delete a draft", parameters=[one], status="204", for_admins=True),
         },

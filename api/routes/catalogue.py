@@ -13,12 +13,29 @@ from api.documents import GEOJSON, HTML, JSON, Link, answer, json_answer, url_of
 from api.html import document_page
 from api.negotiate import Representation, choose
 from api.params import check_members, json_object, parse_limit, query_parameters
+from api.records import absolute, record_of
 from api.routes.portal import preferred_language
 from api.security import require_admin
 from cim.bbox import parse_bbox
-from cim.catalogue.service import KINDS, SHARE_CLASSES, TRANSITIONS, allowed_events, checked, missing_for_the_shelf
-from cim.errors import Conflict, InvalidBody, InvalidParameter, NotFound, PreconditionFailed
-from cim.interval import instant_text
+from cim.catalogue.search import search_terms
+from cim.catalogue.service import (
+    KINDS,
+    MEMBERS,
+    SHARE_CLASSES,
+    TRANSITIONS,
+    allowed_events,
+    checked,
+    missing_for_the_shelf,
+)
+from cim.errors import (
+    Conflict,
+    Incomplete,
+    InvalidBody,
+    InvalidParameter,
+    NotFound,
+    PreconditionFailed,
+    PreconditionRequired,
+)
 from cim.model import Scope
 from cim.query.areas import parse_area_code
 from cim.query.cursor import decode_cursor, encode_cursor
@@ -40,72 +57,8 @@ OFFERS = (Representation("json", GEOJSON, also=(JSON,)), Representation("html", 
 DOCUMENT = (Representation("json", JSON), Representation("html", HTML))
 STATES = ("draft", "published", "withdrawn")
 FILTERS = ("q", "kind", "theme", "organisation", "share-class", "area", "bbox", "state", "limit", "cursor")
-MAX_WORDS = 10
+MAX_TERMS = 30
 _VARY = "Accept, Accept-Language, Cookie, Authorization, X-API-Key"
-
-
-def record_of(row: Mapping[str, Any], base: str, lang: str) -> dict[str, Any]:
-    """A service as a GeoJSON record (OGC 20-004r1, 7.2: record core properties)."""
-    first, second = ("en", "zh") if lang == "en" else ("zh", "en")
-    endpoints = orjson.loads(row["endpoints"])
-    themes = orjson.loads(row["themes"])
-    home = url_of(base, "catalogue", "items", row["id"])
-    links = [Link(home, "self", GEOJSON), Link(f"{base}/catalogue", "collection", JSON)]
-    for one in endpoints:
-        links.append(Link(_absolute(one["url"], base), "service", title=one.get("title") or one.get("kind")))
-    properties = {
-        "type": "service",
-        "title": row[f"title_{first}"] or row[f"title_{second}"],
-        "description": row[f"description_{first}"] or row[f"description_{second}"],
-        "language": {"code": "en" if lang == "en" else "zh-CN"},
-        "title_zh": row["title_zh"],
-        "title_en": row["title_en"],
-        "description_zh": row["description_zh"],
-        "description_en": row["description_en"],
-        "keywords": themes,
-        "themes": [{"concepts": [{"id": theme} for theme in themes], "scheme": f"{base}/catalogue/themes"}]
-        if themes
-        else [],
-        "contacts": [
-            {
-                "organization": row[f"organisation_{first}"] or row[f"organisation_{second}"],
-                "identifier": row["organisation_id"],
-                "name": row["contact"],
-                "roles": ["publisher"],
-            }
-        ]
-        if row["organisation_id"]
-        else [],
-        "license": row["licence"],
-        "created": instant_text(row["created_at"]),
-        "updated": instant_text(row["updated_at"]),
-        "published": instant_text(row["published_at"]),
-        "state": row["state"],
-        "kind": row["kind"],
-        "shareClass": row["share_class"],
-        "cimLevel": row["cim_level"],
-        "areaCode": row["area_code"],
-        "collectionId": row["collection_id"],
-        "updateCycle": row["update_cycle"],
-        "endpoints": endpoints,
-        "version": row["version"],
-    }
-    record: dict[str, Any] = {
-        "type": "Feature",
-        "id": row["id"],
-        "conformsTo": ["http://www.opengis.net/spec/ogcapi-records-1/1.0/req/record-core"],
-        "geometry": orjson.loads(row["geometry"]) if row["geometry"] else None,
-        "time": None,
-        "properties": properties,
-        "links": [link.to_dict() for link in links],
-    }
-    if row["min_lon"] is not None:
-        record["bbox"] = [row["min_lon"], row["min_lat"], row["max_lon"], row["max_lat"]]
-    return record
-
-
-def _absolute(url: str, base: str) -> str:
-    return base + url if url.startswith("/") else url
 
 
 async def catalogue(request: Request) -> Response:
@@ -141,15 +94,15 @@ def _service_query(values: Mapping[str, str], scope: Scope) -> ServiceQuery:
         if values["state"] not in STATES:
             raise InvalidParameter("state", values["state"], f"one of {', '.join(STATES)}")
         states = tuple(state for state in states if state == values["state"])
-    words = tuple(values.get("q", "").split())
-    if len(words) > MAX_WORDS:
-        raise InvalidParameter("q", values["q"], f"at most {MAX_WORDS} words")
+    terms = search_terms(values.get("q", ""))
+    if len(terms) > MAX_TERMS:
+        raise InvalidParameter("q", values["q"], f"at most {MAX_TERMS} words, a Chinese one counting by its characters")
     for name, allowed in (("kind", tuple(KINDS)), ("share-class", SHARE_CLASSES)):
         if name in values and values[name] not in allowed:
             raise InvalidParameter(name, values[name], f"one of {', '.join(allowed)}")
     return ServiceQuery(
         states=states,
-        words=words,
+        words=terms,
         kind=values.get("kind"),
         theme=values.get("theme"),
         organisation=values.get("organisation"),
@@ -221,7 +174,7 @@ async def record(request: Request) -> Response:
     if choose(request, OFFERS, f=values.get("f")).f == "html":
         properties = document["properties"]
         rows = [(name, value) for name, value in properties.items() if not isinstance(value, list | dict) and value]
-        links = [Link(_absolute(e["url"], base), "service", title=e["url"]) for e in properties["endpoints"]]
+        links = [Link(absolute(e["url"], base), "service", title=e["url"]) for e in properties["endpoints"]]
         return document_page(request, properties["title"], properties["description"], links, rows)
     if request.headers.get("if-none-match", "").strip() == _tag(row):
         return Response(status_code=304, headers={"ETag": _tag(row), "Vary": _VARY})
@@ -257,16 +210,18 @@ async def _check_organisation(request: Request, values: Mapping[str, Any]) -> No
             )
 
 
+async def replace(request: Request) -> Response:
+    """Write a service anew: members that are not given become empty. `If-Match` as for an edit (admins)."""
+    row = await _row_to_change(request)
+    values = checked({"id": row["id"], **await json_object(request)})
+    if values.pop("id") != row["id"]:
+        raise InvalidParameter("id", "", f"must be '{row['id']}', that of the address: an id cannot be changed")
+    return await _change(request, row, {**dict.fromkeys(name for name in MEMBERS if name != "id"), **values})
+
+
 async def edit(request: Request) -> Response:
     """Edit members of a service; `If-Match` must name the version that was read (admins)."""
-    require_admin(await scope_of(request))
-    query_parameters(request, ())
-    row = await _row(request, await scope_of(request))
-    stated = request.headers.get("if-match")
-    if stated is None:
-        raise PreconditionFailed("send If-Match with the ETag that was read, so that no edit of another is lost")
-    if stated.strip() not in (_tag(row), "*"):
-        raise PreconditionFailed(f"the service is at version {_tag(row)} now; read it again")
+    row = await _row_to_change(request)
     values = checked(await json_object(request), is_partial=True)
     if "id" in values:
         raise InvalidParameter("id", values["id"], "an id cannot be changed")
@@ -274,11 +229,29 @@ async def edit(request: Request) -> Response:
         raise InvalidParameter("kind", None, f"one of {', '.join(KINDS)}")
     if not values:
         raise InvalidBody("nothing to edit: the body is empty")
+    return await _change(request, row, values)
+
+
+async def _row_to_change(request: Request) -> Any:
+    """The service's row, if the change is meant for its version. Raises PreconditionRequired, PreconditionFailed."""
+    scope = await scope_of(request)
+    require_admin(scope)
+    query_parameters(request, ())
+    row = await _row(request, scope)
+    stated = request.headers.get("if-match")
+    if stated is None:
+        raise PreconditionRequired("send If-Match with the ETag that was read, so that no edit of another is lost")
+    if _tag(row) not in (tag.strip() for tag in stated.split(",")) and stated.strip() != "*":
+        raise PreconditionFailed(f"the service is at version {_tag(row)} now; read it again")
+    return row
+
+
+async def _change(request: Request, row: Any, values: Mapping[str, Any]) -> Response:
     await _check_organisation(request, values)
     if row["state"] == "published":
         missing = missing_for_the_shelf({**_members(row), **values})
         if missing:
-            raise Conflict(f"a published service cannot lose {', '.join(missing)}; withdraw it first")
+            raise Incomplete(row["id"], missing)
     if await database_of(request).fetch_row(update_sql(row["id"], row["version"], values)) is None:
         raise PreconditionFailed("the service was changed meanwhile; read it again")
     return await _answer_record(request)
@@ -306,12 +279,14 @@ async def _move(request: Request, event: str) -> Response:
     row = await _row(request, await scope_of(request))
     sources, target = TRANSITIONS[event]
     if row["state"] not in sources:
+        events = allowed_events(row["state"])
         raise Conflict(
-            f"a service that is {row['state']} cannot {event}; it can {', '.join(allowed_events(row['state'])) or 'nothing'}"
+            f"a service that is {row['state']} cannot {event}; it can {', '.join(events) or 'nothing'}",
+            facts={"state": row["state"], "allowed": events},
         )
     missing = missing_for_the_shelf(_members(row)) if event == "publish" else []
     if missing:
-        raise Conflict(f"the shelf asks for more: {', '.join(missing)} must be filled first")
+        raise Incomplete(row["id"], missing)
     if await database_of(request).fetch_row(move_sql(row["id"], row["version"], target)) is None:
         raise Conflict("the service was changed meanwhile; read it again")
     return await _answer_record(request)
@@ -354,6 +329,7 @@ router.add_route("/catalogue", catalogue, methods=["GET"])
 router.add_route("/catalogue/items", records, methods=["GET"])
 router.add_route("/catalogue/items", register, methods=["POST"])
 router.add_route("/catalogue/items/{service_id}", record, methods=["GET"])
+router.add_route("/catalogue/items/{service_id}", replace, methods=["PUT"])
 router.add_route("/catalogue/items/{service_id}", edit, methods=["PATCH"])
 router.add_route("/catalogue/items/{service_id}", delete, methods=["DELETE"])
 router.add_route("/catalogue/items/{service_id}/publish", publish, methods=["POST"])

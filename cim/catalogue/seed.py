@@ -1,21 +1,10 @@
-"""Services that come with a node and with files: our own collections, and descriptions in YAML."""
+"""Services that come with a node: its own collections, its imagery catalogue, its statistics."""
 
-from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Any
-
-import psycopg
-import yaml
-
-from cim.catalogue.service import checked
+from cim.catalogue.load import Connection, run
 from cim.collections import BUILTIN
-from cim.errors import InvalidParameter
-from cim.query.services import insert_sql, offers_sql, put_organisation_sql, service_sql, update_sql
-from cim.sql import Sql
+from cim.query.services import insert_sql, offers_sql, publish_sql, put_organisation_sql
 
 OWNER = ("opencim", "本节点", "This node", None)
-
-Connection = psycopg.Connection[Any]
 
 
 def seed_catalogue(connection: Connection) -> None:
@@ -23,7 +12,7 @@ def seed_catalogue(connection: Connection) -> None:
 
     One that a collection has already, of whatever id, stays the only one.
     """
-    _run(connection, put_organisation_sql(*OWNER))
+    run(connection, put_organisation_sql(*OWNER))
     for collection in BUILTIN:
         _offer(
             connection,
@@ -78,57 +67,5 @@ def _offer(
         "licence": "CC0-1.0",
         "contact": "admin@localhost",
     }
-    if _run(connection, offers_sql(kind, collection_id)) is None and _run(connection, insert_sql(values)):
-        _publish(connection, service_id)
-
-
-def _publish(connection: Connection, service_id: str) -> None:
-    connection.execute(
-        "UPDATE cim.service SET state = 'published', published_at = now() WHERE id = %s AND state = 'draft'",
-        [service_id],
-    )
-
-
-def load_services(connection: Connection, organisations: Path, services: Path) -> int:
-    """Write the organisations and services of two YAML files; gives how many services were read.
-
-    A service that is there is edited when it differs. Raises InvalidParameter naming the entry at fault.
-    """
-    with connection.transaction():
-        for entry in _entries(organisations, "organisations"):
-            name_zh, name_en = str(entry.get("name_zh") or ""), str(entry.get("name_en") or "")
-            _run(connection, put_organisation_sql(str(entry["id"]), name_zh, name_en, entry.get("contact")))
-        listed = list(_entries(services, "services"))
-        for entry in listed:
-            _write(connection, entry)
-    return len(listed)
-
-
-def _entries(path: Path, name: str) -> Iterable[Mapping[str, Any]]:
-    document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    entries = document.get(name) if isinstance(document, dict) else document
-    if not isinstance(entries, list) or not all(isinstance(e, dict) and e.get("id") for e in entries):
-        raise InvalidParameter(path.name, type(document).__name__, f"a list '{name}' of entries with an id is needed")
-    return entries
-
-
-def _write(connection: Connection, entry: Mapping[str, Any]) -> None:
-    is_published = entry.get("state") == "published"
-    values = checked({name: value for name, value in entry.items() if name not in ("state", "keywords", "bbox_crs")})
-    if not _run(connection, insert_sql(values)):
-        row = _run(connection, Sql.of("SELECT version FROM cim.service WHERE id = {}", values["id"]))
-        assert row is not None
-        before = _run(connection, service_sql(values["id"]))
-        with connection.transaction() as savepoint:
-            _run(connection, update_sql(values["id"], row[0], {k: v for k, v in values.items() if k != "id"}))
-            after = _run(connection, service_sql(values["id"]))
-            if before is not None and after is not None and before[:-4] == after[:-4]:
-                raise psycopg.Rollback(savepoint)
-    if is_published:
-        _publish(connection, str(values["id"]))
-
-
-def _run(connection: Connection, sql: Sql) -> tuple[Any, ...] | None:
-    text, values = sql.compile_psycopg()
-    cursor = connection.execute(text.encode(), values)
-    return cursor.fetchone() if cursor.description else None
+    if run(connection, offers_sql(kind, collection_id)) is None and run(connection, insert_sql(values)):
+        run(connection, publish_sql(service_id))

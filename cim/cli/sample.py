@@ -103,14 +103,15 @@ def _generate(plan: "CityPlan", folder: Path) -> dict[str, Any]:
 
 
 def _load(settings: Settings, folder: Path) -> list[dict[str, Any]]:
-    from cim.catalogue.seed import load_services
+    from cim.catalogue.load import load_organisations, load_services, read_rows
     from cim.db.connect import connect, database
 
     with database(settings) as url:
         reports = _load_collections(settings, url, folder)
         with connect(url) as connection:
-            count = load_services(connection, folder / "organisations.yaml", folder / "services.yaml")
-    console.print(f"[green]catalogue[/green]: {count} services")
+            load_organisations(connection, read_rows(folder / "organisations.yaml", "organisations"))
+            services = load_services(connection, read_rows(folder / "services.yaml", "services"))
+    console.print(f"[green]catalogue[/green]: {services.read:,} services read, {services.rejected:,} rejected")
     return reports
 
 

@@ -124,6 +124,26 @@ def update_sql(service_id: str, version: int, values: Mapping[str, Any]) -> Sql:
     )
 
 
+def merge_sql(service_id: str, values: Mapping[str, Any]) -> Sql:
+    """Edit a service by the members that differ from what is stored; no row when none does."""
+    names, bound = zip(*_assignments({k: v for k, v in values.items() if k != "id"}), strict=True)
+    return Sql.of(
+        "UPDATE cim.service SET {}, version = version + 1, updated_at = now() "
+        "WHERE id = {} AND ROW({}) IS DISTINCT FROM ROW({}) RETURNING id",
+        Sql.join(", ", [Sql.of("{} = {}", name, value) for name, value in zip(names, bound, strict=True)]),
+        service_id,
+        Sql.join(", ", names),
+        Sql.join(", ", bound),
+    )
+
+
+def publish_sql(service_id: str) -> Sql:
+    """Put a draft on the shelf."""
+    return Sql.of(
+        "UPDATE cim.service SET state = 'published', published_at = now() WHERE id = {} AND state = 'draft'", service_id
+    )
+
+
 def move_sql(service_id: str, version: int, state: str) -> Sql:
     """Take a service that is still at `version` to `state`; no row when it is not."""
     return Sql.of(
