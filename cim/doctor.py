@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from cim.db.embedded import APT_LINE, MAX_SOCKET_PATH, Account, Cluster, binaries, owner_of
+from cim.db.embedded import APT_LINE, MAX_SOCKET_PATH, Cluster, binaries
+from cim.db.ownership import owner_of
 from cim.errors import CimError, SetupProblem, Unavailable
 from cim.settings import Settings
 
@@ -92,8 +93,8 @@ def _postgis(settings: Settings) -> tuple[bool, str, str]:
 
 
 def _account(settings: Settings) -> tuple[bool, str, str]:
-    account = Account.current()
-    return True, "PostgreSQL runs as account 'postgres'" if account.is_other else "PostgreSQL runs as you", ""
+    account = Cluster(settings.data_dir).account()
+    return True, f"PostgreSQL runs as account '{account.name}'" if account.is_other else "PostgreSQL runs as you", ""
 
 
 def _locale(settings: Settings) -> tuple[bool, str, str]:
@@ -112,7 +113,7 @@ def _folder(settings: Settings) -> tuple[bool, str, str]:
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         return False, f"{existing} cannot be written", "set CIM_DATA_DIR to a folder of your own"
     try:
-        Cluster(existing).check_way(Account.current())
+        Cluster(existing).check_way(Cluster(folder).account())
     except SetupProblem as problem:
         facts, _, mend = problem.detail.partition("; ")
         return False, facts, mend
@@ -136,7 +137,8 @@ def _cluster(settings: Settings) -> tuple[bool, str, str]:
         return False, f"made by PostgreSQL {made_by}, here is {runs}", f"apt-get install postgresql-{made_by}-postgis-3"
     if not cluster.is_running():
         return True, f"made by PostgreSQL {made_by}, not running", ""
-    return _examined(cluster.url(), f"running, owned by process {owner_of(cluster)}")
+    owner = owner_of(cluster)
+    return _examined(cluster.url(), f"running, owned by {'nobody' if owner == '?' else f'process {owner}'}")
 
 
 def _database(settings: Settings) -> tuple[bool, str, str]:

@@ -18,8 +18,9 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from cim.db.embedded import Cluster, owned
+from cim.db.embedded import Cluster
 from cim.db.migrate import upgrade
+from cim.db.ownership import owned
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = "cim_test_template"

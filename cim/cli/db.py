@@ -1,5 +1,6 @@
 """`cim db …`: the database of this node."""
 
+import signal
 import subprocess
 import sys
 from typing import Annotated
@@ -37,20 +38,22 @@ def upgrade() -> None:
 
 @app.command()
 def start() -> None:
-    """Start the embedded database and leave it running. Example: cim db start"""
+    """Start the embedded database and leave it running until `cim db stop`. Example: cim db start"""
     from cim.db.embedded import Cluster
+    from cim.db.ownership import keep
 
     cluster = Cluster(Settings().data_dir)
-    cluster.start()
+    keep(cluster)
     console.print(f"running: psql '{cluster.url()}'", soft_wrap=True)
 
 
 @app.command()
 def stop() -> None:
-    """Stop the embedded database. Example: cim db stop"""
+    """Stop the embedded database where nobody uses it. Example: cim db stop"""
     from cim.db.embedded import Cluster
+    from cim.db.ownership import stop as stop_unused
 
-    Cluster(Settings().data_dir).stop()
+    stop_unused(Cluster(Settings().data_dir))
     console.print("stopped")
 
 
@@ -58,9 +61,16 @@ def stop() -> None:
 def psql() -> None:
     """Open psql on this node's database. Example: cim db psql"""
     from cim.db.connect import database
+    from cim.db.embedded import client_program
 
+    program = client_program("psql")
     with database(Settings()) as url:
-        subprocess.run(["psql", url], check=False)
+        former = signal.signal(signal.SIGINT, lambda number, frame: None)  # Ctrl-C is psql's, to cancel a query
+        try:
+            done = subprocess.run([program, url], check=False)
+        finally:
+            signal.signal(signal.SIGINT, former)
+    raise typer.Exit(done.returncode)
 
 
 @app.command()

@@ -1,16 +1,18 @@
 """`cim`: the command-line program. Each command imports what it needs when it runs."""
 
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import orjson
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 
 from cim import __version__
 from cim.cli import collections, db, doctor, load, sample, serve, status
-from cim.errors import CimError
+from cim.errors import CimError, SetupProblem, quoted
+from cim.settings import Settings
 
 app = typer.Typer(
     name="cim",
@@ -49,13 +51,28 @@ def run() -> None:
     try:
         app()
     except CimError as error:
-        Console(stderr=True).print(f"[red]{error.title}.[/red] {escape(error.detail)}", soft_wrap=True)
-        if "--json" in sys.argv:
-            sys.stdout.buffer.write(orjson.dumps({"error": {"code": error.code, "detail": error.detail}}) + b"\n")
-        sys.exit(1)
+        _fail(error)
+    except ValidationError as error:
+        if error.title != Settings.__name__:
+            raise
+        _fail(_bad_setting(error))
     except KeyboardInterrupt:
         Console(stderr=True).print("stopped; the same command goes on where it was")
         sys.exit(130)
+
+
+def _fail(error: CimError) -> NoReturn:
+    Console(stderr=True).print(f"[red]{error.title}.[/red] {escape(error.detail)}", soft_wrap=True)
+    if "--json" in sys.argv:
+        sys.stdout.buffer.write(orjson.dumps({"error": {"code": error.code, "detail": error.detail}}) + b"\n")
+    sys.exit(1)
+
+
+def _bad_setting(error: ValidationError) -> SetupProblem:
+    facts = error.errors(include_url=False)[0]
+    field = str(facts["loc"][0]) if facts["loc"] else ""
+    name = field if field.isupper() else f"CIM_{field.upper()}"
+    return SetupProblem(f"{name}={quoted(facts['input'])}: {facts['msg'][:1].lower()}{facts['msg'][1:]}")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """`cim serve` and `cim run`: the API over this node's database."""
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,12 +60,17 @@ def _serve(settings: Settings, *, is_filling: bool, buildings: int = 2000) -> No
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """SIGTERM ends the command as Ctrl-C does, so that the database is stopped after the workers."""
+    """SIGTERM and a closed terminal end the command as Ctrl-C does, so that the database is stopped after the workers."""
 
     def interrupt(number: int, frame: Any) -> None:
         raise KeyboardInterrupt
 
+    def terminate(number: int, frame: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)  # to whoever handles it now: this command, later the server
+
     former = signal.signal(signal.SIGTERM, interrupt)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup ignores it
+        signal.signal(signal.SIGHUP, terminate)
     try:
         yield
     except KeyboardInterrupt:

@@ -6,7 +6,8 @@ from typing import Any
 
 import psycopg
 
-from cim.db.embedded import Cluster, owned, used
+from cim.db.embedded import Cluster
+from cim.db.ownership import owned, used
 from cim.errors import SetupProblem, Unavailable
 from cim.settings import Settings
 
@@ -17,7 +18,7 @@ def database(settings: Settings, *, is_owner: bool = False) -> Iterator[str]:
 
     `is_owner`: for the process that serves; it alone starts and stops the embedded cluster, and a second one is
     refused. Others use it as it runs, or start it for the time being. Raises SetupProblem when what runs in the
-    block misses a table.
+    block misses a table, Unavailable when the database goes away beneath it.
     """
     try:
         if settings.database_url:
@@ -30,6 +31,8 @@ def database(settings: Settings, *, is_owner: bool = False) -> Iterator[str]:
         raise SetupProblem(
             "the database does not have this version's tables; make them with: cim db upgrade"
         ) from error
+    except psycopg.OperationalError as error:
+        raise Unavailable(f"the database went away or gave up: {str(error).strip().splitlines()[0][:200]}") from error
 
 
 def connect(url: str, *, application: str = "cim") -> psycopg.Connection[Any]:

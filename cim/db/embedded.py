@@ -1,18 +1,14 @@
 """A private PostgreSQL + PostGIS cluster in the data folder, made and run from the system's own binaries.
 
-It listens on a unix socket only, in a folder that only its account can enter, and is durable (fsync on). One
-process owns it (starts and stops it, by a lock on `owner.lock`); others may use it while it runs. PostgreSQL
-refuses to run as root: then the account `postgres` runs it.
+It listens on a unix socket only, in a folder that only its account can enter, and is durable (fsync on). PostgreSQL
+refuses to run as root: then the account `postgres` runs it. Who starts and stops it is `cim.db.ownership`'s.
 """
 
-import fcntl
 import os
 import pwd
 import shutil
 import subprocess
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +40,15 @@ def binaries(installed: Path = Path("/usr/lib/postgresql"), path: str | None = N
     raise SetupProblem(f"PostgreSQL's programs are not here; install them: {APT_LINE}")
 
 
+def client_program(name: str) -> Path:
+    """Where psql and its like are: on PATH, else beside the server's programs. Raises SetupProblem."""
+    on_path = shutil.which(name)
+    found = Path(on_path) if on_path else binaries() / name
+    if not found.exists():
+        raise SetupProblem(f"{name} is not here; install it: apt-get install postgresql-client")
+    return found
+
+
 def _version(folder: Path) -> float:
     try:
         return float(folder.parent.name)
@@ -53,11 +58,26 @@ def _version(folder: Path) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Who runs PostgreSQL: the caller, or `postgres` when the caller is root."""
+    """Who runs PostgreSQL: the caller, or another one (`is_other`) when the caller is root."""
 
     uid: int
     gid: int
     is_other: bool
+
+    @property
+    def name(self) -> str:
+        """As people call it."""
+        try:
+            return pwd.getpwuid(self.uid).pw_name
+        except KeyError:
+            return str(self.uid)
+
+    def can_enter(self, folder: Path) -> bool:
+        """True when the folder's mode lets this account through."""
+        facts = folder.stat()
+        if facts.st_uid == self.uid:
+            return bool(facts.st_mode & 0o100)
+        return bool(facts.st_mode & (0o010 if facts.st_gid == self.gid else 0o001))
 
     @staticmethod
     def current() -> "Account":
@@ -75,7 +95,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A cluster in `folder`: `postgres/` its data, `socket/` its socket, `postgres.log`, `owner.lock`."""
+    """A cluster in `folder`: `postgres/` its data with `server.log`, `socket/` its socket."""
 
     folder: Path
     options: tuple[str, ...] = ()
@@ -94,6 +114,22 @@ class Cluster:
     def log(self) -> Path:
         """What the server says."""
         return self.data / "server.log"
+
+    def account(self) -> Account:
+        """Who runs it: the account that its data belong to where root asks, else as `Account.current`."""
+        if os.geteuid() == 0 and (self.data / "PG_VERSION").exists():
+            facts = self.data.stat()
+            if facts.st_uid != 0:
+                return Account(facts.st_uid, facts.st_gid, True)
+        return Account.current()
+
+    def server_mark(self) -> str:
+        """Number and start time of the server that runs, or "" where none does (or it was killed and left it)."""
+        try:
+            lines = (self.data / "postmaster.pid").read_text().splitlines()
+        except OSError:
+            return ""
+        return " ".join(lines[0:3:2])
 
     def url(self, database: str = DATABASE) -> str:
         """libpq URL over the socket."""
@@ -115,14 +151,14 @@ class Cluster:
                 f"the socket's path would be {length} bytes, at most {MAX_SOCKET_PATH} are possible; "
                 f"set CIM_DATA_DIR to a shorter folder than {self.folder}"
             )
-        account = Account.current()
+        account = self.account()
         try:
-            _make(self.folder)
+            make_folder(self.folder)
             self.check_way(account)
             self.socket.mkdir(mode=0o700, exist_ok=True)
             os.chown(self.socket, account.uid, account.gid)
         except OSError as error:
-            raise _unwritable(self.folder, error) from error
+            raise unwritable(self.folder, error) from error
         if not (self.data / "PG_VERSION").exists():
             self._initdb(account)
 
@@ -131,9 +167,9 @@ class Cluster:
         if not account.is_other:
             return
         for folder in [self.folder, *self.folder.parents]:
-            if not folder.stat().st_mode & 0o001:
+            if not account.can_enter(folder):
                 raise SetupProblem(
-                    f"account 'postgres' cannot enter {folder}; set CIM_DATA_DIR to another folder, e.g. /var/lib/opencim"
+                    f"account '{account.name}' cannot enter {folder}; set CIM_DATA_DIR to another folder, e.g. /var/lib/opencim"
                 )
 
     def _initdb(self, account: Account) -> None:
@@ -158,7 +194,7 @@ class Cluster:
         made.rename(self.data)
 
     def _run(self, command: Sequence[str], *, timeout_s: float = START_TIMEOUT_S) -> None:
-        account = Account.current()
+        account = self.account()
         who = {"user": account.uid, "group": account.gid, "extra_groups": []} if account.is_other else {}
         done = subprocess.run(
             [str(binaries() / command[0]), *command[1:]],
@@ -231,7 +267,7 @@ class Cluster:
             self._run(["pg_ctl", "-D", str(self.data), "-m", "fast", "-w", "-t", "60", "stop"])
 
 
-def _make(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
     """Make a folder; where another account is to run PostgreSQL in it, one that this account can enter under any umask."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
@@ -249,7 +285,8 @@ def _may_be_postgres(pid: int) -> bool:
     return name == "postgres" and rest.split()[0] not in "ZX"
 
 
-def _unwritable(folder: Path, error: OSError) -> SetupProblem:
+def unwritable(folder: Path, error: OSError) -> SetupProblem:
+    """The problem of a data folder that this account cannot write in."""
     return SetupProblem(
         f"{folder} cannot be written ({error.strerror}); set CIM_DATA_DIR to a folder of your own that is short"
     )
@@ -257,67 +294,3 @@ def _unwritable(folder: Path, error: OSError) -> SetupProblem:
 
 def _last_lines(text: str) -> str:
     return " / ".join(text.strip().splitlines()[-3:])[-500:]
-
-
-@contextmanager
-def owned(cluster: Cluster) -> Iterator[str]:
-    """The cluster, started for this process and stopped at the end; yields the URL.
-
-    Raises SetupProblem naming the process that owns it already.
-    """
-    lock = _lock(cluster)
-    if lock is None:
-        raise SetupProblem(
-            f"the city in {cluster.folder} is in use by process {owner_of(cluster)}; stop that one, or set CIM_DATA_DIR "
-            "to another folder"
-        )
-    try:
-        cluster.start()
-        yield cluster.url()
-    finally:
-        try:
-            cluster.stop()
-        finally:
-            os.close(lock)
-
-
-@contextmanager
-def used(cluster: Cluster) -> Iterator[str]:
-    """The cluster as it runs for its owner, or, where it does not run, owned for the time being; yields the URL."""
-    lock = _lock(cluster)
-    if lock is not None:
-        os.close(lock)
-        with owned(cluster) as url:
-            yield url
-        return
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while not cluster.is_running():
-        if time.monotonic() > deadline:
-            raise SetupProblem(f"process {owner_of(cluster)} owns {cluster.folder} and has not started PostgreSQL")
-        time.sleep(0.2)
-    yield cluster.url()
-
-
-def owner_of(cluster: Cluster) -> str:
-    """The number of the process that wrote itself into the lock file."""
-    try:
-        return (cluster.folder / "owner.lock").read_text().strip() or "?"
-    except OSError:
-        return "?"
-
-
-def _lock(cluster: Cluster) -> int | None:
-    """A held lock on the folder, or None when another process holds it. It ends with this process."""
-    try:
-        _make(cluster.folder)
-        descriptor = os.open(cluster.folder / "owner.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise _unwritable(cluster.folder, error) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-    return descriptor

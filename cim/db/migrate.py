@@ -5,13 +5,15 @@ from pathlib import Path
 import psycopg
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import Engine
+from sqlalchemy.exc import DBAPIError
 
-from cim.db.connect import connect
+from cim.db.connect import connect, shown
 from cim.db.indexes import ensure_indexes
 from cim.db.registry_write import all_collections, sync_builtin
-from cim.errors import SetupProblem
+from cim.errors import CimError, SetupProblem, Unavailable
 
 _LOCK = 4403_0001
 
@@ -24,7 +26,8 @@ def engine_of(url: str) -> Engine:
 def upgrade(url: str) -> None:
     """Extensions, tables, indexes and the built-in collections, as this version declares them.
 
-    Raises SetupProblem when PostGIS is missing or the database's locale cannot search Chinese.
+    Raises SetupProblem when PostGIS is missing, the database's locale cannot search Chinese, the role lacks rights,
+    or a later version made the tables; Unavailable when a session holds a lock that the upgrade needs.
     """
     check(url)
     engine = engine_of(url)
@@ -35,7 +38,13 @@ def upgrade(url: str) -> None:
             config = Config()
             config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            try:
+                command.upgrade(config, "head")
+            except (DBAPIError, CommandError) as error:
+                problem = _problem_of(error, url)
+                if problem is None:
+                    raise
+                raise problem from error
             with connect(url) as writer:
                 sync_builtin(writer)
                 for collection in all_collections(writer):
@@ -45,6 +54,27 @@ def upgrade(url: str) -> None:
             connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK})
             connection.commit()
     engine.dispose()
+
+
+def _problem_of(error: DBAPIError | CommandError, url: str) -> CimError | None:
+    """What a user can mend about a failed upgrade; None where that is not known."""
+    cause = error.orig if isinstance(error, DBAPIError) else None
+    facts = psycopg.conninfo.conninfo_to_dict(url)
+    if isinstance(cause, psycopg.errors.InsufficientPrivilege) and "extension" in str(cause):
+        return SetupProblem(
+            f"{shown(url)} may not make PostGIS; let the database's superuser run: "
+            f"psql -d {facts.get('dbname')} -c 'CREATE EXTENSION postgis' -c 'CREATE EXTENSION pg_trgm'"
+        )
+    if isinstance(cause, psycopg.errors.InsufficientPrivilege):
+        return SetupProblem(
+            f"{shown(url)} may not make tables; let the database's owner or superuser run: "
+            f'ALTER DATABASE "{facts.get("dbname")}" OWNER TO "{facts.get("user")}"'
+        )
+    if isinstance(cause, psycopg.errors.LockNotAvailable):
+        return Unavailable(f"{shown(url)} is in use by a session that holds a lock on a table; try again later")
+    if isinstance(error, CommandError) and "locate revision" in str(error):
+        return SetupProblem(f"{shown(url)} was made by a later version of OpenCIM; start that version, or a newer one")
+    return None
 
 
 def check(url: str) -> None:

@@ -14,8 +14,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from cim.db.embedded import Cluster, owned
+from cim.db.embedded import Cluster
 from cim.db.migrate import upgrade
+from cim.db.ownership import owned
 from tests.loading.conftest import feature, write_geojson
 
 Connection = psycopg.Connection[Any]

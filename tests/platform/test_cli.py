@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from typer.main import get_command
 
@@ -112,6 +113,39 @@ def test_every_command_says_what_it_does_and_gives_an_example(name):
 )
 def test_a_database_that_is_not_there_is_one_line_without_the_password(url):
     assert "secret" not in one_line(run_cim("status", DATABASE_URL=url))
+
+
+@pytest.mark.parametrize(("name", "value"), [("CIM_PORT", "abc"), ("CIM_POOL_SIZE", "1.5")])
+def test_a_malformed_setting_is_one_line_that_names_it(name, value):
+    for words in ("status", "serve", "doctor"):
+        said = one_line(run_cim(words, **{name: value}))
+        assert f"{name}='{value}'" in said
+        assert "valid integer" in said
+
+
+def test_a_database_that_gives_up_is_one_line(city, module_database_url):
+    with psycopg.connect(module_database_url, autocommit=True) as connection:
+        connection.execute(f'ALTER DATABASE "{connection.info.dbname}" SET lock_timeout = 100'.encode())
+        try:
+            connection.execute("BEGIN")
+            connection.execute("LOCK cim.api_key")
+            said = one_line(city("db", "key", "create"))
+            connection.execute("ROLLBACK")
+        finally:
+            connection.execute(f'ALTER DATABASE "{connection.info.dbname}" RESET lock_timeout'.encode())
+    assert "lock timeout" in said
+
+
+def test_psql_opens_on_the_database(module_database_url):
+    done = subprocess.run(
+        [*CIM, "db", "psql"],
+        input="SELECT 6 * 7 AS answer;",
+        env=environment(DATABASE_URL=module_database_url),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "42" in done.stdout
 
 
 def test_a_file_that_is_not_there_is_one_line(city):

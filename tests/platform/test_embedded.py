@@ -1,26 +1,29 @@
 """The private cluster: who may use it, what it listens on, and what is left after the worst moment."""
 
 import os
+import pwd
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 import psutil
 import psycopg
 import pytest
 
-from cim.db.embedded import APT_LINE, Cluster, binaries, owned, owner_of, used
+from cim.db.embedded import APT_LINE, Cluster, binaries, client_program
+from cim.db.ownership import owned, owner_of, used
 from cim.errors import SetupProblem
 from tests.conftest import environment
 from tests.platform.programs import has_ended, kill, run_cim, server_processes, short_folder, until
 
-OWNER = """
+HOLDER = """
 import sys
 from pathlib import Path
-from cim.db.embedded import Cluster, owned
-with owned(Cluster(Path(sys.argv[1]))) as url:
+from cim.db import ownership
+from cim.db.embedded import Cluster
+with getattr(ownership, sys.argv[1])(Cluster(Path(sys.argv[2]))) as url:
     print(url, flush=True)
     sys.stdin.read()
 """
@@ -33,10 +36,20 @@ def folder() -> Iterator[Path]:
         yield made
 
 
+def another_owner(folder: Path) -> AbstractContextManager[subprocess.Popen[str]]:
+    """Another process that owns the cluster."""
+    return another("owned", folder)
+
+
+def a_user(folder: Path) -> AbstractContextManager[subprocess.Popen[str]]:
+    """Another process that uses the cluster."""
+    return another("used", folder)
+
+
 @contextmanager
-def another_owner(folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process that owns the cluster, until its input ends."""
-    command = [sys.executable, "-c", OWNER, str(folder)]
+def another(way: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that owns or uses the cluster, until its input ends."""
+    command = [sys.executable, "-c", HOLDER, way, str(folder)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment()
     ) as process:
@@ -94,6 +107,69 @@ def test_a_user_of_a_cluster_that_nobody_owns_starts_and_stops_it(folder):
     assert not cluster.is_running()
 
 
+def test_the_last_of_several_commands_stops_the_cluster_not_the_first(folder):
+    cluster = Cluster(folder)
+    with ExitStack() as last:
+        with used(cluster):
+            last.enter_context(a_user(folder))
+        assert cluster.is_running()
+    assert not cluster.is_running()
+
+
+def test_a_server_may_start_while_a_command_uses_the_cluster_and_keeps_it_after(folder):
+    cluster = Cluster(folder)
+    with ExitStack() as server:
+        with used(cluster):
+            postmaster = server_processes(cluster)[0]
+            server.enter_context(another_owner(folder))
+        assert server_processes(cluster)[0].pid == postmaster.pid
+        assert cluster.is_running()
+    assert not cluster.is_running()
+
+
+def test_what_db_start_started_runs_until_db_stop(folder):
+    cluster, settings = Cluster(folder), {"CIM_DATA_DIR": str(folder)}
+    assert run_cim("db", "start", **settings).code == 0
+    postmaster = server_processes(cluster)[0]
+    assert run_cim("db", "upgrade", **settings).code == 0
+    with another_owner(folder):
+        pass
+    assert server_processes(cluster)[0].pid == postmaster.pid
+    assert run_cim("db", "stop", **settings).code == 0
+    assert has_ended(postmaster)
+    assert run_cim("db", "stop", **settings).code == 0
+    with used(cluster):
+        pass
+    assert not cluster.is_running()
+
+
+def test_db_stop_does_not_take_the_database_from_a_server_or_a_command(folder):
+    cluster, settings = Cluster(folder), {"CIM_DATA_DIR": str(folder)}
+    with another_owner(folder) as owner:
+        ran = run_cim("db", "stop", **settings)
+        assert (ran.code, f"process {owner.pid} serves" in ran.err) == (1, True), ran.err
+        assert cluster.is_running()
+    with used(cluster):
+        ran = run_cim("db", "stop", **settings)
+        assert (ran.code, "other commands are at work" in ran.err) == (1, True), ran.err
+        assert cluster.is_running()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for another account")
+def test_root_uses_the_cluster_of_another_account_as_that_account():
+    with short_folder() as folder:
+        cluster = Cluster(folder)
+        with owned(cluster):
+            pass
+        nobody = pwd.getpwnam("nobody")
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, nobody.pw_uid, nobody.pw_gid)
+        folder.chmod(0o700)
+        with owned(cluster) as url:
+            assert shown(url, "fsync") == ["on"]
+            assert server_processes(cluster)[0].uids().real == nobody.pw_uid
+
+
 def test_what_was_committed_is_there_after_every_process_was_killed(folder):
     cluster = Cluster(folder)
     with another_owner(folder) as owner, psycopg.connect(cluster.url(), autocommit=True) as connection:
@@ -146,6 +222,12 @@ def test_a_data_folder_that_cannot_be_is_refused_in_one_line(data_dir):
 def test_without_postgresql_the_line_that_installs_it_is_given(tmp_path):
     with pytest.raises(SetupProblem, match=APT_LINE):
         binaries(tmp_path, str(tmp_path))
+
+
+def test_without_psql_the_line_that_installs_it_is_given(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(SetupProblem, match="apt-get install postgresql-client"):
+        client_program("psql-of-nobody")
 
 
 def test_the_newest_postgresql_with_all_its_programs_is_taken(tmp_path):

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from psycopg.conninfo import make_conninfo
@@ -117,6 +118,51 @@ def test_a_database_whose_locale_cannot_search_chinese_is_refused_with_the_line_
             assert "locale C, which cannot search Chinese" in said
             assert "CREATE DATABASE cim TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C.UTF-8'" in said
             assert "Traceback" not in said
+
+
+@pytest.fixture
+def clerk(cluster: str) -> Iterator[str]:
+    """Name of a role without rights of its own."""
+    with psycopg.connect(make_conninfo(cluster, dbname="postgres"), autocommit=True) as connection:
+        connection.execute("DROP ROLE IF EXISTS cim_test_clerk")
+        connection.execute("CREATE ROLE cim_test_clerk LOGIN PASSWORD 'word'")
+        try:
+            yield "cim_test_clerk"
+        finally:
+            connection.execute("DROP ROLE cim_test_clerk")
+
+
+def test_a_role_without_rights_is_told_what_the_superuser_must_run_and_then_it_works(cluster, clerk):
+    with bare(cluster, "cim_test_rights", "C.UTF-8") as url:
+        theirs = make_conninfo(url, user=clerk, password="word")
+
+        def refused(line: str) -> None:
+            ran = run_cim("db", "upgrade", DATABASE_URL=theirs)
+            assert (ran.code, len(ran.err.strip().splitlines())) == (1, 1), ran.err
+            assert line in ran.err
+
+        with psycopg.connect(url, autocommit=True) as superuser:
+            for right in (
+                f"GRANT CREATE ON SCHEMA public TO {clerk}",
+                f"GRANT CREATE ON DATABASE cim_test_rights TO {clerk}",
+            ):
+                superuser.execute(right.encode())
+            refused("psql -d cim_test_rights -c 'CREATE EXTENSION postgis' -c 'CREATE EXTENSION pg_trgm'")
+            superuser.execute("CREATE EXTENSION postgis")
+            superuser.execute("CREATE EXTENSION pg_trgm")
+            superuser.execute(f"REVOKE CREATE ON SCHEMA public FROM {clerk}".encode())
+            refused(f'ALTER DATABASE "cim_test_rights" OWNER TO "{clerk}"')
+            superuser.execute(f'ALTER DATABASE "cim_test_rights" OWNER TO "{clerk}"'.encode())
+        ran = run_cim("db", "upgrade", DATABASE_URL=theirs)
+        assert ran.code == 0, ran.err
+
+
+def test_a_database_of_a_later_version_is_left_as_it_is(database_url):
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    ran = run_cim("db", "upgrade", DATABASE_URL=database_url)
+    assert (ran.code, len(ran.err.strip().splitlines())) == (1, 1), ran.err
+    assert "made by a later version" in ran.err
 
 
 def test_a_database_without_our_tables_is_told_to_be_upgraded(cluster):

@@ -47,7 +47,14 @@ def running(folder: Path) -> Iterator[Node]:
     port, log = free_port(), folder.with_suffix(".log")
     env = environment(CIM_DATA_DIR=str(folder), CIM_PORT=str(port))
     with log.open("wb") as sink:
-        process = subprocess.Popen([*CIM, "run", "--buildings", "60"], env=env, cwd="/", stdout=sink, stderr=sink)
+        process = subprocess.Popen(
+            [*CIM, "run", "--buildings", "60"],
+            env=env,
+            cwd="/",
+            stdout=sink,
+            stderr=sink,
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # the tests may run under nohup
+        )
     node = Node(f"http://127.0.0.1:{port}", process, log)
 
     def is_ready() -> bool:
@@ -114,6 +121,9 @@ def test_the_first_start_serves_a_city_later_ones_change_nothing_and_a_power_cut
         with running(folder) as third:
             assert (third.counts(), digest(cluster)) == (counts, stored)
             stop(third, cluster, signal.SIGTERM)
+
+        with running(folder) as fourth:
+            stop(fourth, cluster, signal.SIGHUP)  # its terminal was closed
 
 
 def test_a_port_in_use_is_told_before_anything_is_made():
