@@ -1,5 +1,5 @@
 # The verbs of OpenCIM. The two that matter: `make run`, `make test`.
-.PHONY: help run test check soak bench-load lock build clean
+.PHONY: help run test check soak bench-load lock build doctor clean
 PY := .venv/bin/python
 
 help: ## list the verbs
@@ -32,6 +32,9 @@ lock: ## resolve the Python packages anew
 
 build: ## build the page into web/dist
 	@rm -f web/dist/.sources; tools/setup run
+
+doctor: ## say what is wrong with this set-up, and the line that mends it
+	@.venv/bin/cim doctor
 
 clean: ## remove what setup made in this folder (not the city's data)
 	rm -rf .venv web/node_modules web/dist .pytest_cache .mypy_cache .ruff_cache

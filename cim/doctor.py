@@ -7,16 +7,21 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 
-from cim.db.embedded import APT_LINE, MAX_SOCKET_PATH, Cluster, binaries
+from cim.db.embedded import MAX_SOCKET_PATH, Cluster
 from cim.db.ownership import owner_of
+from cim.db.programs import postgis_of, version_of
 from cim.errors import CimError, SetupProblem, Unavailable
 from cim.settings import Settings
 
 FREE_BYTES = 2 * 1024**3
 """Free space below which loading a city is likely to fail."""
+
+
+_PACKAGES = ("asyncpg", "psycopg", "fastapi", "pyogrio", "rasterio", "pyproj", "shapely", "pyarrow")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,8 @@ def examine(settings: Settings) -> list[Finding]:
         try:
             findings.append(Finding(name, *look(settings)))
         except CimError as error:
-            findings.append(Finding(name, False, error.detail, APT_LINE if "apt-get" in error.detail else ""))
+            facts, _, mend = error.detail.partition("; ")
+            findings.append(Finding(name, False, facts, mend))
         except OSError as error:
             findings.append(Finding(name, False, f"{error.strerror}: {error.filename}"))
     return findings
@@ -59,36 +65,32 @@ def _python(settings: Settings) -> tuple[bool, str, str]:
 
 
 def _packages(settings: Settings) -> tuple[bool, str, str]:
-    facts, missing = [], []
-    for name in ("asyncpg", "psycopg", "fastapi", "pyogrio", "rasterio", "pyproj", "shapely", "pyarrow"):
+    facts, broken = [], []
+    for name in _PACKAGES:
         try:
-            facts.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            missing.append(name)
-    detail = ", ".join(facts) + (f"; missing: {', '.join(missing)}" if missing else "")
-    return not missing, detail, "make run (or: .venv/bin/pip install --require-hashes -r requirements/all.txt)"
+            module = import_module(name)
+        except ImportError as error:
+            broken.append(f"{name}: {error}")
+            continue
+        gdal = getattr(module, "__gdal_version_string__", None) or getattr(module, "__gdal_version__", None)
+        facts.append(f"{name} {version(name)}" + (f" (GDAL {gdal})" if gdal else ""))
+    if broken:
+        return False, f"cannot be used: {'; '.join(broken)}", "rm -rf .venv && make run"
+    return True, ", ".join(facts), ""
 
 
 def _binaries(settings: Settings) -> tuple[bool, str, str]:
-    folder = binaries()
-    said = subprocess.run(
-        [str(folder / "postgres"), "--version"], capture_output=True, text=True, check=False
-    ).stdout.strip()
-    return True, f"{said} in {folder}", ""
+    folder = Cluster(settings.data_dir).programs()
+    return True, f"{version_of(folder)} in {folder}", ""
 
 
 def _postgis(settings: Settings) -> tuple[bool, str, str]:
-    major = binaries().parent.name
-    control = [
-        Path(f"/usr/share/postgresql/{major}/extension/postgis.control"),
-        binaries().parent / "share/extension/postgis.control",
-        binaries().parent / "share/postgresql/extension/postgis.control",
-    ]
-    is_there = any(path.exists() for path in control)
+    folder = Cluster(settings.data_dir).programs()
+    found = postgis_of(folder)
     return (
-        is_there,
-        "PostGIS is installed" if is_there else "PostGIS is not installed",
-        f"apt-get install postgresql-{major}-postgis-3",
+        bool(found),
+        f"PostGIS {found}" if found else "PostGIS is not installed",
+        f"apt-get install postgresql-{folder.parent.name}-postgis-3",
     )
 
 
@@ -129,14 +131,10 @@ def _socket_path(settings: Settings) -> tuple[bool, str, str]:
 
 def _cluster(settings: Settings) -> tuple[bool, str, str]:
     cluster = Cluster(settings.data_dir)
-    if not (cluster.data / "PG_VERSION").exists():
+    if cluster.made_by() is None:
         return True, "no cluster yet; `cim run` makes it", ""
-    made_by = (cluster.data / "PG_VERSION").read_text().strip()
-    runs = binaries().parent.name
-    if made_by != runs and runs.isdigit():
-        return False, f"made by PostgreSQL {made_by}, here is {runs}", f"apt-get install postgresql-{made_by}-postgis-3"
     if not cluster.is_running():
-        return True, f"made by PostgreSQL {made_by}, not running", ""
+        return True, f"made by PostgreSQL {cluster.made_by()}, not running", ""
     owner = owner_of(cluster)
     return _examined(cluster.url(), f"running, owned by {'nobody' if owner == '?' else f'process {owner}'}")
 

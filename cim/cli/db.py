@@ -61,7 +61,7 @@ def stop() -> None:
 def psql() -> None:
     """Open psql on this node's database. Example: cim db psql"""
     from cim.db.connect import database
-    from cim.db.embedded import client_program
+    from cim.db.programs import client_program
 
     program = client_program("psql")
     with database(Settings()) as url:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psycopg
 
+from cim.db.programs import APT_LINE, binaries
 from cim.errors import SetupProblem
 
 DATABASE = "cim"
@@ -21,39 +22,9 @@ ROLE = "opencim"
 MAX_SOCKET_PATH = 107
 """Bytes that sun_path of a unix socket takes (unix(7)), without the final NUL."""
 
-APT_LINE = "apt-get install postgresql-15-postgis-3"
 START_TIMEOUT_S = 120
-
-
-def binaries(installed: Path = Path("/usr/lib/postgresql"), path: str | None = None) -> Path:
-    """The folder of `initdb`, `pg_ctl` and `postgres`: Debian's newest, else the one on `path` (default: PATH).
-
-    Raises SetupProblem with the line that installs them.
-    """
-    candidates = sorted(installed.glob("*/bin"), key=_version, reverse=True)
-    on_path = shutil.which("initdb", path=path)
-    if on_path:
-        candidates.append(Path(on_path).resolve().parent)
-    for folder in candidates:
-        if all((folder / name).exists() for name in ("initdb", "pg_ctl", "postgres")):
-            return folder
-    raise SetupProblem(f"PostgreSQL's programs are not here; install them: {APT_LINE}")
-
-
-def client_program(name: str) -> Path:
-    """Where psql and its like are: on PATH, else beside the server's programs. Raises SetupProblem."""
-    on_path = shutil.which(name)
-    found = Path(on_path) if on_path else binaries() / name
-    if not found.exists():
-        raise SetupProblem(f"{name} is not here; install it: apt-get install postgresql-client")
-    return found
-
-
-def _version(folder: Path) -> float:
-    try:
-        return float(folder.parent.name)
-    except ValueError:
-        return 0.0
+MAX_LOG_BYTES = 32 * 1024**2
+MIN_SHM_BYTES = 512 * 1024**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +93,17 @@ class Cluster:
             if facts.st_uid != 0:
                 return Account(facts.st_uid, facts.st_gid, True)
         return Account.current()
+
+    def made_by(self) -> str | None:
+        """The major version of the PostgreSQL that made it, None where there is none yet."""
+        try:
+            return (self.data / "PG_VERSION").read_text().strip()
+        except OSError:
+            return None
+
+    def programs(self) -> Path:
+        """The folder of the programs that can run it. Raises SetupProblem with the line that installs them."""
+        return binaries(self.made_by())
 
     def server_mark(self) -> str:
         """Number and start time of the server that runs, or "" where none does (or it was killed and left it)."""
@@ -197,7 +179,7 @@ class Cluster:
         account = self.account()
         who = {"user": account.uid, "group": account.gid, "extra_groups": []} if account.is_other else {}
         done = subprocess.run(
-            [str(binaries() / command[0]), *command[1:]],
+            [str(self.programs() / command[0]), *command[1:]],
             cwd="/",
             env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8", "TZ": "UTC"},
             capture_output=True,
@@ -220,6 +202,7 @@ class Cluster:
         self.prepare()
         if not self.is_running():
             self._forget_dead_server()
+            self._turn_log()
             options = " ".join(f"-c {option}" for option in (*self._settings(), *self.options))
             self._run(["pg_ctl", "-D", str(self.data), "-l", str(self.log), "-w", "-t", "110", "-o", options, "start"])
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
@@ -243,8 +226,13 @@ class Cluster:
             if not _may_be_postgres(pid):
                 path.unlink()
 
+    def _turn_log(self) -> None:
+        """Keep one former log, so that years of starts fill no disk."""
+        if self.log.exists() and self.log.stat().st_size > MAX_LOG_BYTES:
+            self.log.replace(self.log.with_suffix(".log.1"))
+
     def _settings(self) -> list[str]:
-        memory_mib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+        memory_mib = memory_bytes() // 2**20
         return [
             "listen_addresses=''",
             f"unix_socket_directories={self.socket}",
@@ -258,6 +246,7 @@ class Cluster:
             "random_page_cost=1.1",
             "jit=off",
             "log_line_prefix=%m_[%p]_",
+            f"dynamic_shared_memory_type={'mmap' if has_small_shm() else 'posix'}",
         ]
 
     def stop(self) -> None:
@@ -265,6 +254,25 @@ class Cluster:
         self._forget_dead_server()
         if (self.data / "postmaster.pid").exists():
             self._run(["pg_ctl", "-D", str(self.data), "-m", "fast", "-w", "-t", "60", "stop"])
+
+
+def memory_bytes(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+    """Memory of this machine, or of the container that this is."""
+    found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        try:
+            return min(found, int((cgroup / name).read_text()))
+        except (OSError, ValueError):  # no such file, or "max"
+            continue
+    return found
+
+
+def has_small_shm(folder: Path = Path("/dev/shm")) -> bool:  # noqa: S108
+    """True in a container (64 MiB as a rule) where parallel queries would run out of shared memory."""
+    try:
+        return shutil.disk_usage(folder).total < MIN_SHM_BYTES
+    except OSError:
+        return True
 
 
 def make_folder(folder: Path) -> None:

@@ -12,8 +12,9 @@ import psutil
 import psycopg
 import pytest
 
-from cim.db.embedded import APT_LINE, Cluster, binaries, client_program
+from cim.db.embedded import Cluster, has_small_shm, memory_bytes
 from cim.db.ownership import owned, owner_of, used
+from cim.db.programs import APT_LINE, binaries, client_program
 from cim.errors import SetupProblem
 from tests.conftest import environment
 from tests.platform.programs import has_ended, kill, run_cim, server_processes, short_folder, until
@@ -221,7 +222,7 @@ def test_a_data_folder_that_cannot_be_is_refused_in_one_line(data_dir):
 
 def test_without_postgresql_the_line_that_installs_it_is_given(tmp_path):
     with pytest.raises(SetupProblem, match=APT_LINE):
-        binaries(tmp_path, str(tmp_path))
+        binaries(installed=tmp_path, path=str(tmp_path))
 
 
 def test_without_psql_the_line_that_installs_it_is_given(monkeypatch):
@@ -230,16 +231,61 @@ def test_without_psql_the_line_that_installs_it_is_given(monkeypatch):
         client_program("psql-of-nobody")
 
 
-def test_the_newest_postgresql_with_all_its_programs_is_taken(tmp_path):
-    for version, names in (
-        ("9.6", ("initdb", "pg_ctl", "postgres")),
-        ("15", ("initdb", "pg_ctl", "postgres")),
-        ("17", ("psql",)),
-    ):
-        (tmp_path / version / "bin").mkdir(parents=True)
-        for name in names:
-            (tmp_path / version / "bin" / name).touch()
-    assert binaries(tmp_path, "") == tmp_path / "15" / "bin"
+@pytest.fixture
+def postgresqls(tmp_path: Path) -> dict[str, Path]:
+    """A machine with PostgreSQL 9.6, 13 and 15 with PostGIS, 16 without it, and only psql of 17."""
+    for version in ("9.6", "13", "15", "16", "17"):
+        (tmp_path / "lib" / version / "bin").mkdir(parents=True)
+        for name in ("psql",) if version == "17" else ("initdb", "pg_ctl", "postgres"):
+            (tmp_path / "lib" / version / "bin" / name).touch()
+        if version not in ("16", "17"):
+            (tmp_path / "share" / version / "extension").mkdir(parents=True)
+            (tmp_path / "share" / version / "extension" / "postgis.control").write_text("default_version = '3.3.2'")
+    for program in (tmp_path / "lib").glob("*/bin/postgres"):
+        program.write_text(f"#!/bin/sh\necho 'postgres (PostgreSQL) {program.parent.parent.name}.1'\n")
+        program.chmod(0o755)
+    return {"installed": tmp_path / "lib", "shared": tmp_path / "share"}
+
+
+def test_the_newest_postgresql_with_all_its_programs_and_postgis_is_taken(postgresqls):
+    assert binaries(path="", **postgresqls) == postgresqls["installed"] / "15" / "bin"
+
+
+def test_a_city_is_run_by_the_postgresql_that_made_it_though_a_newer_one_is_installed(postgresqls):
+    assert binaries("13", path="", **postgresqls) == postgresqls["installed"] / "13" / "bin"
+    with pytest.raises(SetupProblem, match="apt-get install postgresql-14-postgis-3"):
+        binaries("14", path="", **postgresqls)
+
+
+def test_a_city_made_by_a_postgresql_that_is_gone_is_told_in_one_line():
+    with short_folder() as folder:
+        cluster = Cluster(folder)
+        cluster.data.mkdir()
+        (cluster.data / "PG_VERSION").write_text("12\n")
+        for words in ("status", "doctor"):
+            ran = run_cim(words, CIM_DATA_DIR=str(folder))
+            assert ran.code == 1
+            assert "apt-get install postgresql-12-postgis-3" in ran.out + ran.err
+            assert "Traceback" not in ran.err
+
+
+def test_a_container_s_memory_counts_not_its_machine_s(tmp_path):
+    (tmp_path / "memory.max").write_text("max\n")
+    machine = memory_bytes(tmp_path)
+    assert machine == psutil.virtual_memory().total
+    (tmp_path / "memory.max").write_text("268435456\n")
+    assert memory_bytes(tmp_path) == 268_435_456
+
+
+def test_a_container_s_small_shared_memory_is_not_relied_on(folder, tmp_path):
+    assert has_small_shm(tmp_path / "nowhere")
+    with owned(Cluster(folder, ("dynamic_shared_memory_type=mmap",))) as url, psycopg.connect(url) as connection:
+        connection.execute(
+            "SET debug_parallel_query = on"
+            if connection.info.server_version >= 160000
+            else "SET force_parallel_mode = on"
+        )
+        assert connection.execute("SELECT count(*) FROM generate_series(1, 1000)").fetchone() == (1000,)
 
 
 def test_a_data_folder_is_made_for_the_account_of_postgresql_under_any_umask():
