@@ -16,6 +16,7 @@ from cim.settings import Settings
 from loaders.run import LoadRequest, load_source
 from tests.conftest import ROOT, serving
 from tests.problems import assert_problem
+from tests.stac.schemas import faults
 
 SAMPLE = ROOT / "sample_data" / "files" / "stac"
 AWKWARD = "a/b?c=d&e #%é景.1"
@@ -111,6 +112,15 @@ def test_every_item_is_stac_and_keeps_its_facts(http):
     assert any("/eo/" in e for e in cloudy["stac_extensions"])
 
 
+def test_every_document_fits_the_schema_of_stac(http, url):
+    for feature in http.get("/search", params={"limit": 100}).json()["features"]:
+        assert faults(feature, "item") == [], feature["id"]
+        assert faults({**feature, "properties": {}}, "item")
+    for collection in http.get("/collections").json()["collections"]:
+        assert faults(collection, "collection") == [], collection["id"]
+    assert faults(httpx2.get(f"{url}/stac").json(), "catalog") == []
+
+
 def test_the_sample_scene_comes_out_as_it_went_in(http):
     given = json.loads((SAMPLE / "centre_2026.json").read_text(encoding="utf-8"))
     served = http.get("/collections/lanwan-orthophoto/items/lanwan.centre_2026").json()
@@ -137,6 +147,8 @@ def test_real_items_are_served_as_they_were_published(shared_data, database_url,
         assert served["id"].endswith(given["id"])
         assert set(given["properties"]) - {"links"} <= set(served["properties"]), name
         assert set(served["assets"]) == set(given["assets"])
+        assert served["stac_version"] == "1.0.0"
+        assert faults(served, "item") == []
         item = pystac.Item.from_dict(served)
         assert item.get_self_href() == next(link["href"] for link in served["links"] if link["rel"] == "self")
 
@@ -277,11 +289,13 @@ def test_what_is_not_there_is_not_found(http, path):
 @pytest.mark.parametrize(
     "path", ["", "/conformance", "/collections", "/collections/drone", "/collections/drone/items", "/search"]
 )
-def test_a_representation_that_is_not_offered_is_refused(http, path):
-    assert_problem(http.get(path, params={"f": "xml"}), status=400, code="invalid-parameter", parameter="f")
-    assert_problem(http.get(path, headers={"Accept": "text/csv"}), status=406, code="not-acceptable")
+def test_a_representation_that_is_not_offered_is_refused(url, path):
+    assert_problem(
+        httpx2.get(f"{url}/stac{path}", params={"f": "xml"}), status=400, code="invalid-parameter", parameter="f"
+    )
+    assert_problem(httpx2.get(f"{url}/stac{path}", headers={"Accept": "text/csv"}), status=406, code="not-acceptable")
     for query, accept in (({"f": "json"}, "text/csv"), ({}, "application/json"), ({}, "application/geo+json")):
-        assert http.get(path, params=query, headers={"Accept": accept}).status_code == 200
+        assert httpx2.get(f"{url}/stac{path}", params=query, headers={"Accept": accept}).status_code == 200
 
 
 def test_an_empty_node_has_a_valid_empty_catalogue(database_url, server):
