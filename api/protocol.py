@@ -15,6 +15,9 @@ MAX_HEAD_BYTES = 64 * 1024
 MIN_BODY_BYTES_S = 1024
 """A body must bring this many bytes a second, averaged over the deadline."""
 
+LINGER_S = 1.0
+"""Time a refused client has to take its answer."""
+
 _PHRASES = {400: "Bad Request", 408: "Request Timeout", 431: "Request Header Fields Too Large"}
 
 
@@ -30,6 +33,7 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._body_bytes = 0
         self._was_paused = False
+        self._is_refused = False
         self._running: dict[RequestResponseCycle, asyncio.Task[None]] = {}
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -49,12 +53,14 @@ class DeadlineProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the client: the head's are counted, the body's pace is kept."""
+        if self._is_refused:
+            return
         if self._in_body:
             self._body_bytes += len(data)
         elif self._is_idle() or self._in_head:
             self._head_bytes += len(data)
         super().data_received(data)
-        if self.transport.is_closing():
+        if self._is_refused or self.transport.is_closing():
             self._disarm()
             return
         if self._in_head and self._head_bytes > MAX_HEAD_BYTES:
@@ -127,6 +133,8 @@ class DeadlineProtocol(HttpToolsProtocol):
 
     def _refuse(self, status: int, code: str, title: str, detail: str) -> None:
         self._disarm()
+        if self._is_refused:
+            return
         if self.cycle is None or not self.cycle.response_started or self.cycle.response_complete:
             body = problem_body(status, code, title, detail, "urn:uuid:00000000-0000-0000-0000-000000000000")
             head = (
@@ -134,4 +142,13 @@ class DeadlineProtocol(HttpToolsProtocol):
                 f"content-length: {len(body)}\r\nconnection: close\r\naccess-control-allow-origin: *\r\n\r\n"
             )
             self.transport.write(head.encode() + body)
+            self._linger()
+            return
         self.transport.close()
+
+    def _linger(self) -> None:
+        """Close for writing now and altogether soon: what a client still sends would else reset the answer away."""
+        self._is_refused = True
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.loop.call_later(LINGER_S, self.transport.close)
