@@ -63,8 +63,13 @@ def test_the_page_s_packages_are_pinned_with_hashes_and_no_address():
 
 
 def test_the_containers_are_described():
-    services = yaml.safe_load(text("docker-compose.yml"))["services"]
+    described = yaml.safe_load(text("docker-compose.yml"))
+    services = described["services"]
     assert {"database", "migrate", "api"} <= set(services)
+    # the city's uploads waiting to be loaded are not the district's
+    assert services["district-api"]["volumes"] != services["api"]["volumes"]
+    mounted = {volume.partition(":")[0] for service in services.values() for volume in service.get("volumes", [])}
+    assert mounted == set(described["volumes"])
     assert services["api"]["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
 
 
