@@ -40,7 +40,7 @@ class Keys:
             return _NONE
         digest = digest_of(key)
         if self._admin_digest is not None and hmac.compare_digest(digest, self._admin_digest):
-            return Scope(roles=_ROLES["admin"])
+            return Scope(roles=_ROLES["admin"], caller="admin key of the settings")
         until, scope = self._known.get(digest, (0.0, None))
         if until < time.monotonic():
             scope = await self._look_up(digest)
@@ -51,12 +51,14 @@ class Keys:
     async def _look_up(self, digest: str) -> Scope | None:
         row = await self._database.fetch_row(
             Sql.of(
-                "SELECT role FROM cim.api_key WHERE digest = {} AND revoked_at IS NULL "
+                "SELECT role, prefix, label FROM cim.api_key WHERE digest = {} AND revoked_at IS NULL "
                 "AND (expires_at IS NULL OR expires_at > now())",
                 digest,
             )
         )
-        scope = Scope(roles=_ROLES[row["role"]]) if row is not None else None
+        scope = None
+        if row is not None:
+            scope = Scope(roles=_ROLES[row["role"]], caller=f"key {row['prefix']} {row['label']}".strip())
         if len(self._known) >= MAX_KNOWN:
             self._known.clear()
         self._known[digest] = (time.monotonic() + TTL_S, scope)

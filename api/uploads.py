@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
+from urllib.parse import unquote_to_bytes
 
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -217,10 +218,13 @@ class _Form:
         if not name:
             raise InvalidBody("a part of the form has no name")
         self._field = name
-        if b"filename" in options:
+        # RFC 7578 forbids `filename*`, and some clients send it for names that are not ASCII
+        extended = re.search(rb"filename\*\s*=\s*utf-8'[^']*'([^;\s]+)", self._disposition, re.IGNORECASE)
+        if b"filename" in options or extended:
             if self.path is not None:
                 raise InvalidBody("one file at a time: the form has two")
-            self.path = self._folder / safe_name(options[b"filename"].decode("utf-8", "replace"))
+            stated = unquote_to_bytes(extended[1]) if extended else options[b"filename"]
+            self.path = self._folder / safe_name(stated.decode("utf-8", "replace"))
             self._sink = Sink(self.path, self._settings.max_upload_bytes, self._room)
         elif len(self.fields) >= MAX_FIELDS:
             raise InvalidBody(f"the form has more than {MAX_FIELDS} fields")

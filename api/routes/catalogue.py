@@ -1,5 +1,6 @@
 """The catalogue of data services, in the words of OGC API Records: search, read, register, edit, publish, withdraw."""
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.context import database_of, registry_of, scope_of, settings_of
-from api.documents import GEOJSON, HTML, JSON, Link, answer, json_answer, url_of
+from api.documents import GEOJSON, HTML, JSON, Link, answer, is_unchanged, json_answer, url_of
 from api.html import document_page
 from api.negotiate import Representation, choose
 from api.params import check_members, json_object, parse_limit, query_parameters
@@ -160,8 +161,9 @@ async def _row(request: Request, scope: Scope) -> Any:
     return row
 
 
-def _tag(row: Any) -> str:
-    return f'"{row["version"]}"'
+def _tag(row: Any, body: bytes) -> str:
+    """The version, by which edits are checked, and the content, which differs by language and with its organisation."""
+    return f'"{row["version"]}.{hashlib.blake2b(body, digest_size=6).hexdigest()}"'
 
 
 async def record(request: Request) -> Response:
@@ -176,16 +178,19 @@ async def record(request: Request) -> Response:
         rows = [(name, value) for name, value in properties.items() if not isinstance(value, list | dict) and value]
         links = [Link(absolute(e["url"], base), "service", title=e["url"]) for e in properties["endpoints"]]
         return document_page(request, properties["title"], properties["description"], links, rows)
-    if request.headers.get("if-none-match", "").strip() == _tag(row):
-        return Response(status_code=304, headers={"ETag": _tag(row), "Vary": _VARY})
-    return answer(request, orjson.dumps(document), GEOJSON, headers={"ETag": _tag(row)}, vary=_VARY)
+    body = orjson.dumps(document)
+    tag = _tag(row, body)
+    if is_unchanged(request, tag):
+        return Response(status_code=304, headers={"ETag": tag, "Vary": _VARY})
+    return answer(request, body, GEOJSON, headers={"ETag": tag}, vary=_VARY)
 
 
 async def _answer_record(request: Request, status: int = 200) -> Response:
     row = await _row(request, await scope_of(request))
     document = record_of(row, settings_of(request).public_url, preferred_language(request))
-    headers = {"ETag": _tag(row), "Location": url_of(settings_of(request).public_url, "catalogue", "items", row["id"])}
-    return Response(orjson.dumps(document), status, headers=headers, media_type=GEOJSON)
+    body, base = orjson.dumps(document), settings_of(request).public_url
+    headers = {"ETag": _tag(row, body), "Location": url_of(base, "catalogue", "items", row["id"])}
+    return Response(body, status, headers=headers, media_type=GEOJSON)
 
 
 async def register(request: Request) -> Response:
@@ -241,8 +246,9 @@ async def _row_to_change(request: Request) -> Any:
     stated = request.headers.get("if-match")
     if stated is None:
         raise PreconditionRequired("send If-Match with the ETag that was read, so that no edit of another is lost")
-    if _tag(row) not in (tag.strip() for tag in stated.split(",")) and stated.strip() != "*":
-        raise PreconditionFailed(f"the service is at version {_tag(row)} now; read it again")
+    versions = [tag.strip().removeprefix("W/").strip('"').partition(".")[0] for tag in stated.split(",")]
+    if str(row["version"]) not in versions and stated.strip() != "*":
+        raise PreconditionFailed(f"the service is at version {row['version']} now; read it again")
     return row
 
 

@@ -94,7 +94,8 @@ def _json(document: Any, status: int = 200, **headers: str) -> Response:
 
 async def send(request: Request) -> Response:
     """Take a file (multipart form, or the body itself with `kind` and `filename` in the query) and queue its load: 202."""
-    require_admin(await scope_of(request))
+    scope = await scope_of(request)
+    require_admin(scope)
     values = query_parameters(request, FIELDS)
     settings, store = settings_of(request), context_of(request).store
     content_type = request.headers.get("content-type", "")
@@ -107,7 +108,7 @@ async def send(request: Request) -> Response:
             values = {**values, **upload.fields}
         else:
             upload = await receive_raw(_chunks(request), folder, values.get("filename", ""), store, settings)
-        job = _job(values, upload)
+        job = _job(values, upload, scope.caller)
         await asyncio.to_thread(look_at, upload.path, settings)
         with storage_errors():
             (folder / ".request.json").write_bytes(orjson.dumps(job))
@@ -130,7 +131,7 @@ async def _chunks(request: Request) -> AsyncIterator[bytes]:
             yield chunk
 
 
-def _job(values: Mapping[str, str], upload: Upload) -> dict[str, Any]:
+def _job(values: Mapping[str, str], upload: Upload, caller: str) -> dict[str, Any]:
     """What `cim load` is called with. Raises InvalidParameter."""
     kind = values.get("kind", "")
     if kind not in KINDS:
@@ -141,7 +142,7 @@ def _job(values: Mapping[str, str], upload: Upload) -> dict[str, Any]:
     source = values.get("source") or source_key(upload.path.name)
     if not re.fullmatch(r"[a-z0-9_-]{1,60}", source):
         raise InvalidParameter("source", source, "1 to 60 of a-z, 0-9, _ and -")
-    options = ["--by=upload", f"--source={source}"]
+    options = [f"--by={caller}", f"--source={source}"]
     if kind == "dataset":
         options += [f"--collection={collection}"]
     for name, option in OPTIONS.items():
@@ -154,19 +155,27 @@ def _job(values: Mapping[str, str], upload: Upload) -> dict[str, Any]:
         raise InvalidParameter("replace", values["replace"], f"one of {', '.join(_BOOLEANS)}")
     if _BOOLEANS[values.get("replace", "false")]:
         options += ["--replace"]
-    return {"kind": kind, "collection": collection, "source": source, "file": upload.path.name, "options": options}
+    return {
+        "kind": kind,
+        "collection": collection,
+        "source": source,
+        "file": upload.path.name,
+        "by": caller,
+        "options": options,
+    }
 
 
 async def _queue(request: Request, job: Mapping[str, Any], values: Mapping[str, str]) -> int:
     row = await database_of(request).fetch_one(
         Sql.of(
             "INSERT INTO cim.load_run (collection_id, source, kind, state, mode, origin, fingerprint, options, loaded_by, "
-            "licence, attribution) VALUES ({}, {}, {}, 'queued', {}, {}, '', '{ }', 'upload', {}, {}) RETURNING id",
+            "licence, attribution) VALUES ({}, {}, {}, 'queued', {}, {}, '', '{ }', {}, {}, {}) RETURNING id",
             job["collection"],
             job["source"],
             job["kind"],
             "replace" if "--replace" in job["options"] else "merge",
             job["file"],
+            job["by"],
             values.get("licence") or None,
             values.get("attribution") or None,
         )

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 class Scope:
     """`area_code`: rows outside this area do not exist for the caller. `hidden`: properties that do not.
 
-    `roles`: of `reader`, `admin`. The anonymous caller has none.
+    `roles`: of `reader`, `admin`. The anonymous caller has none. `caller`: who it is, as records of changes name it.
     """
 
     roles: frozenset[str] = frozenset()
     area_code: str | None = None
     hidden: frozenset[str] = field(default_factory=frozenset)
+    caller: str = ""
 
     @property
     def is_admin(self) -> bool:

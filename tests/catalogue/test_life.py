@@ -241,6 +241,20 @@ def test_a_record_is_in_the_language_asked_for(admin, anyone):
         assert anyone.get(link["href"]).status_code == 200
 
 
+def test_a_record_that_was_read_is_new_in_another_language_and_under_a_new_name_of_its_owner(admin, anyone):
+    put_on_the_shelf(admin, "read-before", organisation_id="water")
+    address, chinese = "/catalogue/items/read-before", {"Accept-Language": "zh-CN"}
+    tag = anyone.get(address, headers=chinese).headers["etag"]
+    assert anyone.get(address, headers={**chinese, "If-None-Match": f'"x", W/{tag}'}).status_code == 304
+    assert anyone.get(address, headers={"Accept-Language": "en", "If-None-Match": tag}).status_code == 200
+    names = {"name_zh": "水务管理局", "name_en": "Water Authority"}
+    admin.put("/catalogue/organisations/water", json=names).raise_for_status()
+    again = anyone.get(address, headers={**chinese, "If-None-Match": tag})
+    assert again.status_code == 200
+    assert again.json()["properties"]["contacts"][0]["organization"] == "水务管理局"
+    assert admin.patch(address, json={"licence": "CC0-1.0"}, headers={"If-Match": tag}).status_code == 200
+
+
 def test_the_catalogue_leads_to_its_records_and_organisations(admin, anyone):
     page = anyone.get("/catalogue").json()
     assert page["itemType"] == "record"

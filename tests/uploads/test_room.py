@@ -15,6 +15,7 @@ from tests.conftest import Server
 from tests.loading.conftest import feature
 from tests.problems import assert_problem
 from tests.uploads.conftest import ADMIN, Sender, opened
+from tests.uploads.test_limits import END, FORM, field, part
 from tests.uploads.test_sending import collection_of
 
 NOT_LIMITED = resource.RLIM_INFINITY
@@ -34,6 +35,28 @@ def test_a_file_is_loaded_whatever_it_is_called(sender, name, origin):
     assert (load["state"], load["account"]["read"]) == ("completed", 1), load["error"]
     assert load["origin"] == origin
     assert sender.is_clear()
+
+
+def test_a_name_in_the_form_of_mail_headers_is_understood(sender):
+    head = "Content-Disposition: form-data; name=\"file\"; filename*=UTF-8''%E5%8D%97%E5%B1%B1.geojson\r\n"
+    body = field("kind", b"buildings") + part(head.encode(), collection_of(feature("mail"))) + END
+    load = sender.ended(sender.http.post("/admin/loads", content=body, headers=FORM))
+    assert (load["state"], load["origin"]) == ("completed", "南山.geojson"), load["error"]
+
+
+def test_a_load_names_the_key_that_sent_it(sender):
+    made = sender.http.post("/admin/keys", json={"role": "admin", "label": "--数据处"}).json()
+    sent = httpx2.post(
+        f"{sender.server.url}/admin/loads",
+        params={"kind": "buildings", "filename": "mine.geojson"},
+        content=collection_of(feature("mine")),
+        headers={"X-API-Key": made["key"]},
+    )
+    load = sender.ended(sent)
+    assert (load["state"], load["loadedBy"]) == ("completed", f"key {made['prefix']} --数据处")
+    assert sender.ended(sender.form("b.geojson", collection_of(feature("b")), kind="buildings"))["loadedBy"] == (
+        "admin key of the settings"
+    )
 
 
 @pytest.mark.parametrize("name", [".geojson", "..", "a/", "\x01"])
