@@ -19,7 +19,8 @@ _SHOWN = Sql.of(
 )
 _FROM = Sql.of("FROM cim.service AS s LEFT JOIN cim.organisation AS o ON o.id = s.organisation_id")
 _SEARCHED = Sql.of(
-    "concat_ws(' ', s.id, s.title_zh, s.title_en, s.description_zh, s.description_en, s.themes::text, o.name_zh, o.name_en)"
+    "concat_ws(' ', s.id, s.title_zh, s.title_en, s.description_zh, s.description_en, o.name_zh, o.name_en, "
+    "(SELECT string_agg(theme, ' ') FROM jsonb_array_elements_text(s.themes) AS theme))"
 )
 
 _WHEN_NONE = {
