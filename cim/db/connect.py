@@ -25,7 +25,7 @@ def database(settings: Settings, *, is_owner: bool = False) -> Iterator[str]:
             yield settings.database_url
             return
         cluster = Cluster(settings.data_dir)
-        with owned(cluster) if is_owner else used(cluster) as url:
+        with owned(cluster, is_watched=True) if is_owner else used(cluster) as url:
             yield url
     except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
         raise SetupProblem(

@@ -125,6 +125,11 @@ class Cluster:
         except psycopg.Error:
             return False
 
+    def is_alive(self) -> bool:
+        """True while the server's process is there, whether it answers or not."""
+        mark = self.server_mark().split()
+        return bool(mark) and _may_be_postgres(int(mark[0]))
+
     def prepare(self) -> None:
         """Make the folders and, where there is none, the cluster. Raises SetupProblem."""
         length = len(os.fsencode(self.socket / ".s.PGSQL.5432"))

@@ -6,10 +6,15 @@ running until `cim db stop`. All this is held by locks, which the kernel takes b
 """
 
 import fcntl
+import logging
 import os
+import subprocess
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+
+import psycopg
 
 from cim.db.embedded import START_TIMEOUT_S, Cluster, make_folder, unwritable
 from cim.errors import SetupProblem
@@ -19,12 +24,18 @@ _USERS = "users.lock"
 _CHANGE = "change.lock"
 _KEPT = "kept"
 
+WATCH_S = 2.0
+"""How often an owner looks whether its server is there; also the pause between attempts to start it again."""
+
+_log = logging.getLogger(__name__)
+
 
 @contextmanager
-def owned(cluster: Cluster) -> Iterator[str]:
+def owned(cluster: Cluster, *, is_watched: bool = False) -> Iterator[str]:
     """The cluster, started for this process and stopped at the end; yields the URL.
 
-    Raises SetupProblem naming the process that owns it already.
+    `is_watched`: started again, by a thread, when it was killed meanwhile. Raises SetupProblem naming the process
+    that owns it already.
     """
     with _changing(cluster):
         owner = _lock(cluster, _OWNER, fcntl.LOCK_EX)
@@ -34,7 +45,7 @@ def owned(cluster: Cluster) -> Iterator[str]:
                 "CIM_DATA_DIR to another folder"
             )
     try:
-        with _using(cluster) as url:
+        with _using(cluster) as url, _watched(cluster) if is_watched else nullcontext():
             yield url
     finally:
         try:
@@ -97,6 +108,32 @@ def _using(cluster: Cluster) -> Iterator[str]:
         yield cluster.url()
     finally:
         os.close(users)
+
+
+@contextmanager
+def _watched(cluster: Cluster) -> Iterator[None]:
+    """A server that ends though nobody asked it to (killed for its memory, say) is started again."""
+    is_over = threading.Event()
+
+    def watch() -> None:
+        while not is_over.wait(WATCH_S):
+            if cluster.is_alive():
+                continue
+            try:
+                with _changing(cluster):
+                    if not is_over.is_set():
+                        cluster.start()
+                        _log.warning("PostgreSQL had ended and was started again")
+            except (SetupProblem, psycopg.Error, subprocess.TimeoutExpired) as error:
+                _log.error("PostgreSQL has ended and does not start; trying again: %s", error)
+
+    thread = threading.Thread(target=watch, name="watch-postgresql", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
 
 
 @contextmanager

@@ -194,6 +194,20 @@ def test_when_only_the_owner_was_killed_the_next_one_takes_the_running_cluster_o
     until(lambda: has_ended(postmaster), "PostgreSQL has ended", timeout_s=10)
 
 
+def test_a_watched_server_that_is_killed_comes_back_with_its_data(folder):
+    cluster = Cluster(folder)
+    with owned(cluster, is_watched=True) as url:
+        with psycopg.connect(url) as connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS watched AS SELECT 42 AS answer")
+        former = server_processes(cluster)
+        kill(*former)
+        until(cluster.is_running, "PostgreSQL runs again")
+        assert server_processes(cluster)[0].pid != former[0].pid
+        with psycopg.connect(url) as connection:
+            assert connection.execute("SELECT answer FROM watched").fetchone() == (42,)
+    assert not cluster.is_running()
+
+
 def test_a_cluster_half_made_is_made_anew():
     with short_folder() as folder:
         (folder / "postgres.new").mkdir()

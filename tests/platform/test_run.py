@@ -32,6 +32,14 @@ class Node:
         """Everything it wrote."""
         return self.log.read_text(errors="replace")
 
+    def is_ready(self) -> bool:
+        """True when it answers and has its database."""
+        assert self.process.poll() is None, self.said()
+        try:
+            return httpx2.get(f"{self.url}/health/ready", timeout=5).status_code == 200
+        except httpx2.HTTPError:
+            return False
+
     def counts(self) -> dict[str, int]:
         """Features of each collection, by the API."""
         found = httpx2.get(f"{self.url}/collections?f=json", timeout=30).raise_for_status().json()["collections"]
@@ -57,15 +65,8 @@ def running(folder: Path) -> Iterator[Node]:
         )
     node = Node(f"http://127.0.0.1:{port}", process, log)
 
-    def is_ready() -> bool:
-        assert process.poll() is None, node.said()
-        try:
-            return httpx2.get(f"{node.url}/health/ready", timeout=5).status_code == 200
-        except httpx2.HTTPError:
-            return False
-
     try:
-        until(is_ready, "cim run is ready", timeout_s=180)
+        until(node.is_ready, "cim run is ready", timeout_s=180)
         yield node
     finally:
         if process.poll() is None:
@@ -119,6 +120,10 @@ def test_the_first_start_serves_a_city_later_ones_change_nothing_and_a_power_cut
             kill(psutil.Process(second.process.pid), *server_processes(cluster))
 
         with running(folder) as third:
+            assert (third.counts(), digest(cluster)) == (counts, stored)
+            kill(*server_processes(cluster))
+            until(third.is_ready, "the database came back beneath the server")
+            assert "PostgreSQL had ended and was started again" in third.said()
             assert (third.counts(), digest(cluster)) == (counts, stored)
             stop(third, cluster, signal.SIGTERM)
 
