@@ -68,7 +68,10 @@ def _pattern(word: str) -> str:
 def services_sql(query: ServiceQuery) -> Sql:
     """Rows of a page in the order of ids, one more than the limit."""
     conditions = [Sql.of("s.state = ANY({})", Cast(list(query.states), "text[]"))]
-    conditions += [Sql.of("{} ILIKE {}", _SEARCHED, _pattern(word)) for word in query.words]
+    if query.words:
+        patterns = Cast([_pattern(word) for word in query.words], "text[]")
+        every = Sql.of("ARRAY(SELECT lower(pattern) FROM unnest({}) AS pattern)", patterns)
+        conditions.append(Sql.of("lower({}) LIKE ALL ({})", _SEARCHED, every))
     for column, value in (
         ("kind", query.kind),
         ("organisation_id", query.organisation),
