@@ -1,6 +1,7 @@
 """`cim run` as the first user meets it: once, again, and after a power cut."""
 
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -49,6 +50,12 @@ class Node:
         }
 
 
+def as_in_a_login_shell() -> None:
+    """A closed terminal is told (the tests may run under nohup), and few files may be open."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+
+
 @contextmanager
 def running(folder: Path) -> Iterator[Node]:
     """`cim run` until it is ready; killed at the end where it still runs."""
@@ -61,7 +68,7 @@ def running(folder: Path) -> Iterator[Node]:
             cwd="/",
             stdout=sink,
             stderr=sink,
-            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # the tests may run under nohup
+            preexec_fn=as_in_a_login_shell,
         )
     node = Node(f"http://127.0.0.1:{port}", process, log)
 
@@ -103,6 +110,8 @@ def test_the_first_start_serves_a_city_later_ones_change_nothing_and_a_power_cut
         with running(folder) as first:
             assert httpx2.get(first.url, headers={"accept": "application/json"}, timeout=30).json()["links"]
             assert httpx2.get(first.url, headers={"accept": "text/html"}, timeout=30).status_code == 200
+            soft, hard = psutil.Process(first.process.pid).rlimit(psutil.RLIMIT_NOFILE)
+            assert soft == min(hard, 65_536)
             counts, stored = first.counts(), digest(cluster)
             assert counts["buildings"] == 60
             assert all(counts[name] for name in ("areas", "sensors", "cameras", "imagery")), counts
@@ -122,8 +131,9 @@ def test_the_first_start_serves_a_city_later_ones_change_nothing_and_a_power_cut
         with running(folder) as third:
             assert (third.counts(), digest(cluster)) == (counts, stored)
             kill(*server_processes(cluster))
+            told = "PostgreSQL had ended and was started again"
+            until(lambda: told in third.said(), "the log tells that the database was started again")
             until(third.is_ready, "the database came back beneath the server")
-            assert "PostgreSQL had ended and was started again" in third.said()
             assert (third.counts(), digest(cluster)) == (counts, stored)
             stop(third, cluster, signal.SIGTERM)
 
