@@ -111,8 +111,8 @@ def _locale(settings: Settings) -> tuple[bool, str, str]:
 
 def _folder(settings: Settings) -> tuple[bool, str, str]:
     folder = settings.data_dir
-    existing = next(p for p in [folder, *folder.parents] if p.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK):
+    existing = next(p for p in [folder, *folder.parents] if os.path.exists(p))  # False, too, where we may not look
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         return False, f"{existing} cannot be written", "set CIM_DATA_DIR to a folder of your own"
     try:
         Cluster(existing).check_way(Cluster(folder).account())

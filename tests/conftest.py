@@ -1,6 +1,7 @@
 """A real PostGIS cluster, databases cloned from a migrated template, and the real server over HTTP."""
 
 import os
+import resource
 import shutil
 import socket
 import subprocess
@@ -24,6 +25,14 @@ from cim.db.ownership import owned
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = "cim_test_template"
+
+
+def pytest_configure() -> None:
+    """Hundreds of connections at once are part of the tests: a login shell's 1024 open files are not enough."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY:
+        wanted = 8192 if hard == resource.RLIM_INFINITY else min(hard, 8192)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """`cim serve` and `cim run`: the API over this node's database."""
 
 import os
+import resource
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,8 @@ import typer
 from rich.console import Console
 
 from cim.settings import Settings
+
+OPEN_FILES = 65_536
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -49,6 +52,7 @@ def _serve(settings: Settings, *, is_filling: bool, buildings: int = 2000) -> No
     from cim.db.migrate import upgrade
 
     server.check_port(settings)
+    _allow_connections()
     with _interruptible(), database(settings, is_owner=True) as url:
         console.print(f"{shown(url)}: bringing the schema up to date")
         upgrade(url)
@@ -56,6 +60,14 @@ def _serve(settings: Settings, *, is_filling: bool, buildings: int = 2000) -> No
             _fill(settings, url, buildings)
         _announce(settings, url)
         server.run(settings.model_copy(update={"database_url": url}))
+
+
+def _allow_connections() -> None:
+    """A login shell's 1024 open files are used up by as many idle clients; this process and its workers may have more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 @contextmanager
