@@ -16,6 +16,7 @@ from api.routes import ROUTERS
 from api.routes.portal import mount_static
 from api.security import Keys
 from api.uploads import Store
+from cim.crs import CrsList, parse_codes
 from cim.db.pool import Database
 from cim.db.registry import Registry
 from cim.errors import SetupProblem
@@ -51,7 +52,10 @@ def create_app(settings: Settings) -> FastAPI:
     store = Store(settings)
     runner = Runner(database, settings, store)
     keys = Keys(database, settings)
-    context = Context(settings, database, Registry(database), Metrics(), store, runner, authorise=keys.authorise)
+    crs_list = CrsList(parse_codes(settings.crs))
+    context = Context(
+        settings, database, Registry(database), Metrics(), store, runner, crs_list, authorise=keys.authorise
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

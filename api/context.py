@@ -10,9 +10,11 @@ from starlette.requests import Request
 from api.jobs import Runner
 from api.metrics import Metrics
 from api.uploads import Store
+from cim.crs import CrsList
 from cim.db.pool import Database
 from cim.db.registry import Registry
-from cim.model import Scope
+from cim.errors import NotFound
+from cim.model import Collection, Scope
 from cim.settings import Settings
 
 ANONYMOUS = Scope()
@@ -32,6 +34,7 @@ class Context:
     metrics: Metrics
     store: Store
     runner: Runner
+    crs_list: CrsList
     authorise: Callable[[Request], Awaitable[Scope]] | None = None
     templates: dict[Any, str] = field(default_factory=dict)
     is_draining: bool = False
@@ -61,6 +64,20 @@ async def scope_of(request: Request) -> Scope:
     """What the caller may see. Raises Unauthorized for a key that is not known."""
     authorise = context_of(request).authorise
     return ANONYMOUS if authorise is None else await authorise(request)
+
+
+def visible_collections(request: Request, scope: Scope) -> list[Collection]:
+    """The collections that exist for the caller, by id."""
+    return [one for one in registry_of(request) if scope.sees(one.id)]
+
+
+async def collection_of(request: Request) -> tuple[Collection, Scope]:
+    """The collection that the path names, and what the caller may see of it. Raises NotFound, Unauthorized."""
+    scope = await scope_of(request)
+    registry, wanted = registry_of(request), request.path_params["collection_id"]
+    if not scope.sees(wanted):
+        raise NotFound("collection", wanted, [one.id for one in visible_collections(request, scope)])
+    return registry.get(wanted), scope
 
 
 SettingsParam = Annotated[Settings, Depends(settings_of)]

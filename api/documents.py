@@ -18,8 +18,6 @@ MVT = "application/vnd.mapbox-vector-tile"
 OPENAPI_30 = "application/vnd.oai.openapi+json;version=3.0"
 OPENAPI_31 = "application/vnd.oai.openapi+json;version=3.1"
 
-CRS84 = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
-
 
 @dataclass(frozen=True, slots=True)
 class Link:

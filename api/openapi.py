@@ -10,11 +10,11 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from api import problems
+from api.conditions import PAGING, QUERY_NAMES
 from api.documents import GEOJSON, HTML, JSON, MVT, OPENAPI_30, SCHEMA_JSON
 from api.openapi_30 import to_30
 from api.openapi_parts import COMPONENTS, parameter, property_parameters, ref
 from api.openapi_services import SECURITY_SCHEMES, service_paths
-from api.params import PAGING, REFERENCE
 from cim.model import Collection, Scope
 from cim.query.aggregate import groupable
 
@@ -89,8 +89,8 @@ def _collection_paths(collection: Collection) -> dict[str, Any]:
     features = {GEOJSON: ref("schemas", "featureCollection"), HTML: _PAGE}
     described = {SCHEMA_JSON: _OBJECT, HTML: _PAGE}
     filters = property_parameters(collection, Scope())
-    where = [ref("parameters", "bbox"), ref("parameters", "datetime"), ref("parameters", "area")]
-    paging = [ref("parameters", name) for name in (*PAGING, *REFERENCE)]
+    where = [ref("parameters", name) for name in QUERY_NAMES]
+    paging = [ref("parameters", name) for name in PAGING]
     group_by = parameter(
         "group-by", "What the groups are named by", {"type": "string", "enum": list(groupable(collection, Scope()))}
     )
@@ -110,7 +110,7 @@ def _collection_paths(collection: Collection) -> dict[str, Any]:
         tag,
         "A vector tile",
         {MVT: {"type": "string", "format": "binary"}},
-        [*tile, *where[1:], *filters],
+        [*tile, *where, *filters],
     )
     drawn["get"]["responses"]["204"] = {"description": "Nothing lies in the tile"}
     return {
@@ -119,7 +119,11 @@ def _collection_paths(collection: Collection) -> dict[str, Any]:
         f"{home}/queryables": _get(f"{name}.queryables", tag, "What features can be asked for by", described),
         f"{home}/items": _get(f"{name}.items", tag, "Features that match", features, [*where, *paging, *filters]),
         f"{home}/items/{{featureId}}": _get(
-            f"{name}.item", tag, "One feature", {GEOJSON: ref("schemas", "feature"), HTML: _PAGE}, [feature_id]
+            f"{name}.item",
+            tag,
+            "One feature",
+            {GEOJSON: ref("schemas", "feature"), HTML: _PAGE},
+            [feature_id, ref("parameters", "crs")],
         ),
         f"{home}/search": _post(
             f"{name}.search",

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from api.documents import CRS84
-from api.params import filter_names
+from api.conditions import filter_names
 from api.schemas import property_schema
 from cim.model import Collection, Scope
 from cim.query.feature_query import DEFAULT_LIMIT, MAX_LIMIT
@@ -39,6 +38,8 @@ _POSITION_BOX = {
     "maxItems": 6,
 }
 
+_HOW_CRS = "its URI, or EPSG:4547; CRS84 where it is not given"
+
 _PARAMETERS = {
     "bbox": {
         "name": "bbox",
@@ -46,8 +47,8 @@ _PARAMETERS = {
         "required": False,
         "style": "form",
         "explode": False,
-        "description": "min lon,min lat[,min height],max lon,max lat[,max height] in CRS84; min lon > max lon crosses "
-        "the antimeridian. Features without geometry match every box.",
+        "description": "min lon,min lat[,min height],max lon,max lat[,max height] in CRS84, or in bbox-crs with its axis "
+        "order; min lon > max lon crosses the antimeridian. Features without geometry match every box.",
         "schema": _POSITION_BOX,
     },
     "datetime": {
@@ -72,8 +73,10 @@ _PARAMETERS = {
         "schema": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
     },
     "cursor": parameter("cursor", "Where the page begins; taken from a next link", {"type": "string"}),
-    "crs": parameter("crs", "CRS of the answer", {"type": "string", "enum": [CRS84]}),
-    "bbox-crs": parameter("bbox-crs", "CRS of bbox", {"type": "string", "enum": [CRS84]}),
+    "crs": parameter(
+        "crs", f"CRS of the answer, one of those that the collection lists; {_HOW_CRS}", {"type": "string"}
+    ),
+    "bbox-crs": parameter("bbox-crs", f"CRS of bbox; {_HOW_CRS}", {"type": "string"}),
     "f": parameter("f", "Representation; wins over Accept", {"type": "string"}),
     "lang": parameter("lang", "Language of titles", {"type": "string", "enum": ["zh-CN", "en"]}),
 }
@@ -87,6 +90,7 @@ _GEOMETRY = {
 
 _CONDITIONS = {
     "bbox": _POSITION_BOX,
+    "bbox-crs": {"type": "string"},
     "geometry": _GEOMETRY,
     "datetime": {"type": "string"},
     "area": {"type": "string"},
@@ -162,6 +166,7 @@ _SCHEMAS = {
         "additionalProperties": False,
         "properties": {
             **_CONDITIONS,
+            "crs": {"type": "string"},
             "limit": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
             "cursor": {"type": "string"},
         },

@@ -12,8 +12,7 @@ from urllib.parse import unquote_to_bytes
 import orjson
 from starlette.requests import Request
 
-from api.documents import CRS84
-from cim.bbox import bbox_of, parse_bbox, parse_number
+from cim.bbox import parse_number
 from cim.errors import (
     InvalidBody,
     InvalidParameter,
@@ -24,22 +23,14 @@ from cim.errors import (
     UnsupportedMedia,
     quoted,
 )
-from cim.interval import parse_date, parse_instant, parse_interval
-from cim.model import Collection, Kind, Property, Scope
-from cim.query.areas import parse_area_code
-from cim.query.cursor import decode_cursor
-from cim.query.feature_query import DEFAULT_LIMIT, MAX_LIMIT, FeatureQuery
-from cim.query.geometry import check_geometry
-from cim.query.predicate import visible_properties
+from cim.interval import parse_date, parse_instant
+from cim.model import Kind, Property
+from cim.query.feature_query import MAX_LIMIT
 
 MAX_QUERY_BYTES = 16_384
 MAX_TEXT = 2_000
 MAX_QUERY_BODY = 1024 * 1024
 
-CONDITIONS = ("bbox", "datetime", "area")
-PAGING = ("limit", "cursor")
-REFERENCE = ("crs", "bbox-crs")
-"""Coordinate reference systems: clients that read `storageCrs` name it; CRS84 is the one there is."""
 ALWAYS = ("f", "lang")
 """Parameters of every resource: the representation, and the language of its texts."""
 KEY_NAMES = ("key", "api_key", "apikey", "api-key", "x-api-key", "access_token", "authorization", "token")
@@ -134,7 +125,7 @@ def parse_value(declared: Property, text: str) -> object:
     raise InvalidParameter(declared.name, text, allowed)
 
 
-def _json_value(declared: Property, value: Any) -> object:
+def parse_json_value(declared: Property, value: Any) -> object:
     """The same for a value of a JSON body; null asks for features without the property."""
     if value is None:
         if declared.kind is Kind.JSON:
@@ -151,48 +142,6 @@ def _json_value(declared: Property, value: Any) -> object:
     if textual and isinstance(value, str):
         return parse_value(declared, check_text(declared.name, value))
     raise InvalidParameter(declared.name, value, f"must be a JSON value of the kind {declared.kind.value}")
-
-
-def filter_names(collection: Collection, scope: Scope) -> list[str]:
-    """Properties that a query parameter may name: not documents, nor those called like a parameter of our own."""
-    taken = {*CONDITIONS, *PAGING, *REFERENCE, *ALWAYS, "group-by"}
-    return [p.name for p in visible_properties(collection, scope) if p.kind is not Kind.JSON and p.name not in taken]
-
-
-def binding_of(collection: Collection, query: FeatureQuery) -> bytes:
-    """What a cursor is good for."""
-    return collection.id.encode() + b"\n" + query.fingerprint()
-
-
-def conditions_from(values: Mapping[str, str], collection: Collection, scope: Scope) -> FeatureQuery:
-    """The conditions of parsed query parameters, without page size and position."""
-    known = {p.name: p for p in visible_properties(collection, scope)}
-    filters = {*filter_names(collection, scope)}
-    return FeatureQuery(
-        bbox=parse_bbox(values["bbox"]) if "bbox" in values else None,
-        interval=parse_interval(values["datetime"].replace(" ", "+")) if "datetime" in values else None,
-        area=parse_area_code(values["area"]) if "area" in values else None,
-        equals=tuple(
-            (known[name], parse_value(known[name], values[name])) for name in sorted(values) if name in filters
-        ),
-    )
-
-
-def page_query(values: Mapping[str, str], collection: Collection, scope: Scope, key: bytes) -> FeatureQuery:
-    """The FeatureQuery of parsed query parameters of an items page."""
-    for name in REFERENCE:
-        if values.get(name, CRS84) != CRS84:
-            raise InvalidParameter(name, values[name], f"must be {CRS84}")
-    query = conditions_from(values, collection, scope)
-    limit = parse_limit(values["limit"]) if "limit" in values else DEFAULT_LIMIT
-    return _paged(query, limit, values.get("cursor"), collection, key)
-
-
-def _paged(query: FeatureQuery, limit: int, cursor: str | None, collection: Collection, key: bytes) -> FeatureQuery:
-    after = None if cursor is None else decode_cursor(key, binding_of(collection, query), cursor)
-    return FeatureQuery(
-        query.bbox, query.geometry, query.interval, query.ids, query.area, query.equals, limit=limit, after=after
-    )
 
 
 async def json_object(request: Request, *, max_bytes: int = MAX_QUERY_BODY) -> dict[str, Any]:
@@ -234,62 +183,9 @@ def _check_names(members: list[tuple[str, Any]]) -> None:
         seen.add(name)
 
 
-BODY_MEMBERS = ("bbox", "geometry", "datetime", "area", "properties")
-
-
-def conditions_from_body(body: Mapping[str, Any], collection: Collection, scope: Scope) -> FeatureQuery:
-    """The conditions of a search or aggregate body, without page size and position."""
-    return FeatureQuery(
-        bbox=_body_bbox(body["bbox"]) if body.get("bbox") is not None else None,
-        geometry=check_geometry(body["geometry"]) if body.get("geometry") is not None else None,
-        interval=parse_interval(_body_text(body, "datetime")) if body.get("datetime") is not None else None,
-        area=parse_area_code(_body_text(body, "area")) if body.get("area") is not None else None,
-        equals=_body_equals(body.get("properties"), collection, scope),
-    )
-
-
-def page_query_from_body(body: Mapping[str, Any], collection: Collection, scope: Scope, key: bytes) -> FeatureQuery:
-    """The FeatureQuery of a search body."""
-    check_members(body, (*BODY_MEMBERS, *PAGING))
-    query = conditions_from_body(body, collection, scope)
-    limit = body.get("limit", DEFAULT_LIMIT)
-    if isinstance(limit, bool) or not isinstance(limit, int):
-        raise InvalidParameter(
-            "limit", limit, f"must be a whole number from 1; more than {MAX_LIMIT:,} gives {MAX_LIMIT:,}"
-        )
-    cursor = _body_text(body, "cursor") if body.get("cursor") is not None else None
-    return _paged(query, parse_limit(str(limit)), cursor, collection, key)
-
-
 def check_members(body: Mapping[str, Any], known: Iterable[str]) -> None:
     """Raise UnknownParameter for a member that the resource does not define."""
     allowed = tuple(known)
     for name in body:
         if name not in allowed:
             raise UnknownParameter(name, allowed)
-
-
-def _body_text(body: Mapping[str, Any], name: str) -> str:
-    value = body[name]
-    if not isinstance(value, str):
-        raise InvalidParameter(name, value, "must be a string")
-    return check_text(name, value)
-
-
-def _body_bbox(value: Any) -> Any:
-    if not isinstance(value, list) or not all(isinstance(n, int | float) and not isinstance(n, bool) for n in value):
-        raise InvalidParameter("bbox", value, "must be a list of 4 or 6 numbers")
-    return bbox_of(value)
-
-
-def _body_equals(value: Any, collection: Collection, scope: Scope) -> tuple[tuple[Property, object], ...]:
-    if value is None:
-        return ()
-    if not isinstance(value, dict):
-        raise InvalidParameter("properties", value, "must be an object of property names and values")
-    known = {p.name: p for p in visible_properties(collection, scope)}
-    for name in value:
-        if name not in known:
-            collection.property(check_text("properties", name), parameter="properties")
-            raise UnknownParameter(name, known)
-    return tuple((known[name], _json_value(known[name], value[name])) for name in sorted(value))

@@ -29,6 +29,7 @@ STATUS = {
     "invalid-body": 400,
     "incomplete": 400,
     "nesting": 400,
+    "outside-crs": 400,
     "unauthorized": 401,
     "forbidden": 403,
     "not-found": 404,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from api.params import filter_names
+from api.conditions import filter_names
 from cim.model import Collection, Kind, Property, Scope
 from cim.query.features import ATTRIBUTES, shown_properties
 

@@ -1,49 +1,60 @@
-"""Bounding boxes in CRS84: (min lon, min lat, max lon, max lat), strictly parsed."""
+"""Bounding boxes, strictly parsed: in CRS84 (min lon, min lat, max lon, max lat) or in a system that the request names."""
 
 import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cim.crs import CRS84, Crs
 from cim.errors import InvalidParameter
 
 _NUMBER = re.compile(r"[+-]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})([eE][+-]?\d{1,3})?", re.ASCII)
 
-_ALLOWED = "4 or 6 numbers min lon,min lat[,min height],max lon,max lat[,max height] in CRS84"
+WEB_MERCATOR = 3857
+_HALF_M = 20037508.342789244  # half the side of Web Mercator's square
+
+_ALLOWED = (
+    "4 or 6 numbers min x,min y[,min height],max x,max y[,max height] in CRS84, or in bbox-crs with its axis order"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Bbox:
-    """A box in degrees; `min_lon > max_lon` means that it crosses the antimeridian."""
+    """A box; x is the longitude or easting, whatever the system's own order.
 
-    min_lon: float
-    min_lat: float
-    max_lon: float
-    max_lat: float
+    In degrees `min_x > max_x` means that it crosses the antimeridian.
+    """
+
+    min_x: float
+    min_y: float
+    max_x: float
+    max_y: float
+    srid: int = 4326
 
     @property
     def crosses_antimeridian(self) -> bool:
-        """True when the box runs east from `min_lon` over ±180 to `max_lon`."""
-        return self.min_lon > self.max_lon
+        """True when the box runs east from `min_x` over ±180 to `max_x`."""
+        return self.min_x > self.max_x
 
     def parts(self) -> tuple["Bbox", ...]:
         """The same box as one or two boxes that do not cross the antimeridian."""
         if not self.crosses_antimeridian:
             return (self,)
         return (
-            Bbox(self.min_lon, self.min_lat, 180.0, self.max_lat),
-            Bbox(-180.0, self.min_lat, self.max_lon, self.max_lat),
+            Bbox(self.min_x, self.min_y, 180.0, self.max_y, self.srid),
+            Bbox(-180.0, self.min_y, self.max_x, self.max_y, self.srid),
         )
 
-    def share_of(self, bounds: tuple[float, float, float, float]) -> float:
-        """Which part of the area of `bounds` lies inside the box, 0 to 1; 1 for bounds without an area."""
+    def share_of(self, bounds_crs84: tuple[float, float, float, float]) -> float:
+        """Which part of the area of the bounds lies inside a box in degrees, 0 to 1; 1 for bounds without an area."""
+        bounds = bounds_crs84
         whole = (bounds[2] - bounds[0]) * (bounds[3] - bounds[1])
         if whole <= 0:
             return 1.0
         inside = 0.0
         for part in self.parts():
-            width = min(part.max_lon, bounds[2]) - max(part.min_lon, bounds[0])
-            height = min(part.max_lat, bounds[3]) - max(part.min_lat, bounds[1])
+            width = min(part.max_x, bounds[2]) - max(part.min_x, bounds[0])
+            height = min(part.max_y, bounds[3]) - max(part.min_y, bounds[1])
             inside += max(width, 0.0) * max(height, 0.0)
         return inside / whole
 
@@ -56,28 +67,37 @@ def parse_number(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def parse_bbox(text: str, *, parameter: str = "bbox") -> Bbox:
-    """The box that a query parameter names (OGC 17-069r4, 7.15.3). Heights of a six-number box are ignored.
+def parse_bbox(text: str, *, crs: Crs = CRS84, parameter: str = "bbox") -> Bbox:
+    """The box that a query parameter names (OGC 17-069r4, 7.15.3; OGC 18-058r1, 6.2). Heights of a six-number box are ignored.
 
     Raises InvalidParameter.
     """
     numbers = [parse_number(part.strip(" ")) for part in text.split(",", 7)]
     if any(number is None for number in numbers):
         raise InvalidParameter(parameter, text, f"must be {_ALLOWED}")
-    return bbox_of([n for n in numbers if n is not None], parameter=parameter, shown=text)
+    return bbox_of([n for n in numbers if n is not None], crs=crs, parameter=parameter, shown=text)
 
 
-def bbox_of(numbers: Sequence[float], *, parameter: str = "bbox", shown: object = None) -> Bbox:
-    """The box of 4 or 6 finite numbers. Raises InvalidParameter with `shown` as what was received."""
+def bbox_of(numbers: Sequence[float], *, crs: Crs = CRS84, parameter: str = "bbox", shown: object = None) -> Bbox:
+    """The box of 4 or 6 finite numbers in the axis order of `crs`. Raises InvalidParameter with `shown` as what was received."""
     received = list(numbers) if shown is None else shown
     if len(numbers) not in (4, 6):
         raise InvalidParameter(parameter, received, f"must be {_ALLOWED}; {len(numbers)} given")
     half = len(numbers) // 2
-    min_lon, min_lat, max_lon, max_lat = numbers[0], numbers[1], numbers[half], numbers[half + 1]
-    if not (-180 <= min_lon <= 180 and -180 <= max_lon <= 180):
-        raise InvalidParameter(parameter, received, "longitudes must lie in [-180, 180]")
-    if not (-90 <= min_lat <= max_lat <= 90):
-        raise InvalidParameter(parameter, received, "latitudes must lie in [-90, 90], the lower one first")
     if half == 3 and numbers[2] > numbers[5]:
         raise InvalidParameter(parameter, received, "the lower height must come first")
-    return Bbox(float(min_lon), float(min_lat), float(max_lon), float(max_lat))
+    lower, upper = list(numbers[:2]), list(numbers[half : half + 2])
+    if crs.is_swapped:
+        lower.reverse()
+        upper.reverse()
+    (min_x, min_y), (max_x, max_y) = lower, upper
+    if crs.is_geographic:
+        if not (-180 <= min_x <= 180 and -180 <= max_x <= 180):
+            raise InvalidParameter(parameter, received, "longitudes must lie in [-180, 180]")
+        if not (-90 <= min_y <= max_y <= 90):
+            raise InvalidParameter(parameter, received, "latitudes must lie in [-90, 90], the lower one first")
+    elif min_x > max_x or min_y > max_y:
+        raise InvalidParameter(parameter, received, "the smaller value of each axis must come first")
+    elif crs.srid == WEB_MERCATOR:  # beyond its square there is nothing, and PROJ wraps around
+        min_x, min_y, max_x, max_y = (min(max(n, -_HALF_M), _HALF_M) for n in (min_x, min_y, max_x, max_y))
+    return Bbox(float(min_x), float(min_y), float(max_x), float(max_y), crs.srid)

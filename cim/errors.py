@@ -93,6 +93,13 @@ class UnknownProperty(CimError):
         )
 
 
+class OutsideCrs(CimError):
+    """Coordinates that the named system has no place for (a pole in Web Mercator)."""
+
+    code = "outside-crs"
+    title = "Outside the coordinate reference system"
+
+
 class NotFound(CimError):
     """No such thing: `kind` is the word a user knows it by."""
 

@@ -41,6 +41,10 @@ class Settings(BaseSettings):
     max_archive_members: int = Field(10_000, description="Most members of an uploaded archive.")
     loader_memory_bytes: int = Field(4 * 1024**3, description="Address space a reading child may use.")
     loader_cpu_s: int = Field(3600, description="CPU seconds a reading child may use.")
+    crs: str = Field(
+        "4326,4490,3857,4491-4554,32649,32650,2326",
+        description="EPSG codes that coordinates may be asked for and given in besides CRS84, with ranges.",
+    )
     cors_origins: str = Field("*", description="Origins that browsers may call from, comma separated; * for all.")
     log_json: bool = Field(False, description="Logs as JSON lines instead of key=value text.")
     admin_key: str | None = Field(None, description="An admin key to accept besides those made by `cim db key`.")

@@ -6,24 +6,14 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.context import context_of, registry_of, scope_of
+from api.conditions import QUERY_NAMES, Asking, asking, asking_body, conditions_from, filter_names
+from api.context import collection_of, context_of
 from api.documents import JSON, json_answer
 from api.negotiate import Representation, choose
-from api.params import (
-    BODY_MEMBERS,
-    CONDITIONS,
-    check_members,
-    conditions_from,
-    conditions_from_body,
-    filter_names,
-    json_object,
-    query_parameters,
-)
+from api.params import query_parameters
 from api.routes.items import check_validity
-from cim.errors import InvalidParameter
 from cim.model import Collection, Scope
 from cim.query.aggregate import Grouping, Measure, aggregate_sql, measured, parse_grouping
-from cim.query.feature_query import FeatureQuery
 
 router = APIRouter()
 
@@ -57,34 +47,25 @@ def aggregate_document(
 
 async def aggregate(request: Request) -> Response:
     """Statistics by query parameters, grouped by `group-by`."""
-    collection = registry_of(request).get(request.path_params["collection_id"])
-    scope = await scope_of(request)
-    values = query_parameters(request, (*CONDITIONS, "group-by", *filter_names(collection, scope)))
+    collection, scope = await collection_of(request)
+    values = query_parameters(request, (*QUERY_NAMES, "group-by", *filter_names(collection, scope)))
     choose(request, OFFERS, f=values.get("f"))
-    query = conditions_from(values, collection, scope)
-    return await _answer(request, collection, scope, query, values.get("group-by"))
+    return await _answer(request, asking(request, collection, scope, values))
 
 
 async def aggregate_posted(request: Request) -> Response:
     """The same with the conditions in a JSON body."""
-    collection = registry_of(request).get(request.path_params["collection_id"])
-    scope = await scope_of(request)
+    collection, scope = await collection_of(request)
     choose(request, OFFERS, f=query_parameters(request, ()).get("f"))
-    body = await json_object(request)
-    check_members(body, (*BODY_MEMBERS, "group-by"))
-    group_by = body.get("group-by")
-    if group_by is not None and not isinstance(group_by, str):
-        raise InvalidParameter("group-by", group_by, "must be a string")
-    query = conditions_from_body(body, collection, scope)
+    return await _answer(request, await asking_body(request, collection, scope, ("group-by",)))
+
+
+async def _answer(request: Request, asked: Asking) -> Response:
+    collection, scope = asked.collection, asked.scope
+    query = conditions_from(asked)
+    grouping = parse_grouping(collection, scope, asked.text("group-by")) if asked.has("group-by") else None
     if query.geometry is not None:
         await check_validity(request, query.geometry)
-    return await _answer(request, collection, scope, query, group_by)
-
-
-async def _answer(
-    request: Request, collection: Collection, scope: Scope, query: FeatureQuery, group_by: str | None
-) -> Response:
-    grouping = None if group_by is None else parse_grouping(collection, scope, group_by)
     rows = await context_of(request).database.fetch_rows(aggregate_sql(collection, query, scope, grouping))
     document = aggregate_document(collection, scope, grouping, list(rows))
     return json_answer(request, document, vary="Accept, Authorization, X-API-Key")

@@ -1,19 +1,20 @@
 """The collections: what there is, where and when, with which properties."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.context import registry_of, scope_of, settings_of
-from api.documents import CRS84, GEOJSON, HTML, JSON, MVT, SCHEMA_JSON, Link, json_answer, url_of
+from api.context import collection_of, context_of, scope_of, settings_of, visible_collections
+from api.documents import GEOJSON, HTML, JSON, MVT, SCHEMA_JSON, Link, json_answer, url_of
 from api.html import document_page, title_of
 from api.negotiate import Representation, choose
 from api.params import query_parameters
 from api.routes.portal import preferred_language
 from api.schemas import feature_schema_document, queryables_document, schema_document
+from cim.crs import CRS84
 from cim.interval import instant_text
 from cim.model import Collection, Scope
 from cim.query.tiles import TILE_MATRIX_SET
@@ -48,12 +49,12 @@ def collection_links(base: str, collection: Collection) -> list[Link]:
     ]
 
 
-def collection_document(base: str, collection: Collection, lang: str) -> dict[str, Any]:
+def collection_document(base: str, collection: Collection, lang: str, crs_uris: Sequence[str]) -> dict[str, Any]:
     """A collection's description (OGC 17-069r4, 7.14; extents as 7.13.3 has them)."""
     extent: dict[str, Any] = {}
     bounds = collection.extent.bounds_crs84
     if bounds is not None:
-        extent["spatial"] = {"bbox": [list(bounds)], "crs": CRS84}
+        extent["spatial"] = {"bbox": [list(bounds)], "crs": CRS84.uri}
     begin, end = instant_text(collection.extent.begin), instant_text(collection.extent.end)
     if begin or end:
         extent["temporal"] = {
@@ -66,8 +67,8 @@ def collection_document(base: str, collection: Collection, lang: str) -> dict[st
         "description": collection.description_en if lang == "en" else collection.description_zh,
         "itemType": "feature",
         "itemCount": collection.feature_count,
-        "crs": [CRS84],
-        "storageCrs": CRS84,
+        "crs": list(crs_uris),
+        "storageCrs": CRS84.uri,
         "links": [],
     }
     if extent:
@@ -91,7 +92,7 @@ async def collections(request: Request) -> Response:
     kind = choose(request, OFFERS, f=values.get("f"))
     lang = preferred_language(request)
     base = settings_of(request).public_url
-    known = list(registry_of(request))
+    known = visible_collections(request, await scope_of(request))
     links = [
         Link(f"{base}/collections", "self", JSON, "This document"),
         Link(f"{base}/collections?f=html", "alternate", HTML, "This document as HTML"),
@@ -101,18 +102,18 @@ async def collections(request: Request) -> Response:
         title = "Collections" if lang == "en" else "数据集合"
         rows = [(title_of(c, lang), f"{c.feature_count:,}") for c in known]
         return document_page(request, title, "", [*shown, *links], rows)
-    documents = [collection_document(base, c, lang) for c in known]
+    documents = [collection_document(base, c, lang, context_of(request).crs_list.uris) for c in known]
     body = {"collections": documents, "links": [link.to_dict() for link in links]}
     return json_answer(request, body, vary=_VARY)
 
 
 async def collection(request: Request) -> Response:
     """One collection (OGC 17-069r4, /req/core/sfc-md-op)."""
-    found = registry_of(request).get(request.path_params["collection_id"])
+    found, _ = await collection_of(request)
     values = query_parameters(request, ())
     lang = preferred_language(request)
     base = settings_of(request).public_url
-    document = collection_document(base, found, lang)
+    document = collection_document(base, found, lang, context_of(request).crs_list.uris)
     if choose(request, OFFERS, f=values.get("f")).f == "html":
         rows = [("id", found.id), ("itemCount", f"{found.feature_count:,}"), ("extent", found.extent.bounds_crs84)]
         links = [link for link in collection_links(base, found) if not link.templated]
@@ -131,8 +132,7 @@ async def queryables(request: Request) -> Response:
 
 
 async def _described(request: Request, what: str, write: Write, offers: tuple[Representation, ...]) -> Response:
-    found = registry_of(request).get(request.path_params["collection_id"])
-    scope = await scope_of(request)
+    found, scope = await collection_of(request)
     kind = choose(request, offers, f=query_parameters(request, ()).get("f"))
     lang = preferred_language(request)
     address = url_of(settings_of(request).public_url, "collections", found.id, what)

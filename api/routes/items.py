@@ -8,21 +8,21 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.context import context_of, registry_of, scope_of, settings_of
-from api.documents import CRS84, GEOJSON, HTML, JSON, Link, answer, url_of
-from api.html import item_page, items_page
-from api.negotiate import Representation, choose
-from api.params import (
-    CONDITIONS,
+from api.conditions import (
     PAGING,
-    REFERENCE,
+    QUERY_NAMES,
+    asking,
+    asking_body,
     binding_of,
     filter_names,
-    json_object,
     page_query,
-    page_query_from_body,
-    query_parameters,
 )
+from api.context import collection_of, context_of, settings_of
+from api.documents import GEOJSON, HTML, JSON, Link, answer, url_of
+from api.html import item_page, items_page
+from api.negotiate import Representation, choose
+from api.params import query_parameters
+from cim.crs import Crs
 from cim.errors import InvalidBody, NotFound
 from cim.interval import now_text
 from cim.model import Collection, Scope
@@ -37,7 +37,10 @@ router = APIRouter()
 
 OFFERS = (Representation("json", GEOJSON, also=(JSON,)), Representation("html", HTML))
 
-_CRS = {"Content-Crs": f"<{CRS84}>"}
+
+def crs_header(crs: Crs) -> dict[str, str]:
+    """`Content-Crs` (OGC 18-058r1, /req/crs/ogc-crs-header)."""
+    return {"Content-Crs": f"<{crs.uri}>"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +87,18 @@ async def check_validity(request: Request, geometry: str) -> None:
 
 async def items(request: Request) -> Response:
     """Features that match the query (OGC 17-069r4, /req/core/fc-op)."""
-    collection = registry_of(request).get(request.path_params["collection_id"])
-    scope = await scope_of(request)
-    values = query_parameters(request, (*CONDITIONS, *PAGING, *REFERENCE, *filter_names(collection, scope)))
+    collection, scope = await collection_of(request)
+    values = query_parameters(request, (*QUERY_NAMES, *PAGING, *filter_names(collection, scope)))
     kind = choose(request, OFFERS, f=values.get("f"))
-    query = page_query(values, collection, scope, registry_of(request).cursor_key)
+    query = page_query(asking(request, collection, scope, values))
     page = await read_page(request, collection, query, scope)
     links = page_links(settings_of(request).public_url, values, page, kind)
     body = page.document(links)
     if kind.f == "html":
         return items_page(request, collection, orjson.loads(body), links)
-    return answer(request, body, GEOJSON, headers=_CRS, links=links, vary="Accept, Authorization, X-API-Key")
+    return answer(
+        request, body, GEOJSON, headers=crs_header(query.crs), links=links, vary="Accept, Authorization, X-API-Key"
+    )
 
 
 def page_links(base: str, values: dict[str, str], page: Page, kind: Representation) -> list[Link]:
@@ -118,12 +122,11 @@ def page_links(base: str, values: dict[str, str], page: Page, kind: Representati
 
 async def search(request: Request) -> Response:
     """The same as `items`, its conditions in a JSON body, among them a polygon."""
-    collection = registry_of(request).get(request.path_params["collection_id"])
-    scope = await scope_of(request)
+    collection, scope = await collection_of(request)
     values = query_parameters(request, ())
     choose(request, OFFERS[:1], f=values.get("f"))
-    body = await json_object(request)
-    query = page_query_from_body(body, collection, scope, registry_of(request).cursor_key)
+    asked = await asking_body(request, collection, scope, PAGING)
+    query = page_query(asked)
     page = await read_page(request, collection, query, scope)
     address = url_of(settings_of(request).public_url, "collections", collection.id, "search")
     links = [
@@ -131,20 +134,22 @@ async def search(request: Request) -> Response:
         Link(url_of(settings_of(request).public_url, "collections", collection.id), "collection", JSON),
     ]
     if page.next_cursor is not None:
-        links.append(Link(address, "next", GEOJSON, "The next page", "POST", {**body, "cursor": page.next_cursor}))
-    return answer(request, page.document(links), GEOJSON, headers=_CRS, links=links)
+        links.append(
+            Link(address, "next", GEOJSON, "The next page", "POST", {**asked.values, "cursor": page.next_cursor})
+        )
+    return answer(request, page.document(links), GEOJSON, headers=crs_header(query.crs), links=links)
 
 
 async def item(request: Request) -> Response:
     """One feature (OGC 17-069r4, /req/core/f-op)."""
-    collection = registry_of(request).get(request.path_params["collection_id"])
-    scope = await scope_of(request)
-    values = query_parameters(request, ())
+    collection, scope = await collection_of(request)
+    values = query_parameters(request, ("crs",))
     kind = choose(request, OFFERS, f=values.get("f"))
+    crs = asking(request, collection, scope, values).crs("crs")
     feature_id = request.path_params["feature_id"]
     row = None
     if "\x00" not in feature_id:
-        row = await context_of(request).database.fetch_row(item_sql(collection, feature_id, scope))
+        row = await context_of(request).database.fetch_row(item_sql(collection, feature_id, scope, crs=crs))
     if row is None:
         raise NotFound(f"feature in {collection.id}", feature_id)
     links = item_links(settings_of(request).public_url, collection, feature_id, kind)
@@ -152,7 +157,7 @@ async def item(request: Request) -> Response:
         return item_page(request, collection, orjson.loads(row["body"]), links)
     tail = b"".join((b',"links":', orjson.dumps([link.to_dict() for link in links]), b"}"))
     body = row["body"][:-1] + tail
-    return answer(request, body, GEOJSON, headers=_CRS, links=links, vary="Accept, Authorization, X-API-Key")
+    return answer(request, body, GEOJSON, headers=crs_header(crs), links=links, vary="Accept, Authorization, X-API-Key")
 
 
 def item_links(base: str, collection: Collection, feature_id: str, kind: Representation) -> list[Link]:

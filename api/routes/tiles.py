@@ -6,10 +6,11 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.context import context_of, registry_of, scope_of, settings_of
+from api.conditions import QUERY_NAMES, asking, conditions_from, filter_names
+from api.context import collection_of, context_of, settings_of
 from api.documents import JSON, MVT, Link, answer, json_answer, url_of
 from api.negotiate import Representation, choose
-from api.params import conditions_from, filter_names, query_parameters
+from api.params import query_parameters
 from cim.errors import NotFound
 from cim.model import Collection
 from cim.query.tiles import (
@@ -42,11 +43,10 @@ async def tile(request: Request) -> Response:
     _check_matrix_set(request)
     parts = request.path_params
     coord = parse_tile(parts["zoom"], parts["row"], parts["col"])
-    collection = registry_of(request).get(parts["collection_id"])
-    scope = await scope_of(request)
-    values = query_parameters(request, ("datetime", "area", *filter_names(collection, scope)))
+    collection, scope = await collection_of(request)
+    values = query_parameters(request, (*QUERY_NAMES, *filter_names(collection, scope)))
     choose(request, TILE_OFFERS, f=values.get("f"))
-    query = conditions_from(values, collection, scope)
+    query = conditions_from(asking(request, collection, scope, values))
     row = await context_of(request).database.fetch_one(tile_sql(collection, query, scope, coord))
     headers = {}
     if row["taken"] > feature_cap(coord) or sample_percent(collection, coord) is not None:
@@ -77,8 +77,7 @@ def tilejson_document(base: str, collection: Collection, fields: dict[str, str])
 async def tileset(request: Request) -> Response:
     """Metadata of the tiles: as OGC 20-057 has it, or as TileJSON."""
     _check_matrix_set(request)
-    collection = registry_of(request).get(request.path_params["collection_id"])
-    scope = await scope_of(request)
+    collection, scope = await collection_of(request)
     values = query_parameters(request, ())
     kind = choose(request, TILESET_OFFERS, f=values.get("f"))
     base = settings_of(request).public_url

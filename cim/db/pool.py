@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import asyncpg
 
-from cim.errors import Unavailable
+from cim.errors import OutsideCrs, Unavailable
 from cim.settings import Settings
 from cim.sql import Sql
 
@@ -184,6 +184,13 @@ class Database:
         try:
             async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
                 yield connection
+        except asyncpg.InternalServerError as error:  # PostGIS has no code of its own for it
+            if not str(error).startswith("transform:"):
+                raise
+            raise OutsideCrs(
+                "coordinates of the question or of the answer have no place in the system asked for; "
+                "ask for a smaller area, or in another crs"
+            ) from error
         except asyncpg.DataError:  # an InterfaceError, but our own mistake: a value of the wrong type was bound
             raise
         except _LOST as error:

@@ -7,6 +7,7 @@ from cim.errors import InvalidParameter
 from cim.model import Collection, Kind, Property, Scope
 from cim.query.feature_query import FeatureQuery
 from cim.query.predicate import visible_properties, where
+from cim.query.source import rows
 from cim.sql import Cast, Identifier, Sql
 
 MAX_GROUPS = 10_000
@@ -59,12 +60,12 @@ def aggregate_sql(collection: Collection, query: FeatureQuery, scope: Scope, gro
         key = Sql.of("CASE WHEN length(area_code) >= {} THEN left(area_code, {}) END", digits, digits)
     measures = [Sql.of("count({}), sum({}), min({}), max({})", *(p.column,) * 4) for p in measured(collection, scope)]
     return Sql.of(
-        "SELECT key, {} FROM (SELECT {} AS key{} FROM {}.{} WHERE {}) AS matching "
+        "SELECT key, {} FROM (SELECT {} AS key{} FROM {} AS feature WHERE {}) AS matching "
         'GROUP BY key ORDER BY key COLLATE "C" NULLS LAST LIMIT {}',
         Sql.join(", ", [Sql.of("count(*)"), *measures]),
         key,
         Sql.join("", [Sql.of(", {}", p.column) for p in measured(collection, scope)]),
-        *collection.table,
+        rows(collection, query, scope),
         where(collection, query, scope),
         Cast(MAX_GROUPS, "bigint"),
     )

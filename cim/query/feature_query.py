@@ -1,11 +1,13 @@
-"""`FeatureQuery`: what is asked of a collection, the same for items, search, tiles and statistics."""
+"""`FeatureQuery`: what is asked of a collection, the same for items, search, tiles, statistics and exports."""
 
 import hashlib
 from dataclasses import dataclass, field, replace
 
 from cim.bbox import Bbox
+from cim.crs import CRS84, Crs
 from cim.interval import Interval
 from cim.model import Property
+from cim.sql import Sql
 
 DEFAULT_LIMIT = 10
 MAX_LIMIT = 10_000
@@ -16,10 +18,12 @@ EqualValue = object
 
 @dataclass(frozen=True, slots=True)
 class FeatureQuery:
-    """Conditions that a feature must all meet. `geometry` is checked GeoJSON text in CRS84 (`cim.query.geometry`).
+    """Conditions that a feature must all meet, and how the features are wanted.
 
-    `area` is a trimmed code: features of that area and of the areas in it. `after` is the id that the page
-    begins behind, taken out of a cursor.
+    `geometry` is checked GeoJSON text in CRS84 (`cim.query.geometry`). `area` is a trimmed code: features of that
+    area and of the areas in it. `filter` is a compiled CQL2 expression over the collection's columns
+    (`cim.query.filter`). `crs`: system of the coordinates in the answer. `after` is the id that the page begins
+    behind, taken out of a cursor.
     """
 
     bbox: Bbox | None = None
@@ -28,16 +32,21 @@ class FeatureQuery:
     ids: tuple[str, ...] | None = None
     area: str | None = None
     equals: tuple[tuple[Property, EqualValue], ...] = field(default=())
+    filter: Sql | None = None
+    crs: Crs = CRS84
     limit: int = DEFAULT_LIMIT
     after: str | None = None
 
     @property
     def is_unfiltered(self) -> bool:
         """True when every feature of the collection meets it."""
-        return replace(self, limit=DEFAULT_LIMIT, after=None) == FeatureQuery()
+        return self._conditions() == FeatureQuery()
+
+    def _conditions(self) -> "FeatureQuery":
+        return replace(self, crs=CRS84, limit=DEFAULT_LIMIT, after=None)
 
     def fingerprint(self) -> bytes:
-        """The conditions, without page size and position: what a cursor is bound to."""
+        """The conditions, without page size, position and system: what a cursor is bound to."""
         equals = [(p.name, value) for p, value in self.equals]
-        conditions = (self.bbox, self.geometry, self.interval, self.ids, self.area, equals)
-        return hashlib.sha256(repr(conditions).encode("utf-8", "surrogatepass")).digest()
+        conditions = replace(self._conditions(), equals=())
+        return hashlib.sha256(repr((conditions, equals)).encode("utf-8", "surrogatepass")).digest()

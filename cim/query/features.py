@@ -5,12 +5,10 @@ Every string inside is made by `to_json`.
 
 from functools import lru_cache
 
+from cim.crs import CRS84, DEGREE_DECIMALS, Crs
 from cim.model import Collection, Kind, Property, Scope
-from cim.query.predicate import visible_properties
+from cim.query.predicate import STORED_SRID, visible_properties
 from cim.sql import Cast, Identifier, Sql
-
-DECIMALS = 7
-"""Digits of a coordinate in degrees: about a centimetre."""
 
 FIXED = (
     Property("area_code", Kind.TEXT, "所属区划代码", "Code of the smallest area it lies in"),
@@ -34,13 +32,27 @@ def shown_columns(collection: Collection, scope: Scope) -> Sql:
     return _columns(tuple(p.name for p in shown_properties(collection, scope)))
 
 
-def feature_text(collection: Collection, scope: Scope, *, is_whole: bool = False) -> Sql:
-    """Expression over `id`, `geom` and `shown_columns`: the feature as GeoJSON text (RFC 7946).
+def feature_text(collection: Collection, scope: Scope, *, crs: Crs = CRS84, is_whole: bool = False) -> Sql:
+    """Expression over `id`, `geom` and `shown_columns`: the feature as GeoJSON text (RFC 7946), coordinates in `crs`.
 
     `is_whole` adds `attributes`. One `to_json` of a row writes names and values faster than a chain of `||` over them.
     """
     names = tuple(p.name for p in shown_properties(collection, scope))
-    return _text((*names, ATTRIBUTES.name) if is_whole and not scope.hidden else names)
+    return _text((*names, ATTRIBUTES.name) if is_whole and not scope.hidden else names, crs)
+
+
+def geometry_in(crs: Crs) -> Sql:
+    """Expression over `geom`: the geometry in `crs`, its axes in the order of the authority."""
+    geometry = Sql.of("geom") if crs.srid == STORED_SRID else Sql.of("ST_Transform(geom, {})", Cast(crs.srid, "int"))
+    return Sql.of("ST_FlipCoordinates({})", geometry) if crs.is_swapped else geometry
+
+
+def geometry_text(crs: Crs = CRS84) -> Sql:
+    """Expression over `geom`: the geometry as GeoJSON text in `crs`, `null` where there is none."""
+    if crs.is_stored:
+        return Sql.of("COALESCE(ST_AsGeoJSON(geom, {}), 'null')", Cast(DEGREE_DECIMALS, "int"))
+    # without its options ST_AsGeoJSON would write a "crs" member, which GeoJSON no longer has
+    return Sql.of("COALESCE(ST_AsGeoJSON({}, {}, 0), 'null')", geometry_in(crs), Cast(crs.decimals, "int"))
 
 
 @lru_cache(maxsize=1024)
@@ -49,10 +61,10 @@ def _columns(names: tuple[str, ...]) -> Sql:
 
 
 @lru_cache(maxsize=1024)
-def _text(names: tuple[str, ...]) -> Sql:
+def _text(names: tuple[str, ...], crs: Crs) -> Sql:
     return Sql.of(
-        """concat('{"type":"Feature","id":', to_json(id), ',"geometry":', COALESCE(ST_AsGeoJSON(geom, {}), 'null'), """
+        """concat('{"type":"Feature","id":', to_json(id), ',"geometry":', {}, """
         """',"properties":', (SELECT to_json(shown) FROM (SELECT {}) AS shown), '}')""",
-        Cast(DECIMALS, "int"),
+        geometry_text(crs),
         _columns(names),
     )

@@ -4,6 +4,7 @@ from cim.model import Collection, Scope
 from cim.query.feature_query import FeatureQuery
 from cim.query.features import feature_text, shown_columns
 from cim.query.predicate import is_gathered, where
+from cim.query.source import rows
 from cim.sql import Cast, Sql
 
 PAGE_BYTES = 4 * 1024 * 1024
@@ -21,12 +22,12 @@ def page_sql(collection: Collection, query: FeatureQuery, scope: Scope) -> Sql:
         "FROM (SELECT id, CASE WHEN number <= {} AND (number = 1 OR size <= {}) THEN {} END AS body "
         "FROM (SELECT *, row_number() OVER () AS number, "
         "COALESCE(sum(pg_column_size(geom)) OVER (ROWS UNBOUNDED PRECEDING), 0) AS size "
-        "FROM (SELECT id, geom, {} FROM {}.{} WHERE {} ORDER BY {} LIMIT {}) AS page) AS sized) AS made",
+        "FROM (SELECT id, geom, {} FROM {} AS feature WHERE {} ORDER BY {} LIMIT {}) AS page) AS sized) AS made",
         Cast(query.limit, "bigint"),
         Cast(PAGE_BYTES, "bigint"),
-        feature_text(collection, scope),
+        feature_text(collection, scope, crs=query.crs),
         shown_columns(collection, scope),
-        *collection.table,
+        rows(collection, query, scope),
         where(collection, query, scope, is_page=True),
         # an expression that is no index keeps the planner from walking by id
         Sql.of("COALESCE(id, '')" if is_gathered(query) else "id"),

@@ -15,6 +15,8 @@ from cim.sql import Cast, Sql
 BROAD_SHARE = 0.1
 """From this share of a collection's bounds on, a page is cheaper by walking the ids than by gathering the box."""
 
+STORED_SRID = 4326
+
 BROAD_AREA_DIGITS = 4
 """A city or a province: as good as the whole node, so its code is checked row by row."""
 
@@ -35,7 +37,7 @@ def visible_property(collection: Collection, scope: Scope, name: str, *, paramet
 
 def is_broad(collection: Collection, query: FeatureQuery) -> bool:
     """True when the box covers so much of the collection that its index would gather more than it saves."""
-    if query.bbox is None or collection.extent.bounds_crs84 is None:
+    if query.bbox is None or query.bbox.srid != STORED_SRID or collection.extent.bounds_crs84 is None:
         return False
     return query.bbox.share_of(collection.extent.bounds_crs84) >= BROAD_SHARE
 
@@ -75,14 +77,30 @@ def _conditions(collection: Collection, query: FeatureQuery, *, walks: bool) -> 
         conditions.append(_area(query.area, walks=walks and len(query.area) <= BROAD_AREA_DIGITS))
     for declared, value in query.equals:
         conditions.append(_equals(declared, value))
+    if query.filter is not None:
+        conditions.append(Sql.of("({})", query.filter))
     if query.after is not None:
         conditions.append(Sql.of("id > {}", query.after))
     return conditions
 
 
 def envelope(box: Bbox) -> Sql:
-    """The box as a geometry, evaluated once a statement."""
-    return Sql.of("(SELECT ST_MakeEnvelope({}, {}, {}, {}, 4326))", box.min_lon, box.min_lat, box.max_lon, box.max_lat)
+    """The box as a geometry in EPSG:4326, evaluated once a statement.
+
+    The edges of a box in another system are curves here: they are followed in steps of a hundredth of its size.
+    """
+    if box.srid == STORED_SRID:
+        return Sql.of("(SELECT ST_MakeEnvelope({}, {}, {}, {}, 4326))", box.min_x, box.min_y, box.max_x, box.max_y)
+    step = max(box.max_x - box.min_x, box.max_y - box.min_y, 1e-6) / 100
+    return Sql.of(
+        "(SELECT ST_Transform(ST_Segmentize(ST_MakeEnvelope({}, {}, {}, {}, {}), {}), 4326))",
+        box.min_x,
+        box.min_y,
+        box.max_x,
+        box.max_y,
+        Cast(box.srid, "int"),
+        Cast(step, "float8"),
+    )
 
 
 def _in_bbox(box: Bbox, *, walks: bool) -> Sql:

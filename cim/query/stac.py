@@ -1,9 +1,9 @@
 """STAC documents out of the imagery collection, put together in the database (STAC 1.0.0, STAC API 1.0.0)."""
 
 from cim.collections.imagery import IMAGERY
+from cim.crs import DEGREE_DECIMALS
 from cim.model import Collection, Scope
 from cim.query.feature_query import FeatureQuery
-from cim.query.features import DECIMALS
 from cim.query.predicate import row_rule, where
 from cim.sql import Cast, Sql
 
@@ -70,7 +70,7 @@ def _item_text(base: str) -> Sql:
         """CASE WHEN geom IS NOT NULL THEN concat(',"bbox":[', ST_XMin(geom), ',', ST_YMin(geom), ',', ST_XMax(geom), ',', """
         """ST_YMax(geom), ']') END, ',"properties":', {}, ',"links":', {}, ',"assets":', COALESCE(assets, '{ }'::jsonb), '}')""",
         extensions,
-        Cast(DECIMALS, "int"),
+        Cast(DEGREE_DECIMALS, "int"),
         properties,
         links,
     )

@@ -9,6 +9,7 @@ from cim.errors import NotFound
 from cim.model import Collection, Kind, Property, Scope
 from cim.query.feature_query import FeatureQuery
 from cim.query.predicate import envelope, visible_properties, where
+from cim.query.source import rows
 from cim.sql import Cast, Sql
 
 TILE_MATRIX_SET = "WebMercatorQuad"
@@ -112,13 +113,13 @@ def tile_sql(collection: Collection, query: FeatureQuery, scope: Scope, tile: Ti
     cap = feature_cap(tile)
     square = Sql.of("(SELECT ST_TileEnvelope({}, {}, {}))", tile.zoom, tile.col, tile.row)
     return Sql.of(
-        "WITH taken AS MATERIALIZED (SELECT id, geom{} FROM {}.{}{} WHERE geom && {} AND ({}) ORDER BY {} LIMIT {}), "
+        "WITH taken AS MATERIALIZED (SELECT id, geom{} FROM {}{} WHERE geom && {} AND ({}) ORDER BY {} LIMIT {}), "
         "drawn AS MATERIALIZED (SELECT id{}, ST_AsMVTGeom(ST_Transform({}, 3857), {}, {}, {}, true) AS tile_geometry "
         "FROM (SELECT * FROM taken ORDER BY {} LIMIT {}) AS kept ORDER BY id) "
         "SELECT (SELECT ST_AsMVT(drawn, {}, {}, 'tile_geometry') FROM drawn WHERE tile_geometry IS NOT NULL) AS body, "
         "(SELECT count(*) FROM taken) AS taken",
         columns,
-        *collection.table,
+        rows(collection, query, scope),
         sample,
         envelope(tile.bbox()),
         where(collection, query, scope),

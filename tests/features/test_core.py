@@ -95,7 +95,7 @@ def test_req_core_conformance_op_and_success(client: Any) -> None:
     answer = client.get("/conformance")
     classes = answer.json()["conformsTo"]
     base = "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/"
-    assert {base + name for name in ("core", "oas30", "geojson", "html")} == set(classes)
+    assert {base + name for name in ("core", "oas30", "geojson", "html")} <= set(classes)
 
 
 def test_req_core_fc_md(client: Any) -> None:

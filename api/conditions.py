@@ -1,0 +1,195 @@
+"""What a request asks of a collection, as a FeatureQuery: one table of conditions for query strings and JSON bodies.
+
+A condition reads its parameters from `Asking`, where a query string holds texts and a body any JSON, and gives
+fields of FeatureQuery. Items, search, tiles, statistics and exports all take what stands in `CONDITIONS`.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from starlette.requests import Request
+
+from api.context import context_of
+from api.params import ALWAYS, check_members, check_text, json_object, parse_json_value, parse_limit, parse_value
+from cim.bbox import Bbox, bbox_of, parse_bbox
+from cim.crs import CRS84, Crs, CrsList
+from cim.db.registry import Registry
+from cim.errors import InvalidParameter, UnknownParameter
+from cim.interval import parse_interval
+from cim.model import Collection, Kind, Property, Scope
+from cim.query.areas import parse_area_code
+from cim.query.cursor import decode_cursor
+from cim.query.feature_query import DEFAULT_LIMIT, MAX_LIMIT, FeatureQuery
+from cim.query.geometry import check_geometry
+from cim.query.predicate import visible_properties
+
+Fields = dict[str, Any]
+"""Fields of FeatureQuery and their values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Parameters by name, texts of a query string or (`is_body`) members of a JSON object; what they are read against.
+
+    A member that is null counts as absent.
+    """
+
+    values: Mapping[str, Any]
+    collection: Collection
+    scope: Scope
+    registry: Registry
+    crs_list: CrsList
+    is_body: bool = False
+
+    def has(self, name: str) -> bool:
+        """True where the parameter was given."""
+        return self.values.get(name) is not None
+
+    def text(self, name: str) -> str:
+        """A parameter that is a text in either form. Raises InvalidParameter."""
+        value = self.values[name]
+        if not isinstance(value, str):
+            raise InvalidParameter(name, value, "must be a string")
+        return check_text(name, value) if self.is_body else value
+
+    def crs(self, name: str) -> Crs:
+        """The system a parameter names, CRS84 where it is absent. Raises InvalidParameter."""
+        return self.crs_list.parse(self.text(name), parameter=name) if self.has(name) else CRS84
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """`name` is the parameter whose presence makes it asked; `also` are those that only qualify it."""
+
+    name: str
+    read: Callable[[Asking], Fields]
+    also: tuple[str, ...] = ()
+    in_query: bool = True
+
+
+def _bbox(asking: Asking) -> Fields:
+    crs = asking.crs("bbox-crs")
+    value = asking.values["bbox"]
+    return {"bbox": _body_bbox(value, crs) if asking.is_body else parse_bbox(value, crs=crs)}
+
+
+def _body_bbox(value: Any, crs: Crs) -> Bbox:
+    if not isinstance(value, list) or not all(isinstance(n, int | float) and not isinstance(n, bool) for n in value):
+        raise InvalidParameter("bbox", value, "must be a list of 4 or 6 numbers")
+    return bbox_of(value, crs=crs)
+
+
+def _geometry(asking: Asking) -> Fields:
+    return {"geometry": check_geometry(asking.values["geometry"])}
+
+
+def _datetime(asking: Asking) -> Fields:
+    return {"interval": parse_interval(asking.text("datetime").replace(" ", "+"))}
+
+
+def _area(asking: Asking) -> Fields:
+    return {"area": parse_area_code(asking.text("area"))}
+
+
+def _properties(asking: Asking) -> Fields:
+    """`properties` of a body: name → value that it must equal, null for none."""
+    value = asking.values["properties"]
+    if not isinstance(value, dict):
+        raise InvalidParameter("properties", value, "must be an object of property names and values")
+    known = {p.name: p for p in visible_properties(asking.collection, asking.scope)}
+    for name in value:
+        if name not in known:
+            asking.collection.property(check_text("properties", name), parameter="properties")
+            raise UnknownParameter(name, known)
+    return {"equals": tuple((known[name], parse_json_value(known[name], value[name])) for name in sorted(value))}
+
+
+CONDITIONS = (
+    Condition("bbox", _bbox, also=("bbox-crs",)),
+    Condition("geometry", _geometry, in_query=False),
+    Condition("datetime", _datetime),
+    Condition("area", _area),
+    Condition("properties", _properties, in_query=False),
+)
+
+PAGING = ("limit", "cursor", "crs")
+"""Parameters of a page of features, beside the conditions."""
+
+
+def _names(conditions: Iterable[Condition]) -> tuple[str, ...]:
+    return tuple(name for one in conditions for name in (one.name, *one.also))
+
+
+QUERY_NAMES = _names(one for one in CONDITIONS if one.in_query)
+BODY_NAMES = _names(CONDITIONS)
+
+
+def filter_names(collection: Collection, scope: Scope) -> list[str]:
+    """Properties that a query parameter may name: not documents, nor those called like a parameter of our own."""
+    taken = {*QUERY_NAMES, *PAGING, *ALWAYS, "group-by"}
+    return [p.name for p in visible_properties(collection, scope) if p.kind is not Kind.JSON and p.name not in taken]
+
+
+def asking(request: Request, collection: Collection, scope: Scope, values: Mapping[str, Any]) -> Asking:
+    """What parsed query parameters ask."""
+    context = context_of(request)
+    return Asking(values, collection, scope, context.registry, context.crs_list)
+
+
+async def asking_body(request: Request, collection: Collection, scope: Scope, known: Iterable[str]) -> Asking:
+    """What a JSON body asks; `known` are its members beside the conditions. Raises InvalidBody, UnknownParameter."""
+    body = await json_object(request)
+    check_members(body, (*BODY_NAMES, *known))
+    context = context_of(request)
+    return Asking(body, collection, scope, context.registry, context.crs_list, is_body=True)
+
+
+def conditions_from(asked: Asking) -> FeatureQuery:
+    """The conditions, without page size and position. Raises InvalidParameter and its kin."""
+    fields: Fields = {}
+    for condition in CONDITIONS:
+        if asked.has(condition.name) and (condition.in_query or asked.is_body):
+            fields.update(condition.read(asked))
+        elif not asked.has(condition.name):
+            _refuse_alone(asked, condition)
+    if not asked.is_body:
+        fields["equals"] = _equals(asked)
+    return FeatureQuery(**fields)
+
+
+def _refuse_alone(asked: Asking, condition: Condition) -> None:
+    """A qualifier without what it qualifies is checked all the same, so that a wrong one never passes."""
+    for name in condition.also:
+        if name.endswith("-crs") and asked.has(name):
+            asked.crs(name)
+
+
+def _equals(asked: Asking) -> tuple[tuple[Property, object], ...]:
+    known = {p.name: p for p in visible_properties(asked.collection, asked.scope)}
+    names = filter_names(asked.collection, asked.scope)
+    return tuple((known[n], parse_value(known[n], asked.values[n])) for n in sorted(asked.values) if n in names)
+
+
+def page_query(asked: Asking) -> FeatureQuery:
+    """The conditions with page size, position and system of the answer."""
+    query = conditions_from(asked)
+    limit, crs, after = DEFAULT_LIMIT, asked.crs("crs"), None
+    if "limit" in asked.values:  # a null is no limit
+        limit = _body_limit(asked.values["limit"]) if asked.is_body else parse_limit(asked.values["limit"])
+    if asked.has("cursor"):
+        binding = binding_of(asked.collection, query)
+        after = decode_cursor(asked.registry.cursor_key, binding, asked.text("cursor"))
+    return replace(query, crs=crs, limit=limit, after=after)
+
+
+def _body_limit(limit: Any) -> int:
+    if isinstance(limit, bool) or not isinstance(limit, int):
+        allowed = f"must be a whole number from 1; more than {MAX_LIMIT:,} gives {MAX_LIMIT:,}"
+        raise InvalidParameter("limit", limit, allowed)
+    return parse_limit(str(limit))
+
+
+def binding_of(collection: Collection, query: FeatureQuery) -> bytes:
+    """What a cursor is good for."""
+    return collection.id.encode() + b"\n" + query.fingerprint()
