@@ -108,7 +108,7 @@ def test_the_box_of_a_tile_agrees_with_pyproj() -> None:
         bounds = tile.bbox(margin=0)
         assert (bounds.min_x, bounds.min_y) == pytest.approx((west, south), abs=1e-9)
         assert (bounds.max_x, bounds.max_y) == pytest.approx((east, north), abs=1e-9)
-    assert math.isclose(parse_tile("0", "0", "0").bbox().max_lat, 85.06, abs_tol=0.01)
+    assert math.isclose(parse_tile("0", "0", "0").bbox().max_y, 85.06, abs_tol=0.01)
 
 
 def test_tileset_and_tilejson_name_the_tiles(town: Any, client: Any) -> None:
