@@ -1,5 +1,5 @@
 # The verbs of OpenCIM. The two that matter: `make run`, `make test`.
-.PHONY: help run test check soak bench-load lock build doctor clean
+.PHONY: help run test check soak bench lock build doctor clean
 PY := .venv/bin/python
 
 help: ## list the verbs
@@ -23,8 +23,9 @@ check: ## lint, types, import contracts, lock files
 soak: ## the tests that take long
 	$(PY) -m pytest -m soak --timeout 7200
 
-bench-load: ## loading beside ogr2ogr: prints the ratio (needs gdal-bin)
-	$(PY) tools/bench_load.py
+BUILDINGS ?= 1000000
+bench: ## answers beside the raw database and peers, as ratios (BUILDINGS=100000 ARGS="--only by-id"; OF=load: loading beside ogr2ogr)
+	$(PY) $(if $(filter load,$(OF)),tools/bench_load.py,-m tools.bench) --buildings $(BUILDINGS) $(ARGS)
 
 lock: ## resolve the Python packages anew
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \

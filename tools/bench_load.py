@@ -1,4 +1,4 @@
-"""`make bench-load`: our load beside `ogr2ogr -f PostgreSQL` with COPY, same file, same machine, same run.
+"""`make bench OF=load`: our load beside `ogr2ogr -f PostgreSQL` with COPY, same file, same machine, same run.
 
 Both fill a table that ends with the same indexes. ogr2ogr only reads and writes; ours also confines the reader,
 maps, checks every geometry, computes areas, tags each building with its community, merges by id and accounts.

@@ -1,0 +1,74 @@
+"""The contenders as processes on loopback ports: started together, stopped by their own ids."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tools.bench.city import City
+from tools.bench.load import Ask, fetch
+
+FIRST_PORT = 18_440
+START_S = 90
+
+
+class Server:
+    """One running contender. `logs` is the file that it writes to."""
+
+    def __init__(self, name: str, command: Sequence[str], env: Mapping[str, str], port: int, log: Path) -> None:
+        self.name, self.port, self.log = name, port, log
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(
+                command, env={**os.environ, **env}, stdout=output, stderr=output, start_new_session=True
+            )
+
+    def wait(self, path: str) -> None:
+        """Until it answers `path`. Raises RuntimeError with the end of its log."""
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                if fetch(self.port, Ask(path))[0] == 200:
+                    return
+            except OSError:
+                pass
+            time.sleep(0.3)
+        raise RuntimeError(f"{self.name} does not answer: {self.log.read_text(errors='replace').strip()[-500:]}")
+
+    def stop(self) -> None:
+        """End it and the workers it started."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if self.process.poll() is not None:
+                return
+            os.killpg(self.process.pid, number)
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                continue
+
+
+def free_port(taken: Sequence[int] = ()) -> int:
+    """A port that nobody listens on."""
+    for port in range(FIRST_PORT, FIRST_PORT + 200):
+        if port in taken:
+            continue
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise RuntimeError("no port is free")
+
+
+def ours(city: City, *, workers: int, env: Mapping[str, str] | None = None) -> Server:
+    """OpenCIM over the city."""
+    port = free_port()
+    command = [sys.executable, "-m", "cim.cli.main", "serve", "--port", str(port), "--workers", str(workers)]
+    own = {"DATABASE_URL": city.url, "CIM_DATA_DIR": str(city.folder / "data"), **(env or {})}
+    server = Server("ours", command, own, port, city.folder / "ours.log")
+    server.wait("/health/ready")
+    return server
