@@ -4,11 +4,12 @@ import numpy as np
 import pyproj
 import pytest
 
-from cim.bbox import Bbox
+from cim.collections.buildings import BUILDINGS
+from cim.collections.imagery import IMAGERY
 from cim.sql import Sql
 from tools.bench import places, report
 from tools.bench.raw import Statement, script
-from tools.bench.rows import Row
+from tools.bench.rows import Row, rows
 
 GEOD = pyproj.Geod(ellps="WGS84")
 
@@ -24,7 +25,7 @@ def test_a_drawn_polygon_is_closed_and_holds_a_square_kilometre():
 def test_a_box_about_a_building_holds_as_many_middles_as_it_says():
     middles = np.random.default_rng(1).uniform(0, 1, (500, 2))
     box = places._box(middles, 7, 25)
-    inside = (middles >= (box.min_lon, box.min_lat)) & (middles <= (box.max_lon, box.max_lat))
+    inside = (middles >= box[:2]) & (middles <= box[2:])
     assert inside.all(axis=1).sum() == 25
 
 
@@ -53,12 +54,32 @@ def followed(text: str, place: int) -> str:
 
 
 def test_the_raw_script_prepares_once_and_reaches_every_place():
-    boxes = [Bbox(n, 0, n + 1, 1) for n in range(37)]
-    statement = Statement("plain", tuple(Sql.of("SELECT {}::float8, {}", b.min_lon, "it's") for b in boxes))
+    statement = Statement("plain", tuple(Sql.of("SELECT {}::float8, {}", n, "it's") for n in range(37)))
     text = script(statement)
     assert text.count("PREPARE") == 1
     for number in range(37):
         assert followed(text, number) == f"EXECUTE q0({number}, 'it''s');"
+
+
+def test_every_row_asks_us_and_the_database_about_every_place():
+    ring = places._ring(114.05, 22.54, np.random.default_rng(1))
+    box = (114.0, 22.5, 114.01, 22.51)
+    two = places.Places(
+        boxes_10=(box, box),
+        boxes_1000=(box, box),
+        ids=("a.1", "a.2"),
+        rings=(ring, ring),
+        tiles_14=((14, 7138, 13382),) * 2,
+        tiles_16=((16, 28552, 53530),) * 2,
+        districts=("440303", "440305"),
+        searches=((box, "2020-01-01T00:00:00Z/2020-04-01T00:00:00Z"),) * 2,
+    )
+    for row in rows(two, BUILDINGS, IMAGERY):
+        assert {len(asks) for asks in row.asks.values()} == {2}, row.key
+        assert "ours" in row.asks
+        assert {len(statement.places) for statement in row.statements} == {2}, row.key
+        for statement in row.statements:
+            assert "EXECUTE q0(" in script(statement), row.key
 
 
 @pytest.mark.parametrize(

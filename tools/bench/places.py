@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 import psycopg
 
-from cim.bbox import Bbox
 from tools.bench.city import SCENE_REGION
 
 COUNT = 400
@@ -15,19 +14,22 @@ M_A_DEGREE = 111_320.0
 SQUARE_KM_RADIUS_M = 1000 / math.sqrt(math.pi)
 CORNERS = 12
 
+Box = tuple[float, float, float, float]
+"""West, south, east, north in CRS84."""
+
 
 @dataclass(frozen=True, slots=True)
 class Places:
     """The same lists for every contender. Boxes and rings are lon, lat in CRS84; tiles are zoom, row, column."""
 
-    boxes_10: tuple[Bbox, ...]
-    boxes_1000: tuple[Bbox, ...]
+    boxes_10: tuple[Box, ...]
+    boxes_1000: tuple[Box, ...]
     ids: tuple[str, ...]
     rings: tuple[tuple[tuple[float, float], ...], ...]
     tiles_14: tuple[tuple[int, int, int], ...]
     tiles_16: tuple[tuple[int, int, int], ...]
     districts: tuple[str, ...]
-    searches: tuple[tuple[Bbox, str], ...]
+    searches: tuple[tuple[Box, str], ...]
 
 
 def places(connection: psycopg.Connection) -> Places:
@@ -59,12 +61,12 @@ def places(connection: psycopg.Connection) -> Places:
     )
 
 
-def _box(middles: np.ndarray, number: int, count: int) -> Bbox:
+def _box(middles: np.ndarray, number: int, count: int) -> Box:
     """The square (in degrees) about a building's middle that holds the middles of `count`."""
     x, y = (float(part) for part in middles[number])
     far = np.abs(middles - (x, y)).max(axis=1)
     half = float(np.partition(far, count - 1)[count - 1]) + 1e-7
-    return Bbox(round(x - half, 7), round(y - half, 7), round(x + half, 7), round(y + half, 7))
+    return round(x - half, 7), round(y - half, 7), round(x + half, 7), round(y + half, 7)
 
 
 def _ring(lon: float, lat: float, random: np.random.Generator) -> tuple[tuple[float, float], ...]:
@@ -87,10 +89,10 @@ def _tile(zoom: int, lon: float, lat: float) -> tuple[int, int, int]:
     return zoom, int(row), int((lon + 180) / 360 * count)
 
 
-def _search(random: np.random.Generator) -> tuple[Bbox, str]:
+def _search(random: np.random.Generator) -> tuple[Box, str]:
     """A box of a tenth of a degree and three months: some 50 scenes."""
     west, south, east, north = SCENE_REGION
     x, y = float(random.uniform(west, east - 0.1)), float(random.uniform(south, north - 0.1))
     begin = np.datetime64("2016-01-01") + int(random.integers(0, 3500))
-    box = Bbox(round(x, 4), round(y, 4), round(x + 0.1, 4), round(y + 0.1, 4))
+    box = (round(x, 4), round(y, 4), round(x + 0.1, 4), round(y + 0.1, 4))
     return box, f"{begin}T00:00:00Z/{begin + 90}T00:00:00Z"

@@ -9,7 +9,7 @@ import orjson
 from cim.model import Collection
 from tools.bench import statements
 from tools.bench.load import Ask, features
-from tools.bench.places import Places
+from tools.bench.places import Box, Places
 from tools.bench.raw import Statement
 
 
@@ -32,8 +32,8 @@ def _each(template: Callable[..., Ask], places: Sequence[object]) -> tuple[Ask, 
     return tuple(template(place) for place in places)
 
 
-def _box(box: object) -> str:
-    return ",".join(f"{getattr(box, n):.7f}".rstrip("0") for n in ("min_lon", "min_lat", "max_lon", "max_lat"))
+def _box(box: Box) -> str:
+    return ",".join(f"{number:.7f}".rstrip("0") for number in box)
 
 
 def _in_box(path: str, limit: int, tail: str = "") -> Callable[..., Ask]:

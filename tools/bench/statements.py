@@ -16,11 +16,10 @@ from cim.query.feature_query import FeatureQuery
 from cim.query.features import feature_text, shown_columns
 from cim.query.item import item_sql
 from cim.query.items import page_sql
-from cim.query.predicate import envelope, geometry_of
 from cim.query.stac import items_sql
 from cim.query.tiles import BUFFER, EXTENT, TileCoord, tile_properties, tile_sql
 from cim.sql import Sql
-from tools.bench.places import Places
+from tools.bench.places import Box, Places
 from tools.bench.raw import Statement
 
 EVERYBODY = Scope()
@@ -47,14 +46,22 @@ def _page(buildings: Collection, condition: Sql, limit: int) -> Sql:
     )
 
 
-def in_boxes(boxes: Sequence[Bbox], limit: int, buildings: Collection) -> tuple[Statement, ...]:
+def _envelope(box: Box) -> Sql:
+    return Sql.of("(SELECT ST_MakeEnvelope({}, {}, {}, {}, 4326))", *box)
+
+
+def _polygon(text: str) -> Sql:
+    return Sql.of("(SELECT ST_SetSRID(ST_GeomFromGeoJSON({}::text), 4326))", text)
+
+
+def in_boxes(boxes: Sequence[Box], limit: int, buildings: Collection) -> tuple[Statement, ...]:
     """A page of the features in each box."""
     touching = [
-        _page(buildings, Sql.of("geom && {} AND ST_Intersects(geom, {})", envelope(b), envelope(b)), limit)
+        _page(buildings, Sql.of("geom && {} AND ST_Intersects(geom, {})", _envelope(b), _envelope(b)), limit)
         for b in boxes
     ]
     return (
-        _plan(page_sql(buildings, FeatureQuery(bbox=box, limit=limit), EVERYBODY) for box in boxes),
+        _plan(page_sql(buildings, FeatureQuery(bbox=Bbox(*box), limit=limit), EVERYBODY) for box in boxes),
         Statement("plain", tuple(touching)),
     )
 
@@ -68,7 +75,7 @@ def within(places: Places, buildings: Collection) -> tuple[Statement, ...]:
     """All features that touch each polygon."""
     texts = [orjson.dumps({"type": "Polygon", "coordinates": [ring]}).decode() for ring in places.rings]
     plain = [
-        _page(buildings, Sql.of("geom && {} AND ST_Intersects(geom, {})", geometry_of(t), geometry_of(t)), 10_000)
+        _page(buildings, Sql.of("geom && {} AND ST_Intersects(geom, {})", _polygon(t), _polygon(t)), 10_000)
         for t in texts
     ]
     return (
@@ -136,7 +143,9 @@ def statistics(places: Places, buildings: Collection) -> tuple[Statement, ...]:
 def scenes(places: Places, imagery: Collection) -> tuple[Statement, ...]:
     """Ten items a search: our planner's, and the best known over a flat table that keeps the item's text."""
     planned = [
-        items_sql(FeatureQuery(bbox=box, interval=parse_interval(when)), None, EVERYBODY, "http://127.0.0.1", imagery)
+        items_sql(
+            FeatureQuery(bbox=Bbox(*box), interval=parse_interval(when)), None, EVERYBODY, "http://127.0.0.1", imagery
+        )
         for box, when in places.searches
     ]
     kept = []
@@ -146,7 +155,7 @@ def scenes(places: Places, imagery: Collection) -> tuple[Statement, ...]:
             Sql.of(
                 "SELECT string_agg(body, ',') FROM (SELECT body FROM peer.scene WHERE geom && {} "
                 "AND taken >= {} AND taken <= {} ORDER BY id LIMIT 10) AS page",
-                envelope(box),
+                _envelope(box),
                 interval.begin,
                 interval.end,
             )
