@@ -18,6 +18,7 @@ from cim.model import Collection, Scope
 from cim.settings import Settings
 
 ANONYMOUS = Scope()
+"""Who asks an application that was wired without keys."""
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from api.routes.catalogue import FILTERS
 from api.routes.loads import FIELDS, KINDS
 from api.routes.stac import SEARCHED
 from cim.catalogue.service import MEMBERS
+from cim.model import ROLES
 
 SECURITY_SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "A key made by `cim db key create`"},
@@ -29,7 +30,23 @@ _BODIES: dict[str, dict[str, Any]] = {
     },
     "key": {
         "type": "object",
-        "properties": {"role": {"type": "string", "enum": ["reader", "admin"]}, "label": _TEXT, "expires_at": _TEXT},
+        "properties": {
+            "role": {"type": "string", "enum": list(ROLES)},
+            "label": _TEXT,
+            "expires_at": _TEXT,
+            "collections": {
+                "type": "array",
+                "items": _TEXT,
+                "description": "ids that exist for the key; absent for all",
+            },
+            "area_code": {"type": "string", "description": "rows outside of this area do not exist for the key"},
+            "hidden": {
+                "type": "array",
+                "items": _TEXT,
+                "description": "properties that do not: name or collection.name",
+            },
+            "precision_m": {"type": "number", "description": "metres of the grid cells by which places are told"},
+        },
         "additionalProperties": False,
     },
     "stacSearch": {"type": "object", "properties": {name: {} for name in SEARCHED}, "additionalProperties": False},

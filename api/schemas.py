@@ -62,7 +62,7 @@ def schema_document(collection: Collection, scope: Scope, lang: str, address: st
     properties["geometry"] = _geometry_schema(collection)
     for declared in shown_properties(collection, scope):
         properties[declared.name] = property_schema(declared, lang)
-    if not scope.hidden:
+    if not scope.hides_some(collection.id):
         properties[ATTRIBUTES.name] = property_schema(ATTRIBUTES, lang)
     return {**_document(collection, lang, address), "properties": properties}
 

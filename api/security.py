@@ -11,8 +11,9 @@ from starlette.requests import Request
 
 from cim.db.keys import digest_of
 from cim.db.pool import Database
+from cim.db.rights import scope_of_key
 from cim.errors import Forbidden, Unauthorized
-from cim.model import Scope
+from cim.model import Scope, roles_of
 from cim.settings import Settings
 from cim.sql import Sql
 
@@ -20,9 +21,21 @@ TTL_S = 2.0
 MAX_KNOWN = 10_000
 MAX_KEY = 200
 
-_NONE = Scope()
-_ROLES = {"reader": frozenset({"reader"}), "admin": frozenset({"reader", "admin"})}
 _HOW = "send a valid key as 'Authorization: Bearer <key>' or 'X-API-Key: <key>'"
+
+
+def anonymous_scope(settings: Settings) -> Scope:
+    """What a caller without a key may see: everything, unless the settings close some of it."""
+    collections = settings.anonymous_collections
+    return Scope(
+        collections=None if collections == "*" else frozenset(_listed(collections)),
+        hidden=frozenset(_listed(settings.anonymous_hidden)),
+        precision_m=settings.anonymous_precision_m,
+    )
+
+
+def _listed(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 class Keys:
@@ -31,16 +44,17 @@ class Keys:
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
         self._admin_digest = digest_of(settings.admin_key) if settings.admin_key else None
+        self._anonymous = anonymous_scope(settings)
         self._known: dict[str, tuple[float, Scope | None]] = {}
 
     async def authorise(self, request: Request) -> Scope:
         """What the caller may see; the anonymous scope without a key. Raises Unauthorized for a key not in force."""
         key = key_of(request)
         if key is None:
-            return _NONE
+            return self._anonymous
         digest = digest_of(key)
         if self._admin_digest is not None and hmac.compare_digest(digest, self._admin_digest):
-            return Scope(roles=_ROLES["admin"], caller="admin key of the settings")
+            return Scope(roles=roles_of("admin"), caller="admin key of the settings")
         until, scope = self._known.get(digest, (0.0, None))
         if until < time.monotonic():
             scope = await self._look_up(digest)
@@ -51,14 +65,12 @@ class Keys:
     async def _look_up(self, digest: str) -> Scope | None:
         row = await self._database.fetch_row(
             Sql.of(
-                "SELECT role, prefix, label FROM cim.api_key WHERE digest = {} AND revoked_at IS NULL "
-                "AND (expires_at IS NULL OR expires_at > now())",
+                "SELECT role, collections, area_code, hidden, precision_m, prefix, label FROM cim.api_key "
+                "WHERE digest = {} AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())",
                 digest,
             )
         )
-        scope = None
-        if row is not None:
-            scope = Scope(roles=_ROLES[row["role"]], caller=f"key {row['prefix']} {row['label']}".strip())
+        scope = None if row is None else scope_of_key(row)
         if len(self._known) >= MAX_KNOWN:
             self._known.clear()
         self._known[digest] = (time.monotonic() + TTL_S, scope)
@@ -90,4 +102,4 @@ def require_admin(scope: Scope) -> None:
     if not scope.roles:
         raise Unauthorized(f"this needs an admin key; {_HOW}")
     if not scope.is_admin:
-        raise Forbidden("this needs an admin key; the key sent is a reader's")
+        raise Forbidden(f"this needs an admin key; the key sent is {'an editor' if scope.is_editor else 'a reader'}'s")

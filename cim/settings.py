@@ -47,6 +47,15 @@ class Settings(BaseSettings):
     )
     cors_origins: str = Field("*", description="Origins that browsers may call from, comma separated; * for all.")
     log_json: bool = Field(False, description="Logs as JSON lines instead of key=value text.")
+    anonymous_collections: str = Field(
+        "*", description="Collections that callers without a key see, comma separated; * for all, empty for none."
+    )
+    anonymous_hidden: str = Field(
+        "", description="Properties hidden from callers without a key, comma separated: name or collection.name."
+    )
+    anonymous_precision_m: float | None = Field(
+        None, ge=1, le=100_000, description="Metres of the grid cells by which callers without a key are told places."
+    )
     admin_key: str | None = Field(None, description="An admin key to accept besides those made by `cim db key`.")
 
     @property

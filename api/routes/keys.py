@@ -8,17 +8,16 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.context import database_of, scope_of
+from api.context import database_of, registry_of, scope_of
 from api.params import check_members, json_object, query_parameters
 from api.security import require_admin
-from cim.db.keys import ROLES, new_key
+from cim.db.keys import LIST_SQL, SHOWN, insert_sql, new_key
+from cim.db.rights import MEMBERS, checked_rights
 from cim.errors import InvalidParameter, NotFound
 from cim.interval import instant_text, parse_instant
-from cim.sql import Cast, Sql
+from cim.sql import Sql
 
 router = APIRouter(tags=["admin"])
-
-_SHOWN = ("prefix", "role", "label", "created_at", "expires_at", "revoked_at")
 
 
 def _json(document: Any, status: int = 200, **headers: str) -> Response:
@@ -28,35 +27,25 @@ def _json(document: Any, status: int = 200, **headers: str) -> Response:
 
 
 async def create(request: Request) -> Response:
-    """Make a key from `{"role", "label", "expires_at"}`; the answer alone ever shows it."""
+    """Make a key from `{"role", "label", "expires_at"}` and the limits of `cim.db.rights`; the answer alone ever shows it."""
     require_admin(await scope_of(request))
     query_parameters(request, ())
     body = await json_object(request)
-    check_members(body, ("role", "label", "expires_at"))
-    role, label, expires = body.get("role", "reader"), body.get("label", ""), body.get("expires_at")
-    if role not in ROLES:
-        raise InvalidParameter("role", role, f"one of {', '.join(ROLES)}")
+    check_members(body, ("label", "expires_at", *MEMBERS))
+    rights = checked_rights(body, registry_of(request))
+    label, expires = body.get("label", ""), body.get("expires_at")
     if not isinstance(label, str) or len(label) > 200 or "\x00" in label:
         raise InvalidParameter("label", label, "a text of at most 200 characters")
     expires_at = parse_instant(expires) if isinstance(expires, str) else None
     if expires is not None and (expires_at is None or expires_at <= datetime.now(UTC)):
         raise InvalidParameter("expires_at", expires, "an RFC 3339 instant in the future")
     made = new_key()
-    await database_of(request).execute(
-        Sql.of(
-            "INSERT INTO cim.api_key (prefix, digest, role, label, expires_at) VALUES ({}, {}, {}, {}, {})",
-            made.prefix,
-            made.digest,
-            role,
-            label,
-            Cast(expires_at, "timestamptz"),
-        )
-    )
+    await database_of(request).execute(insert_sql(made, rights, label, expires_at))
     facts = {
         "key": made.key,
         "prefix": made.prefix,
-        "role": role,
         "label": label,
+        **rights.to_dict(),
         "expires_at": instant_text(expires_at),
     }
     return _json(facts, 201, Location=f"/admin/keys/{made.prefix}")
@@ -66,10 +55,8 @@ async def list_keys(request: Request) -> Response:
     """Every key by its prefix, oldest first; never a digest."""
     require_admin(await scope_of(request))
     query_parameters(request, ())
-    rows = await database_of(request).fetch_rows(
-        Sql.of("SELECT prefix, role, label, created_at, expires_at, revoked_at FROM cim.api_key ORDER BY id")
-    )
-    return _json({"keys": [{name: row[name] for name in _SHOWN} for row in rows]})
+    rows = await database_of(request).fetch_rows(LIST_SQL)
+    return _json({"keys": [{name: row[name] for name in SHOWN} for row in rows]})
 
 
 async def revoke(request: Request) -> Response:

@@ -91,18 +91,32 @@ def rejections(
 
 @key_app.command("create")
 def create(
-    role: Annotated[str, typer.Option(help="reader or admin")] = "reader",
+    role: Annotated[str, typer.Option(help="reader, editor or admin")] = "reader",
     label: Annotated[str, typer.Option(help="whose key it is")] = "",
+    collections: Annotated[str | None, typer.Option(help="the only collections it sees, comma separated")] = None,
+    area: Annotated[str | None, typer.Option(help="division code: the only area it sees")] = None,
+    hide: Annotated[str | None, typer.Option(help="properties it does not see: name or collection.name, …")] = None,
+    precision_m: Annotated[float | None, typer.Option(help="cells by which it is told places, in metres")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a key; it is shown once. Example: cim db key create --role admin --label 'planning office'"""
+    """Make a key; it is shown once. Example: cim db key create --role editor --area 440305 --label 'Nanshan district'"""
     from cim.db.connect import connect, database
     from cim.db.keys import create_key
+    from cim.db.registry_write import all_collections
+    from cim.db.rights import checked_rights
 
+    asked = {
+        "role": role,
+        "collections": None if collections is None else collections.split(","),
+        "area_code": area,
+        "hidden": None if hide is None else hide.split(","),
+        "precision_m": precision_m,
+    }
     with database(Settings()) as url, connect(url) as connection:
-        key = create_key(connection, role=role, label=label)
+        rights = checked_rights(asked, all_collections(connection))
+        key = create_key(connection, rights, label=label)
     if as_json:
-        _print_json({"key": key, "role": role, "label": label})
+        _print_json({"key": key, "label": label, **rights.to_dict()})
     else:
         console.print(key)
 
@@ -118,11 +132,13 @@ def list_(as_json: AsJson = False) -> None:
     if as_json:
         _print_json(keys)
         return
-    table = Table("prefix", "role", "label", "created", "expires", "revoked", box=None)
+    table = Table("prefix", "role", "label", "limits", "created", "expires", "revoked", box=None)
     for key in keys:
-        table.add_row(
-            *(str(key[n] or "") for n in ("prefix", "role", "label", "created_at", "expires_at", "revoked_at"))
-        )
+        limits = [
+            f"{n}: {key[n]}" for n in ("collections", "area_code", "hidden", "precision_m") if key[n] not in (None, [])
+        ]
+        dates = (str(key[n] or "") for n in ("created_at", "expires_at", "revoked_at"))
+        table.add_row(key["prefix"], key["role"], key["label"], "; ".join(limits), *dates)
     console.print(table)
 
 

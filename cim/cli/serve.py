@@ -108,11 +108,12 @@ def _fill(settings: Settings, url: str, buildings: int) -> None:
 def _announce(settings: Settings, url: str) -> None:
     from cim.db.connect import connect
     from cim.db.keys import create_key
+    from cim.db.rights import Rights
 
     base = settings.public_url
     with connect(url) as connection:
         found = connection.execute("SELECT EXISTS (SELECT FROM cim.api_key)").fetchone()
-        key = None if found is None or found[0] else create_key(connection, role="admin", label="first start")
+        key = None if found is None or found[0] else create_key(connection, Rights("admin"), label="first start")
     console.print(
         f"\n  map        {base}/\n  API        {base}/api?f=html\n  STAC       {base}/stac\n  catalogue  {base}/catalogue"
     )

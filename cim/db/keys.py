@@ -3,15 +3,28 @@
 import hashlib
 import secrets
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
 
-from cim.errors import InvalidParameter, NotFound
+from cim.db.rights import Rights
+from cim.errors import NotFound
+from cim.sql import Cast, Identifier, Sql
 
-ROLES = ("reader", "admin")
 PREFIX_CHARACTERS = 8
+
+SHOWN = (
+    *("prefix", "role", "label", "collections", "area_code", "hidden", "precision_m"),
+    *("created_at", "expires_at", "revoked_at"),
+)
+"""What lists tell of a key."""
+
+LIST_SQL = Sql.of(
+    "SELECT {} FROM cim.api_key ORDER BY id", Sql.join(", ", [Sql.of("{}", Identifier(name)) for name in SHOWN])
+)
+"""Every key without its digest, oldest first."""
 
 
 def digest_of(key: str) -> str:
@@ -34,24 +47,32 @@ def new_key() -> NewKey:
     return NewKey(key, key[: 4 + PREFIX_CHARACTERS], digest_of(key))
 
 
-def create_key(connection: psycopg.Connection[Any], *, role: str, label: str, expires_at: str | None = None) -> str:
-    """A new key, which cannot be had again. Raises InvalidParameter for an unknown role."""
-    if role not in ROLES:
-        raise InvalidParameter("role", role, f"one of {', '.join(ROLES)}")
-    made = new_key()
-    connection.execute(
-        "INSERT INTO cim.api_key (prefix, digest, role, label, expires_at) VALUES (%s, %s, %s, %s, %s)",
-        [made.prefix, made.digest, role, label, expires_at],
+def insert_sql(made: NewKey, rights: Rights, label: str, expires_at: datetime | None = None) -> Sql:
+    """Keep what is kept of a key, with what it is allowed."""
+    return Sql.of(
+        "INSERT INTO cim.api_key (prefix, digest, label, expires_at, role, collections, area_code, hidden, precision_m) "
+        "VALUES ({}, {}, {}, {}, {})",
+        made.prefix,
+        made.digest,
+        label,
+        Cast(expires_at, "timestamptz"),
+        rights.bound(),
     )
+
+
+def create_key(connection: psycopg.Connection[Any], rights: Rights, *, label: str) -> str:
+    """A new key, which cannot be had again."""
+    made = new_key()
+    text, values = insert_sql(made, rights, label).compile_psycopg()
+    connection.execute(text.encode(), values)
     return made.key
 
 
 def list_keys(connection: psycopg.Connection[Any]) -> list[dict[str, Any]]:
     """Every key without its digest, oldest first."""
     cursor = connection.cursor(row_factory=dict_row)
-    return cursor.execute(
-        "SELECT prefix, role, label, created_at, expires_at, revoked_at FROM cim.api_key ORDER BY id"
-    ).fetchall()
+    text, values = LIST_SQL.compile_psycopg()
+    return cursor.execute(text.encode(), values).fetchall()
 
 
 def revoke_key(connection: psycopg.Connection[Any], prefix: str) -> None:

@@ -27,7 +27,7 @@ from sqlalchemy import (
     func,
 )
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.schema import CreateIndex
 from sqlalchemy.types import TypeEngine
 
@@ -226,7 +226,16 @@ api_key = Table(
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("expires_at", DateTime(timezone=True)),
     Column("revoked_at", DateTime(timezone=True)),
-    CheckConstraint("role IN ('reader', 'admin')", name="api_key_role_check"),
+    Column("collections", ARRAY(Text()), comment="ids that exist for the caller; NULL for all"),
+    Column("area_code", code_text(), comment="rows outside of it do not exist for the caller"),
+    Column("hidden", ARRAY(Text()), nullable=False, server_default="{}", comment="property or collection.property"),
+    Column("precision_m", Float(53), comment="cells of this size stand for places"),
+    CheckConstraint("role IN ('reader', 'editor', 'admin')", name="api_key_role_check"),
+    CheckConstraint(
+        "role = 'reader' OR (hidden = '{}' AND precision_m IS NULL AND (role = 'editor' OR "
+        "(collections IS NULL AND area_code IS NULL)))",
+        name="api_key_limits_check",
+    ),
 )
 
 organisation = Table(

@@ -1,6 +1,6 @@
 """What the city is made of: values without I/O."""
 
 from cim.model.collection import Collection, Extent, Kind, Property
-from cim.model.scope import EVERYTHING, Scope
+from cim.model.scope import EVERYTHING, ROLES, Scope, roles_of
 
-__all__ = ["EVERYTHING", "Collection", "Extent", "Kind", "Property", "Scope"]
+__all__ = ["EVERYTHING", "ROLES", "Collection", "Extent", "Kind", "Property", "Scope", "roles_of"]

@@ -38,7 +38,7 @@ def feature_text(collection: Collection, scope: Scope, *, crs: Crs = CRS84, is_w
     `is_whole` adds `attributes`. One `to_json` of a row writes names and values faster than a chain of `||` over them.
     """
     names = tuple(p.name for p in shown_properties(collection, scope))
-    return _text((*names, ATTRIBUTES.name) if is_whole and not scope.hidden else names, crs)
+    return _text((*names, ATTRIBUTES.name) if is_whole and not scope.hides_some(collection.id) else names, crs)
 
 
 def geometry_in(crs: Crs) -> Sql:

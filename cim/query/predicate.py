@@ -10,7 +10,7 @@ from cim.interval import Interval
 from cim.model import Collection, Property, Scope
 from cim.query.areas import AFTER_DIGITS
 from cim.query.feature_query import FeatureQuery
-from cim.sql import Cast, Sql
+from cim.sql import Cast, Identifier, Sql
 
 BROAD_SHARE = 0.1
 """From this share of a collection's bounds on, a page is cheaper by walking the ids than by gathering the box."""
@@ -23,7 +23,7 @@ BROAD_AREA_DIGITS = 4
 
 def visible_properties(collection: Collection, scope: Scope) -> tuple[Property, ...]:
     """The properties the caller may see; the others do not exist for them."""
-    return tuple(p for p in collection.properties if p.name not in scope.hidden)
+    return tuple(p for p in collection.properties if not scope.hides(collection.id, p.name))
 
 
 def visible_property(collection: Collection, scope: Scope, name: str, *, parameter: str | None = None) -> Property:
@@ -54,13 +54,20 @@ def where(collection: Collection, query: FeatureQuery, scope: Scope, *, is_page:
     """
     conditions = [*_conditions(collection, query, walks=is_page)]
     asked = Sql.join(" AND ", conditions) if conditions else Sql.of("TRUE")
-    rule = row_rule(scope)
+    rule = row_rule(collection, scope)
     return Sql.of("({}) AND ({})", asked, rule) if rule else asked
 
 
-def row_rule(scope: Scope) -> Sql:
-    """The condition on rows that the caller may see at all; the empty statement when they may see every row."""
-    return Sql() if scope.area_code is None else _area(scope.area_code, walks=False)
+def row_rule(collection: Collection, scope: Scope) -> Sql:
+    """The condition on rows that the caller may see at all; the empty statement when they may see every row.
+
+    Within an area these are the rows that carry its code or one below it, a row without a code is in none; areas are
+    told by their own code.
+    """
+    if scope.area_code is None:
+        return Sql()
+    column = Identifier("code" if collection.kind == "areas" else "area_code")
+    return Sql.of("{} >= {} AND {} < {}", column, scope.area_code, column, scope.area_code + AFTER_DIGITS)
 
 
 def _conditions(collection: Collection, query: FeatureQuery, *, walks: bool) -> list[Sql]:

@@ -113,7 +113,7 @@ def collections_sql(scope: Scope, collection_id: str | None = None, imagery: Col
 
     A collection that a source described but that has no items is listed too.
     """
-    rule = row_rule(scope)
+    rule = row_rule(imagery, scope)
     conditions = [
         *([rule] if rule else []),
         *([Sql.of("stac_collection = {}", collection_id)] if collection_id else []),
