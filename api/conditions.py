@@ -127,7 +127,7 @@ BODY_NAMES = _names(CONDITIONS)
 
 def filter_names(collection: Collection, scope: Scope) -> list[str]:
     """Properties that a query parameter may name: not documents, nor those called like a parameter of our own."""
-    taken = {*QUERY_NAMES, *PAGING, *ALWAYS, "group-by"}
+    taken = {*QUERY_NAMES, *PAGING, *ALWAYS, "group-by", "measures"}
     return [p.name for p in visible_properties(collection, scope) if p.kind is not Kind.JSON and p.name not in taken]
 
 

@@ -16,7 +16,7 @@ from api.openapi_30 import to_30
 from api.openapi_parts import COMPONENTS, parameter, property_parameters, ref
 from api.openapi_services import SECURITY_SCHEMES, service_paths
 from cim.model import Collection, Scope
-from cim.query.aggregate import groupable
+from cim.query.grouping import groupable
 
 VERSION = "0.1.0"
 
@@ -91,10 +91,21 @@ def _collection_paths(collection: Collection) -> dict[str, Any]:
     filters = property_parameters(collection, Scope())
     where = [ref("parameters", name) for name in QUERY_NAMES]
     paging = [ref("parameters", name) for name in PAGING]
-    group_by = parameter(
-        "group-by", "What the groups are named by", {"type": "string", "enum": list(groupable(collection, Scope()))}
-    )
-    numbers = {JSON: ref("schemas", "aggregate")}
+    statistical = [
+        parameter(
+            "group-by",
+            "Up to three keys: properties, area levels, year|quarter|month|day|hour(property), bin(property,width), "
+            f"square(metres), hex(metres); as they are: {', '.join(groupable(collection, Scope()))}",
+            {"type": "string"},
+        ),
+        parameter(
+            "measures",
+            "sum|avg|min|max|median|distinct(property), percentile(property,0 to 100), histogram(property,width); "
+            "the sums and averages of everything measured where it is not given",
+            {"type": "string"},
+        ),
+    ]
+    numbers = {JSON: ref("schemas", "aggregate"), "text/csv": _PAGE, GEOJSON: ref("schemas", "featureCollection")}
     tile = [
         parameter(part, f"{part} of the tile", {"type": "integer", "minimum": 0}, place="path")
         for part in ("zoom", "row", "col")
@@ -102,7 +113,7 @@ def _collection_paths(collection: Collection) -> dict[str, Any]:
     feature_id = parameter("featureId", "Id of a feature", {"type": "string"}, place="path")
     tiles = f"{home}/tiles/WebMercatorQuad"
     statistics = _get(
-        f"{name}.aggregate", tag, "Statistics over the features that match", numbers, [*where, group_by, *filters]
+        f"{name}.aggregate", tag, "Statistics over the features that match", numbers, [*where, *statistical, *filters]
     )
     statistics |= _post(f"{name}.aggregatePosted", tag, "Statistics within a polygon", numbers, "aggregateBody")
     drawn = _get(

@@ -174,7 +174,7 @@ _SCHEMAS = {
     "aggregateBody": {
         "type": "object",
         "additionalProperties": False,
-        "properties": {**_CONDITIONS, "group-by": {"type": "string"}},
+        "properties": {**_CONDITIONS, "group-by": {"type": "string"}, "measures": {"type": "string"}},
     },
     "aggregate": {
         "type": "object",

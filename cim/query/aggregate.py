@@ -1,95 +1,188 @@
-"""Statistics over the features that match: how many, how much, by code or by area."""
+"""Statistics over the features that match: how many, how much, by up to three keys, with the total of all groups."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-from cim.collections.areas import CODE_LENGTHS
 from cim.errors import InvalidParameter
-from cim.model import Collection, Kind, Property, Scope
+from cim.model import Collection, Scope
 from cim.query.feature_query import FeatureQuery
-from cim.query.predicate import visible_properties, where
+from cim.query.grouping import Grouping, bin_of
+from cim.query.measures import Measure, columns_of
+from cim.query.predicate import where
 from cim.query.source import rows
 from cim.sql import Cast, Identifier, Sql
 
 MAX_GROUPS = 10_000
 
-_DIRECTIONS = frozenset({"deg"})
+Key = tuple[Any, ...]
+Values = dict[tuple[str, str], Any]
+"""(property, measure) → value."""
 
 
 @dataclass(frozen=True, slots=True)
-class Grouping:
-    """What the groups are named by: a property with codes, or an area level."""
+class Aggregation:
+    """What statistics are wanted, of which features."""
 
-    name: str
-    area_digits: int | None = None
+    collection: Collection
+    query: FeatureQuery
+    scope: Scope
+    groupings: Sequence[Grouping]
+    measures: Sequence[Measure]
 
+    @property
+    def histograms(self) -> list[Measure]:
+        """The measures that take a statement of their own."""
+        return [one for one in self.measures if one.width is not None]
 
-def groupable(collection: Collection, scope: Scope) -> tuple[str, ...]:
-    """Names that `group-by` takes for a collection."""
-    coded = [p.name for p in visible_properties(collection, scope) if p.codes is not None]
-    return (*coded, *(level for level in CODE_LENGTHS if level not in coded))
-
-
-def parse_grouping(collection: Collection, scope: Scope, name: str, *, parameter: str = "group-by") -> Grouping:
-    """The grouping called `name`. Raises InvalidParameter."""
-    allowed = groupable(collection, scope)
-    if name not in allowed:
-        raise InvalidParameter(parameter, name, f"must be one of {', '.join(allowed)}")
-    is_property = any(p.name == name for p in visible_properties(collection, scope))
-    return Grouping(name, None if is_property else CODE_LENGTHS[name])
-
-
-def measured(collection: Collection, scope: Scope) -> tuple[Property, ...]:
-    """Numbers with a unit: what can be summed and averaged. Directions cannot."""
-    return tuple(
-        p
-        for p in visible_properties(collection, scope)
-        if p.kind is Kind.NUMBER and p.unit is not None and p.unit not in _DIRECTIONS
-    )
-
-
-def aggregate_sql(collection: Collection, query: FeatureQuery, scope: Scope, grouping: Grouping | None) -> Sql:
-    """One row a group: `key`, `count`, then for each of `measured`, in order, number, sum, smallest, largest.
-
-    Rows without the value have the key NULL. The groups of an area level are codes of that level's length.
-    """
-    key = Sql.of("NULL::text")
-    if grouping is not None and grouping.area_digits is None:
-        key = Sql.of("{}", Identifier(grouping.name))
-    elif grouping is not None:
-        digits = Cast(grouping.area_digits, "int")
-        key = Sql.of("CASE WHEN length(area_code) >= {} THEN left(area_code, {}) END", digits, digits)
-    measures = [Sql.of("count({}), sum({}), min({}), max({})", *(p.column,) * 4) for p in measured(collection, scope)]
-    return Sql.of(
-        "SELECT key, {} FROM (SELECT {} AS key{} FROM {} AS feature WHERE {}) AS matching "
-        'GROUP BY key ORDER BY key COLLATE "C" NULLS LAST LIMIT {}',
-        Sql.join(", ", [Sql.of("count(*)"), *measures]),
-        key,
-        Sql.join("", [Sql.of(", {}", p.column) for p in measured(collection, scope)]),
-        rows(collection, query, scope),
-        where(collection, query, scope),
-        Cast(MAX_GROUPS, "bigint"),
-    )
+    @property
+    def needs_total(self) -> bool:
+        """True where the total cannot be had from the groups."""
+        return bool(self.groupings) and not all(one.is_mergeable for one in self.measures)
 
 
 @dataclass(slots=True)
-class Measure:
-    """Sum, smallest and largest of the values of one property; all None where there is none."""
+class Group:
+    """One answer: its key, the number of features, and what was measured of them."""
 
-    number: int = 0
-    sum: float | None = None
-    smallest: float | None = None
-    largest: float | None = None
+    key: Key
+    count: int = 0
+    values: Values = field(default_factory=dict)
 
-    def add(self, number: int, total: float | None, smallest: float | None, largest: float | None) -> None:
-        """Take in the values of one group."""
-        if number == 0 or total is None or smallest is None or largest is None:
-            return
-        self.number += number
-        self.sum = total + (self.sum or 0.0)
-        self.smallest = smallest if self.smallest is None else min(self.smallest, smallest)
-        self.largest = largest if self.largest is None else max(self.largest, largest)
+    def merge(self, other: "Group") -> None:
+        """Take in another group: counts, sums, smallest and largest."""
+        self.count += other.count
+        for name, value in other.values.items():
+            mine = self.values.get(name)
+            if value is None or mine is None:
+                self.values[name] = value if mine is None else mine
+            elif name[1] == "min":
+                self.values[name] = min(mine, value)
+            elif name[1] == "max":
+                self.values[name] = max(mine, value)
+            elif name[1] in ("number", "sum"):
+                self.values[name] = mine + value
 
-    def to_dict(self) -> dict[str, float | None]:
-        """As the answer has it."""
-        average = None if self.sum is None else self.sum / self.number
-        return {"sum": self.sum, "avg": average, "min": self.smallest, "max": self.largest}
+    def add_bin(self, property_name: str, lower: float | None, count: int) -> None:
+        """Take in one bin of a histogram; features without the value are in none."""
+        bins = self.values.setdefault((property_name, "histogram"), {})
+        if lower is not None:
+            bins[lower] = bins.get(lower, 0) + count
+
+
+def _key(number: int) -> Identifier:
+    return Identifier(f"group-by {number}")
+
+
+def _matching(plan: Aggregation, columns: Iterable[str], more: Sequence[Sql] = ()) -> Sql:
+    """The features that match, as their keys and what is measured."""
+    keys = [Sql.of("{} AS {}", one.key, _key(number)) for number, one in enumerate(plan.groupings)]
+    taken = [*keys, *more, *(Sql.of("{}", Identifier(name)) for name in dict.fromkeys(columns))]
+    return Sql.of(
+        "SELECT {} FROM {} AS feature WHERE {}",
+        Sql.join(", ", taken) if taken else Sql.of("1 AS one"),
+        rows(plan.collection, plan.query, plan.scope),
+        where(plan.collection, plan.query, plan.scope),
+    )
+
+
+def _order(plan: Aggregation) -> Sql:
+    parts = [
+        Sql.of('{} COLLATE "C" NULLS LAST' if one.is_text else "{} NULLS LAST", _key(number))
+        for number, one in enumerate(plan.groupings)
+    ]
+    return Sql.join(", ", parts)
+
+
+def aggregate_sql(plan: Aggregation) -> Sql:
+    """One row a group: `is_total`, its keys, `count`, then `columns_of` the measures in order; more than MAX_GROUPS are cut.
+
+    A row of the total comes with them where it cannot be had from the groups. Rows without the value have the key NULL.
+    """
+    columns = columns_of(list(plan.measures))
+    measures = Sql.join("", [Sql.of(", {}", sql) for _, _, sql in columns])
+    matching = _matching(plan, (name for name, _, _ in columns))
+    if not plan.groupings:
+        return Sql.of("SELECT true AS is_total, count(*){} FROM ({}) AS matching", measures, matching)
+    keys = Sql.join(", ", [Sql.of("{}", _key(number)) for number in range(len(plan.groupings))])
+    grouped = Sql.of(
+        "SELECT false AS is_total, {}, count(*){} FROM {} GROUP BY {} ORDER BY {} LIMIT {}",
+        keys,
+        measures,
+        Sql.of("matching") if plan.needs_total else Sql.of("({}) AS matching", matching),
+        keys,
+        _order(plan),
+        Cast(MAX_GROUPS + 1, "bigint"),
+    )
+    if not plan.needs_total:
+        return grouped
+    nulls = Sql.join(", ", [Sql.of("NULL")] * len(plan.groupings))
+    return Sql.of(
+        "WITH matching AS MATERIALIZED ({}) SELECT * FROM ({}) AS grouped UNION ALL SELECT true, {}, count(*){} FROM matching",
+        matching,
+        grouped,
+        nulls,
+        measures,
+    )
+
+
+def histogram_sql(plan: Aggregation, measure: Measure) -> Sql:
+    """One row a group and bin: its keys, the bin's lower edge (NULL for features without the value), how many."""
+    assert measure.width is not None
+    bin_name = Identifier("lower edge")
+    names = [_key(number) for number in range(len(plan.groupings))] + [bin_name]
+    keys = Sql.join(", ", [Sql.of("{}", name) for name in names])
+    return Sql.of(
+        "SELECT {}, count(*) FROM ({}) AS matching GROUP BY {} LIMIT {}",
+        keys,
+        _matching(plan, (), [Sql.of("{} AS {}", bin_of(measure.declared, measure.width), bin_name)]),
+        keys,
+        Cast(10 * MAX_GROUPS + 1, "bigint"),
+    )
+
+
+def statistics(plan: Aggregation, found: Sequence[Any], binned: Sequence[Sequence[Any]]) -> tuple[list[Group], Group]:
+    """The groups and their total, out of the rows of `aggregate_sql` and, for each of `plan.histograms`, of `histogram_sql`.
+
+    Raises InvalidParameter where there are more groups than one answer takes.
+    """
+    width = len(plan.groupings)
+    names = [(name, kind) for name, kind, _ in columns_of(list(plan.measures))]
+    groups: dict[Key, Group] = {}
+    total: Group | None = None
+    for row in found:
+        key, count, values = tuple(row[1 : 1 + width]), row[1 + width], row[2 + width :]
+        group = Group(key, count, dict(zip(names, values, strict=True)))
+        if row[0]:
+            total = Group((), group.count, group.values)
+        else:
+            groups[key] = group
+    if len(groups) > MAX_GROUPS or any(len(rows) > 10 * MAX_GROUPS for rows in binned):
+        raise InvalidParameter(
+            "group-by",
+            ",".join(one.name for one in plan.groupings),
+            f"gives more than {MAX_GROUPS:,} groups; ask of fewer features or coarser",
+        )
+    if total is None:
+        total = Group(())
+        total.values = dict.fromkeys(names)
+        for group in groups.values():
+            total.merge(group)
+    for measure, rows_of_bins in zip(plan.histograms, binned, strict=True):
+        for *key, lower, count in rows_of_bins:
+            total.add_bin(measure.declared.name, lower, count)
+            if tuple(key) in groups:
+                groups[tuple(key)].add_bin(measure.declared.name, lower, count)
+    return list(groups.values()), total
+
+
+def shapes_sql(areas: Collection, scope: Scope, codes: list[str]) -> Sql:
+    """One row an area that has geometry and that the caller may see: `code`, `geometry` (GeoJSON text, CRS84)."""
+    query = FeatureQuery()
+    return Sql.of(
+        "SELECT DISTINCT ON (code) code, ST_AsGeoJSON(geom, 6) AS geometry FROM {} AS feature "
+        "WHERE code = ANY({}) AND geom IS NOT NULL AND ({}) ORDER BY code, id",
+        rows(areas, query, scope),
+        Cast(codes, "text[]"),
+        where(areas, query, scope),
+    )
