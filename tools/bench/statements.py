@@ -11,11 +11,13 @@ import orjson
 from cim.bbox import Bbox
 from cim.interval import parse_interval
 from cim.model import Collection, Scope
-from cim.query.aggregate import aggregate_sql, measured, parse_grouping
+from cim.query.aggregate import Aggregation, aggregate_sql
 from cim.query.feature_query import FeatureQuery
 from cim.query.features import feature_text, shown_columns
+from cim.query.grouping import parse_groupings
 from cim.query.item import item_sql
 from cim.query.items import page_sql
+from cim.query.measures import default_measures, measured
 from cim.query.stac import items_sql
 from cim.query.tiles import BUFFER, EXTENT, TileCoord, tile_properties, tile_sql
 from cim.sql import Sql
@@ -123,7 +125,8 @@ def _best_tile(buildings: Collection, zoom: int, row: int, col: int) -> Sql:
 
 def statistics(places: Places, buildings: Collection) -> tuple[Statement, ...]:
     """Number, sums and extremes of each district by use."""
-    grouping = parse_grouping(buildings, EVERYBODY, "use")
+    groupings = parse_groupings(buildings, EVERYBODY, "use")
+    wanted = default_measures(buildings, EVERYBODY)
     measures = Sql.join(
         "", [Sql.of(", count({}), sum({}), min({}), max({})", *(p.column,) * 4) for p in measured(buildings, EVERYBODY)]
     )
@@ -136,7 +139,10 @@ def statistics(places: Places, buildings: Collection) -> tuple[Statement, ...]:
         )
         for code in places.districts
     ]
-    planned = [aggregate_sql(buildings, FeatureQuery(area=code), EVERYBODY, grouping) for code in places.districts]
+    planned = [
+        aggregate_sql(Aggregation(buildings, FeatureQuery(area=code), EVERYBODY, groupings, wanted))
+        for code in places.districts
+    ]
     return Statement("plan", tuple(planned)), Statement("plain", tuple(plain))
 
 
