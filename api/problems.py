@@ -26,6 +26,8 @@ STATUS = {
     "invalid-parameter": 400,
     "unknown-parameter": 400,
     "unknown-property": 400,
+    "unknown-function": 400,
+    "filter-too-complex": 400,
     "invalid-body": 400,
     "incomplete": 400,
     "nesting": 400,

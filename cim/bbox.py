@@ -11,7 +11,8 @@ from cim.errors import InvalidParameter
 _NUMBER = re.compile(r"[+-]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})([eE][+-]?\d{1,3})?", re.ASCII)
 
 WEB_MERCATOR = 3857
-_HALF_M = 20037508.342789244  # half the side of Web Mercator's square
+HALF_M = 20037508.342789244
+"""Half the side of Web Mercator's square."""
 
 _ALLOWED = (
     "4 or 6 numbers min x,min y[,min height],max x,max y[,max height] in CRS84, or in bbox-crs with its axis order"
@@ -99,5 +100,5 @@ def bbox_of(numbers: Sequence[float], *, crs: Crs = CRS84, parameter: str = "bbo
     elif min_x > max_x or min_y > max_y:
         raise InvalidParameter(parameter, received, "the smaller value of each axis must come first")
     elif crs.srid == WEB_MERCATOR:  # beyond its square there is nothing, and PROJ wraps around
-        min_x, min_y, max_x, max_y = (min(max(n, -_HALF_M), _HALF_M) for n in (min_x, min_y, max_x, max_y))
+        min_x, min_y, max_x, max_y = (min(max(n, -HALF_M), HALF_M) for n in (min_x, min_y, max_x, max_y))
     return Bbox(float(min_x), float(min_y), float(max_x), float(max_y), crs.srid)

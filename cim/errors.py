@@ -100,6 +100,33 @@ class OutsideCrs(CimError):
     title = "Outside the coordinate reference system"
 
 
+class UnknownFunction(CimError):
+    """A function in a filter that this node does not offer (catalogue B19)."""
+
+    code = "unknown-function"
+    title = "Unknown function"
+
+    def __init__(self, name: str, known: Iterable[str], *, parameter: str | None = None) -> None:
+        names = sorted(known)
+        hint = nearest(name, names)
+        super().__init__(
+            f"there is no function {quoted(name)}"
+            + (f"; did you mean '{hint}'?" if hint else "")
+            + f" Offered, as /functions lists them: {', '.join(names)}",
+            parameter=parameter,
+        )
+
+
+class FilterTooComplex(CimError):
+    """A filter of more bytes, operations or levels than the stated limits (catalogue B20)."""
+
+    code = "filter-too-complex"
+    title = "Filter is too complex"
+
+    def __init__(self, detail: str, *, parameter: str | None = "filter") -> None:
+        super().__init__(detail, parameter=parameter)
+
+
 class NotFound(CimError):
     """No such thing: `kind` is the word a user knows it by."""
 

@@ -21,11 +21,16 @@ _COORDINATE_DEPTH = {
 }
 
 
-class _Counter:
-    """Vertices seen so far in one geometry."""
+Place = Callable[[float, float], tuple[float, float]]
+"""Longitude and latitude of the first two numbers of a position that is written in another system."""
 
-    def __init__(self) -> None:
+
+class _Counter:
+    """Vertices seen so far in one geometry, and where their positions lie."""
+
+    def __init__(self, place: Place | None) -> None:
         self.vertices = 0
+        self.place = place
 
     def add(self) -> None:
         self.vertices += 1
@@ -33,12 +38,12 @@ class _Counter:
             raise TooLarge(f"the geometry has more than {MAX_VERTICES:,} vertices, which is the most taken here")
 
 
-def check_geometry(document: Any) -> str:
-    """The GeoJSON geometry `document` (RFC 7946) as text for PostGIS, its heights left out.
+def check_geometry(document: Any, place: Place | None = None) -> str:
+    """The GeoJSON geometry `document` (RFC 7946) as text for PostGIS in CRS84, its heights left out.
 
     Raises InvalidBody (not a geometry, ring not closed, outside CRS84), TooNested, TooLarge.
     """
-    return orjson.dumps(_geometry(document, _Counter(), 1)).decode()
+    return orjson.dumps(_geometry(document, _Counter(place), 1)).decode()
 
 
 def _geometry(document: Any, counter: _Counter, depth: int) -> dict[str, Any]:
@@ -85,6 +90,8 @@ def _position(value: Any, counter: _Counter) -> list[float]:
         if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
             raise _invalid("a position holds finite numbers")
         numbers.append(float(number))
+    if counter.place is not None:
+        numbers[:2] = counter.place(numbers[0], numbers[1])
     if not (-180 <= numbers[0] <= 180 and -90 <= numbers[1] <= 90):
         raise _invalid("longitudes must lie in [-180, 180], latitudes in [-90, 90]")
     counter.add()
