@@ -19,6 +19,7 @@ from cim.errors import InvalidParameter, UnknownParameter
 from cim.interval import parse_interval
 from cim.model import Collection, Kind, Property, Scope
 from cim.query.areas import parse_area_code
+from cim.query.counts import COUNT_MODES
 from cim.query.cursor import decode_cursor
 from cim.query.feature_query import DEFAULT_LIMIT, MAX_LIMIT, FeatureQuery
 from cim.query.geometry import check_geometry
@@ -113,7 +114,7 @@ CONDITIONS = (
     Condition("properties", _properties, in_query=False),
 )
 
-PAGING = ("limit", "cursor", "crs")
+PAGING = ("limit", "cursor", "crs", "count")
 """Parameters of a page of features, beside the conditions."""
 
 
@@ -181,6 +182,16 @@ def page_query(asked: Asking) -> FeatureQuery:
         binding = binding_of(asked.collection, query)
         after = decode_cursor(asked.registry.cursor_key, binding, asked.text("cursor"))
     return replace(query, crs=crs, limit=limit, after=after)
+
+
+def count_mode(asked: Asking) -> str | None:
+    """`count`: exact, estimate, or None where nobody asks how many match. Raises InvalidParameter."""
+    if not asked.has("count"):
+        return None
+    mode = asked.text("count")
+    if mode not in COUNT_MODES:
+        raise InvalidParameter("count", mode, f"must be {' or '.join(COUNT_MODES)}")
+    return mode
 
 
 def _body_limit(limit: Any) -> int:

@@ -5,6 +5,7 @@ from typing import Any
 from api.conditions import filter_names
 from api.schemas import property_schema
 from cim.model import Collection, Scope
+from cim.query.counts import COUNT_MODES
 from cim.query.feature_query import DEFAULT_LIMIT, MAX_LIMIT
 from cim.query.geometry import MAX_NESTING, MAX_VERTICES
 
@@ -75,6 +76,11 @@ _PARAMETERS = {
     "cursor": parameter("cursor", "Where the page begins; taken from a next link", {"type": "string"}),
     "crs": parameter(
         "crs", f"CRS of the answer, one of those that the collection lists; {_HOW_CRS}", {"type": "string"}
+    ),
+    "count": parameter(
+        "count",
+        "Ask how many match: numberMatched within a deadline, or numberMatchedEstimate",
+        {"type": "string", "enum": list(COUNT_MODES)},
     ),
     "bbox-crs": parameter("bbox-crs", f"CRS of bbox; {_HOW_CRS}", {"type": "string"}),
     "f": parameter("f", "Representation; wins over Accept", {"type": "string"}),
@@ -156,6 +162,7 @@ _SCHEMAS = {
             "type": {"type": "string", "enum": ["FeatureCollection"]},
             "timeStamp": {"type": "string", "format": "date-time"},
             "numberMatched": {"type": "integer", "minimum": 0, "description": "exact, or absent"},
+            "numberMatchedEstimate": {"type": "integer", "minimum": 0, "description": "three digits of it"},
             "numberReturned": {"type": "integer", "minimum": 0},
             "links": _LINKS,
             "features": {"type": "array", "items": {"$ref": "#/components/schemas/feature"}},
@@ -167,6 +174,7 @@ _SCHEMAS = {
         "properties": {
             **_CONDITIONS,
             "crs": {"type": "string"},
+            "count": {"type": "string", "enum": list(COUNT_MODES)},
             "limit": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
             "cursor": {"type": "string"},
         },

@@ -1,6 +1,7 @@
 """Features of a collection: a page, one, and a search by a JSON body."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -11,13 +12,16 @@ from starlette.responses import Response
 from api.conditions import (
     PAGING,
     QUERY_NAMES,
+    Asking,
     asking,
     asking_body,
     binding_of,
+    count_mode,
     filter_names,
     page_query,
 )
 from api.context import collection_of, context_of, settings_of
+from api.counting import count_matched
 from api.documents import GEOJSON, HTML, JSON, Link, answer, url_of
 from api.html import item_page, items_page
 from api.negotiate import Representation, choose
@@ -53,21 +57,28 @@ class Page:
     features: bytes
     returned: int
     next_cursor: str | None
+    counted: Mapping[str, int] | None = None
 
     def document(self, links: list[Link]) -> bytes:
         """The FeatureCollection (RFC 7946; OGC 17-069r4, 7.15.8)."""
-        matched = number_matched(self.collection, self.query, self.scope)
-        if matched is None and self.query.after is None and self.next_cursor is None:
-            matched = self.returned
         head: dict[str, Any] = {"type": "FeatureCollection", "timeStamp": now_text(), "numberReturned": self.returned}
-        if matched is not None:
-            head["numberMatched"] = max(matched, self.returned)
+        head.update({name: max(number, self.returned) for name, number in self._numbers().items()})
         head["links"] = [link.to_dict() for link in links]
         return b"".join((orjson.dumps(head)[:-1], b',"features":[', self.features, b"]}"))
 
+    def _numbers(self) -> Mapping[str, int]:
+        """How many match, where that is known without asking, or was asked for."""
+        if self.counted is not None:
+            return self.counted
+        matched = number_matched(self.collection, self.query, self.scope)
+        if matched is None and self.query.after is None and self.next_cursor is None:
+            matched = self.returned
+        return {} if matched is None else {"numberMatched": matched}
 
-async def read_page(request: Request, collection: Collection, query: FeatureQuery, scope: Scope) -> Page:
+
+async def read_page(request: Request, asked: Asking) -> Page:
     """Run the query of a page."""
+    collection, scope, query, count = asked.collection, asked.scope, page_query(asked), count_mode(asked)
     context = context_of(request)
     if query.geometry is not None:
         await check_validity(request, query.geometry)
@@ -75,7 +86,10 @@ async def read_page(request: Request, collection: Collection, query: FeatureQuer
     cursor = None
     if row["has_more"]:
         cursor = encode_cursor(context.registry.cursor_key, binding_of(collection, query), row["last_id"])
-    return Page(collection, query, scope, row["body"] or b"", row["returned"], cursor)
+    counted = None
+    if count is not None and number_matched(collection, query, scope) is None:
+        counted = await count_matched(context.database, collection, replace(query, after=None), scope, count)
+    return Page(collection, query, scope, row["body"] or b"", row["returned"], cursor, counted)
 
 
 async def check_validity(request: Request, geometry: str) -> None:
@@ -90,14 +104,13 @@ async def items(request: Request) -> Response:
     collection, scope = await collection_of(request)
     values = query_parameters(request, (*QUERY_NAMES, *PAGING, *filter_names(collection, scope)))
     kind = choose(request, OFFERS, f=values.get("f"))
-    query = page_query(asking(request, collection, scope, values))
-    page = await read_page(request, collection, query, scope)
+    page = await read_page(request, asking(request, collection, scope, values))
     links = page_links(settings_of(request).public_url, values, page, kind)
     body = page.document(links)
     if kind.f == "html":
         return items_page(request, collection, orjson.loads(body), links)
     return answer(
-        request, body, GEOJSON, headers=crs_header(query.crs), links=links, vary="Accept, Authorization, X-API-Key"
+        request, body, GEOJSON, headers=crs_header(page.query.crs), links=links, vary="Accept, Authorization, X-API-Key"
     )
 
 
@@ -126,8 +139,7 @@ async def search(request: Request) -> Response:
     values = query_parameters(request, ())
     choose(request, OFFERS[:1], f=values.get("f"))
     asked = await asking_body(request, collection, scope, PAGING)
-    query = page_query(asked)
-    page = await read_page(request, collection, query, scope)
+    page = await read_page(request, asked)
     address = url_of(settings_of(request).public_url, "collections", collection.id, "search")
     links = [
         Link(address, "self", GEOJSON, "This page", "POST"),
@@ -137,7 +149,7 @@ async def search(request: Request) -> Response:
         links.append(
             Link(address, "next", GEOJSON, "The next page", "POST", {**asked.values, "cursor": page.next_cursor})
         )
-    return answer(request, page.document(links), GEOJSON, headers=crs_header(query.crs), links=links)
+    return answer(request, page.document(links), GEOJSON, headers=crs_header(page.query.crs), links=links)
 
 
 async def item(request: Request) -> Response:
