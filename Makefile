@@ -11,7 +11,7 @@ run: ## set up, then serve the city (a sample city where there is none)
 
 test: ## set up, then pass the tests on a PostGIS cluster of their own
 	@tools/setup test
-	@$(PY) -m pytest -m "not soak"
+	@$(PY) -m pytest -m "not soak" -n 2 --dist loadfile
 
 check: ## lint, types, import contracts, lock files
 	$(PY) -m ruff check .

@@ -25,7 +25,8 @@ from cim.db.migrate import upgrade
 from cim.db.ownership import owned
 
 ROOT = Path(__file__).resolve().parent.parent
-TEMPLATE = "cim_test_template"
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
+TEMPLATE = f"cim_test_template_{WORKER}"
 
 
 def pytest_configure() -> None:
@@ -143,9 +144,9 @@ def cim(database_url: str) -> Callable[..., Ran]:
 
 
 def free_port() -> int:
-    """A port below the ephemeral range that nobody listens on."""
-    start = 20_000 + os.getpid() % 5_000
-    for port in range(start, 32_000):
+    """A port below the ephemeral range that nobody listens on, out of a range that no other worker of this run looks in."""
+    start = 20_000 + int(WORKER.removeprefix("gw")) % 4 * 3_000 + os.getpid() % 2_000
+    for port in range(start, start + 1_000):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
