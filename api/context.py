@@ -15,6 +15,7 @@ from cim.db.pool import Database
 from cim.db.registry import Registry
 from cim.errors import NotFound
 from cim.model import Collection, Scope
+from cim.query.masking import as_seen
 from cim.settings import Settings
 
 ANONYMOUS = Scope()
@@ -68,17 +69,17 @@ async def scope_of(request: Request) -> Scope:
 
 
 def visible_collections(request: Request, scope: Scope) -> list[Collection]:
-    """The collections that exist for the caller, by id."""
-    return [one for one in registry_of(request) if scope.sees(one.id)]
+    """The collections that exist for the caller, by id, as they see them."""
+    return [as_seen(one, scope) for one in registry_of(request) if scope.sees(one.id)]
 
 
 async def collection_of(request: Request) -> tuple[Collection, Scope]:
-    """The collection that the path names, and what the caller may see of it. Raises NotFound, Unauthorized."""
+    """The collection that the path names, as the caller sees it, and what they may see. Raises NotFound, Unauthorized."""
     scope = await scope_of(request)
     registry, wanted = registry_of(request), request.path_params["collection_id"]
     if not scope.sees(wanted):
         raise NotFound("collection", wanted, [one.id for one in visible_collections(request, scope)])
-    return registry.get(wanted), scope
+    return as_seen(registry.get(wanted), scope), scope
 
 
 SettingsParam = Annotated[Settings, Depends(settings_of)]

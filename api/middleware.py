@@ -29,6 +29,8 @@ _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _EXPOSED = b"Link, ETag, Location, Retry-After, Content-Crs, X-Request-Id, X-CIM-Truncated"
 _ASKED = "Accept, Accept-Language, Authorization, Content-Type, If-Match, If-None-Match, X-API-Key, X-Request-Id"
 _UPLOADS = "/admin/loads"
+_STATIC = "/static/"
+_KEY_HEADERS = (b"authorization", b"x-api-key")
 
 _SECURITY = (
     (b"x-content-type-options", b"nosniff"),
@@ -52,6 +54,20 @@ def has_good_host(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     """True for exactly one well-formed `Host` (RFC 9110 7.2; catalogue B31: it is never used for links)."""
     hosts = [value for name, value in headers if name == b"host"]
     return len(hosts) == 1 and _HOST.fullmatch(hosts[0]) is not None
+
+
+def carries_key(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """True for a request that says who asks."""
+    return any(name in _KEY_HEADERS for name, _ in headers)
+
+
+def guard_caches(headers: list[tuple[bytes, bytes]], *, has_key: bool) -> None:
+    """What is answered depends on the key: no cache gives one caller's answer to another, and none keeps it for one with a key."""
+    if not any(name == b"vary" and b"x-api-key" in value.lower() for name, value in headers):
+        headers.append((b"vary", b"Authorization, X-API-Key"))
+    if has_key:
+        headers[:] = [pair for pair in headers if pair[0] != b"cache-control"]
+        headers.append((b"cache-control", b"private, no-store"))
 
 
 def route_of(scope: Scope, templates: Mapping[Any, str]) -> str:
@@ -83,6 +99,7 @@ class Border:
         method = scope["method"]
         status, size = 0, 0
         origin_headers = self._cors(scope)
+        has_key, is_static = carries_key(scope["headers"]), scope["path"].startswith(_STATIC)
 
         async def send_marked(message: Message) -> None:
             nonlocal status, size
@@ -93,6 +110,8 @@ class Border:
                 headers.append((b"x-request-id", request_id.encode()))
                 headers.extend(origin_headers)
                 headers.extend(pair for pair in _SECURITY if pair[0] not in own)
+                if not is_static:
+                    guard_caches(headers, has_key=has_key)
                 message = {**message, "headers": headers}
             else:
                 size += len(message.get("body", b""))

@@ -5,6 +5,7 @@ from typing import Any
 from api.conditions import filter_names
 from cim.model import Collection, Kind, Property, Scope
 from cim.query.features import ATTRIBUTES, shown_properties
+from cim.query.masking import sees_whole
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -62,7 +63,7 @@ def schema_document(collection: Collection, scope: Scope, lang: str, address: st
     properties["geometry"] = _geometry_schema(collection)
     for declared in shown_properties(collection, scope):
         properties[declared.name] = property_schema(declared, lang)
-    if not scope.hides_some(collection.id):
+    if sees_whole(collection, scope):
         properties[ATTRIBUTES.name] = property_schema(ATTRIBUTES, lang)
     return {**_document(collection, lang, address), "properties": properties}
 

@@ -5,6 +5,7 @@ import re
 from cim.db.tables import DATASET_SCHEMA, FIXED_COLUMNS
 from cim.errors import InvalidParameter
 from cim.model import Collection, Kind, Property
+from cim.model.place import tells_place
 from loaders.base import SourceInfo
 from loaders.mapping import ID_NAMES, plain
 
@@ -40,6 +41,7 @@ def collection_of(
                 source_field.name,
                 source_field.name,
                 aliases=(source_field.name,),
+                reveals_place=tells_place(name, kind.value),
             )
         )
     return Collection(

@@ -30,7 +30,7 @@ QUERYABLES_REL = "http://www.opengis.net/def/rel/ogc/1.0/queryables"
 TILES_REL = "http://www.opengis.net/def/rel/ogc/1.0/tilesets-vector"
 Write = Callable[[Collection, Scope, str, str], dict[str, Any]]
 
-_VARY = "Accept, Accept-Language, Cookie"
+_VARY = "Accept, Accept-Language, Cookie, Authorization, X-API-Key"
 
 
 def collection_links(base: str, collection: Collection) -> list[Link]:
@@ -66,11 +66,12 @@ def collection_document(base: str, collection: Collection, lang: str, crs_uris: 
         "title": title_of(collection, lang),
         "description": collection.description_en if lang == "en" else collection.description_zh,
         "itemType": "feature",
-        "itemCount": collection.feature_count,
         "crs": list(crs_uris),
         "storageCrs": CRS84.uri,
         "links": [],
     }
+    if collection.feature_count is not None:
+        document["itemCount"] = collection.feature_count
     if extent:
         document["extent"] = extent
     if collection.attribution:
@@ -84,6 +85,10 @@ def collection_document(base: str, collection: Collection, lang: str, crs_uris: 
     ]
     document["links"] = [link.to_dict() for link in (*own, *collection_links(base, collection))]
     return document
+
+
+def _count_text(collection: Collection) -> str:
+    return "" if collection.feature_count is None else f"{collection.feature_count:,}"
 
 
 async def collections(request: Request) -> Response:
@@ -100,7 +105,7 @@ async def collections(request: Request) -> Response:
     if kind.f == "html":
         shown = [Link(url_of(base, "collections", c.id) + "?f=html", "data", HTML, title_of(c, lang)) for c in known]
         title = "Collections" if lang == "en" else "数据集合"
-        rows = [(title_of(c, lang), f"{c.feature_count:,}") for c in known]
+        rows = [(title_of(c, lang), _count_text(c)) for c in known]
         return document_page(request, title, "", [*shown, *links], rows)
     documents = [collection_document(base, c, lang, context_of(request).crs_list.uris) for c in known]
     body = {"collections": documents, "links": [link.to_dict() for link in links]}
@@ -115,7 +120,7 @@ async def collection(request: Request) -> Response:
     base = settings_of(request).public_url
     document = collection_document(base, found, lang, context_of(request).crs_list.uris)
     if choose(request, OFFERS, f=values.get("f")).f == "html":
-        rows = [("id", found.id), ("itemCount", f"{found.feature_count:,}"), ("extent", found.extent.bounds_crs84)]
+        rows = [("id", found.id), ("itemCount", _count_text(found)), ("extent", found.extent.bounds_crs84)]
         links = [link for link in collection_links(base, found) if not link.templated]
         return document_page(request, document["title"], document["description"], links, rows)
     return json_answer(request, document, vary=_VARY)
@@ -142,7 +147,7 @@ async def _described(request: Request, what: str, write: Write, offers: tuple[Re
     if kind.f == "html":
         rows = [(name, one.get("title", "")) for name, one in document["properties"].items()]
         return document_page(request, f"{title_of(found, lang)} · {what}", document["description"], [], rows)
-    return json_answer(request, document, SCHEMA_JSON, vary=f"{_VARY}, Authorization, X-API-Key")
+    return json_answer(request, document, SCHEMA_JSON, vary=_VARY)
 
 
 router.add_route("/collections", collections, methods=["GET"])

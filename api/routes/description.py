@@ -7,13 +7,14 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.context import context_of
+from api.context import context_of, scope_of, visible_collections
 from api.documents import HTML, JSON, OPENAPI_30, OPENAPI_31, Link, answer, json_answer
 from api.html import document_page
 from api.negotiate import Representation, choose
 from api.openapi import describe, describe_30
 from api.params import query_parameters
 from api.routes.portal import render_documentation
+from cim.model import Scope
 
 router = APIRouter()
 
@@ -23,6 +24,9 @@ API_OFFERS = (
     Representation("openapi31", OPENAPI_31, also=("application/openapi+json;version=3.1",)),
     Representation("html", HTML),
 )
+
+MAX_KEPT = 16
+"""Documents of callers who see different things, two each."""
 
 CONFORMS_TO = (
     "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/core",
@@ -49,20 +53,21 @@ async def api(request: Request) -> Response:
     kind = choose(request, API_OFFERS, f=values.get("f"))
     if kind.f == "html":
         return render_documentation(request)
-    return answer(request, _document(request, kind.f), kind.media_type)
+    return answer(request, _document(request, await scope_of(request), kind.f), kind.media_type)
 
 
-def _document(request: Request, f: str) -> bytes:
-    """The document's bytes, made again only when a collection has come or gone."""
-    context = context_of(request)
-    ids = tuple(collection.id for collection in context.registry)
+def _document(request: Request, scope: Scope, f: str) -> bytes:
+    """The bytes of the document of what the caller may see, made again only when a collection has come or gone."""
+    collections = visible_collections(request, scope)
+    seen = (tuple(one.id for one in collections), scope.hidden, scope.precision_m is None)
     kept: dict[Any, bytes] = request.app.state.descriptions
-    if (ids, f) not in kept:
-        document = describe(request.app, context.registry, context.settings.public_url)
-        kept.clear()
-        kept[ids, "openapi31"] = orjson.dumps(document)
-        kept[ids, "json"] = orjson.dumps(describe_30(document))
-    return kept[ids, f]
+    if (seen, f) not in kept:
+        document = describe(request.app, collections, context_of(request).settings.public_url)
+        if len(kept) >= MAX_KEPT:
+            kept.clear()
+        kept[seen, "openapi31"] = orjson.dumps(document)
+        kept[seen, "json"] = orjson.dumps(describe_30(document))
+    return kept[seen, f]
 
 
 router.add_route("/conformance", conformance, methods=["GET"])

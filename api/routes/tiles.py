@@ -13,6 +13,7 @@ from api.negotiate import Representation, choose
 from api.params import query_parameters
 from cim.errors import NotFound
 from cim.model import Collection
+from cim.query.masking import deepest_zoom
 from cim.query.tiles import (
     MAX_ZOOM,
     TILE_MATRIX_SET,
@@ -41,9 +42,9 @@ def _check_matrix_set(request: Request) -> None:
 async def tile(request: Request) -> Response:
     """One tile: 204 when nothing lies in it; `X-CIM-Truncated` tells the cap when features were left out."""
     _check_matrix_set(request)
-    parts = request.path_params
-    coord = parse_tile(parts["zoom"], parts["row"], parts["col"])
     collection, scope = await collection_of(request)
+    parts = request.path_params
+    coord = parse_tile(parts["zoom"], parts["row"], parts["col"], deepest_zoom(collection, scope, MAX_ZOOM))
     values = query_parameters(request, (*QUERY_NAMES, *filter_names(collection, scope)))
     choose(request, TILE_OFFERS, f=values.get("f"))
     query = conditions_from(asking(request, collection, scope, values))
@@ -56,7 +57,7 @@ async def tile(request: Request) -> Response:
     return answer(request, row["body"], MVT, headers=headers, vary="Authorization, X-API-Key")
 
 
-def tilejson_document(base: str, collection: Collection, fields: dict[str, str]) -> dict[str, Any]:
+def tilejson_document(base: str, collection: Collection, fields: dict[str, str], deepest: int) -> dict[str, Any]:
     """TileJSON 3.0 of a collection."""
     home = url_of(base, "collections", collection.id, "tiles", TILE_MATRIX_SET)
     document: dict[str, Any] = {
@@ -64,7 +65,7 @@ def tilejson_document(base: str, collection: Collection, fields: dict[str, str])
         "name": collection.title_en,
         "tiles": [f"{home}/{{z}}/{{y}}/{{x}}"],
         "minzoom": 0,
-        "maxzoom": MAX_ZOOM,
+        "maxzoom": deepest,
         "vector_layers": [{"id": collection.id, "fields": fields}],
     }
     if collection.extent.bounds_crs84 is not None:
@@ -84,7 +85,9 @@ async def tileset(request: Request) -> Response:
     drawn = tile_properties(collection, scope)
     if kind.f == "tilejson":
         fields = {"id": "String", **{p.name: p.kind.value for p in drawn}}
-        return json_answer(request, tilejson_document(base, collection, fields), JSON)
+        return json_answer(
+            request, tilejson_document(base, collection, fields, deepest_zoom(collection, scope, MAX_ZOOM)), JSON
+        )
     home = url_of(base, "collections", collection.id, "tiles", TILE_MATRIX_SET)
     links = [
         Link(home, "self", JSON, "This document"),

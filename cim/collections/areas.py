@@ -23,6 +23,7 @@ AREAS = Collection(
     table_schema="cim",
     table_name="area",
     geometry_type="MultiPolygon",
+    is_maskable=False,
     properties=(
         Property(
             "code",

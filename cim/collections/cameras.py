@@ -28,6 +28,7 @@ CAMERAS = Collection(
             "名称",
             "Name",
             aliases=("名称", "点位名称", "摄像机名称", "description", "描述", "title"),
+            reveals_place=True,
         ),
         Property(
             "kind",
@@ -86,6 +87,7 @@ CAMERAS = Collection(
             "图像地址",
             "Address of the image or stream",
             aliases=("图像地址", "url", "image url", "stream url", "image"),
+            reveals_place=True,
         ),
         Property("installed_on", Kind.DATE, "安装日期", "Installed on", aliases=("安装日期", "install date")),
         Property("removed_on", Kind.DATE, "拆除日期", "Removed on", aliases=("拆除日期",)),

@@ -14,7 +14,7 @@ IMAGERY = Collection(
     geometry_type="Geometry",
     properties=(
         Property("stac_collection", Kind.TEXT, "影像集", "STAC collection", is_indexed=True, aliases=("collection",)),
-        Property("title", Kind.TEXT, "标题", "Title", aliases=("标题", "title")),
+        Property("title", Kind.TEXT, "标题", "Title", aliases=("标题", "title"), reveals_place=True),
         Property(
             "datetime", Kind.INSTANT, "成像时间", "Acquired at", is_indexed=True, aliases=("成像时间", "拍摄时间")
         ),
@@ -44,7 +44,9 @@ IMAGERY = Collection(
         Property("width", Kind.INTEGER, "列数", "Columns", minimum=0),
         Property("height", Kind.INTEGER, "行数", "Rows", minimum=0),
         Property("bands", Kind.JSON, "波段", "Bands: name, data type, nodata, scale, offset"),
-        Property("assets", Kind.JSON, "资源", "STAC assets"),
-        Property("stac_properties", Kind.JSON, "STAC 属性", "Other STAC properties, links and extensions"),
+        Property("assets", Kind.JSON, "资源", "STAC assets", reveals_place=True),
+        Property(
+            "stac_properties", Kind.JSON, "STAC 属性", "Other STAC properties, links and extensions", reveals_place=True
+        ),
     ),
 )

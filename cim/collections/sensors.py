@@ -33,6 +33,7 @@ SENSORS = Collection(
             "名称",
             "Name",
             aliases=("名称", "设备名称", "站点名称", "站名", "station name", "station", "location", "title"),
+            reveals_place=True,
         ),
         Property(
             "kind",

@@ -50,7 +50,8 @@ class Property:
     `unit` is a UCUM code (m, m2, deg); `codes` closes the list of values (value → (zh, en) title);
     `aliases` are names under which real files carry it (compared in lower case, spaces and `_-.:` alike);
     `is_indexed` says that equality on it may be offered on a large collection;
-    `is_filled` marks a value that the pipeline computes when the source has none (area, floor area).
+    `is_filled` marks a value that the pipeline computes when the source has none (area, floor area);
+    `reveals_place` one that tells where the feature is: it goes with the exact place (`Scope.precision_m`).
     """
 
     name: str
@@ -64,6 +65,7 @@ class Property:
     maximum: float | None = None
     is_indexed: bool = False
     is_filled: bool = False
+    reveals_place: bool = False
 
     @property
     def column(self) -> Identifier:
@@ -86,7 +88,8 @@ class Collection:
 
     `geometry_type` is one of Point, LineString, Polygon, MultiPolygon, Geometry, … (OGC names); the column
     is `geom`, stored in `srid` (EPSG:4326, x = longitude). `kind` is the loader kind that fills it.
-    `feature_count` and `extent` are kept by the loader and the API in the same transaction as the rows.
+    `feature_count` and `extent` are kept by the loader and the API in the same transaction as the rows; None where
+    the caller may not know them. `is_maskable` is False where the places are known to everybody (areas).
     """
 
     id: str
@@ -102,7 +105,8 @@ class Collection:
     srid: int = 4326
     licence: str | None = None
     attribution: str | None = None
-    feature_count: int = 0
+    is_maskable: bool = True
+    feature_count: int | None = 0
     extent: Extent = Extent()
 
     @property

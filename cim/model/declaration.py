@@ -4,6 +4,7 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from cim.model.collection import Collection, Extent, Kind, Property
+from cim.model.place import tells_place
 
 _KEPT_APART = ("feature_count", "extent")  # in cim.collection_stats
 
@@ -25,7 +26,11 @@ def collection_from(document: dict[str, Any], feature_count: int = 0, extent: Ex
 
 
 def _property(document: dict[str, Any]) -> Property:
-    values = dict(document)
+    known = {f.name for f in fields(Property)}
+    values = {
+        "reveals_place": tells_place(document["name"], document["kind"]),
+        **{k: v for k, v in document.items() if k in known},
+    }
     values["kind"] = Kind(document["kind"])
     values["aliases"] = tuple(document["aliases"])
     if document["codes"] is not None:

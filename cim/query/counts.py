@@ -14,7 +14,7 @@ SAMPLED = 50_000
 
 
 def number_matched(collection: Collection, query: FeatureQuery, scope: Scope) -> int | None:
-    """The exact number where the registry knows it, else None: no estimate passes for a count."""
+    """The exact number where the registry knows it and the caller may, else None: no estimate passes for a count."""
     if query.is_unfiltered and scope.area_code is None:
         return collection.feature_count
     return None

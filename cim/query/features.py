@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from cim.crs import CRS84, DEGREE_DECIMALS, Crs
 from cim.model import Collection, Kind, Property, Scope
+from cim.query.masking import sees_whole
 from cim.query.predicate import STORED_SRID, visible_properties
 from cim.sql import Cast, Identifier, Sql
 
@@ -38,7 +39,7 @@ def feature_text(collection: Collection, scope: Scope, *, crs: Crs = CRS84, is_w
     `is_whole` adds `attributes`. One `to_json` of a row writes names and values faster than a chain of `||` over them.
     """
     names = tuple(p.name for p in shown_properties(collection, scope))
-    return _text((*names, ATTRIBUTES.name) if is_whole and not scope.hides_some(collection.id) else names, crs)
+    return _text((*names, ATTRIBUTES.name) if is_whole and sees_whole(collection, scope) else names, crs)
 
 
 def geometry_in(crs: Crs) -> Sql:

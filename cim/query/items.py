@@ -30,6 +30,6 @@ def page_sql(collection: Collection, query: FeatureQuery, scope: Scope) -> Sql:
         rows(collection, query, scope),
         where(collection, query, scope, is_page=True),
         # an expression that is no index keeps the planner from walking by id
-        Sql.of("COALESCE(id, '')" if is_gathered(query) else "id"),
+        Sql.of("COALESCE(id, '')" if is_gathered(query, scope) else "id"),
         Cast(query.limit + 1, "bigint"),
     )

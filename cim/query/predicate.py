@@ -10,6 +10,7 @@ from cim.interval import Interval
 from cim.model import Collection, Property, Scope
 from cim.query.areas import AFTER_DIGITS
 from cim.query.feature_query import FeatureQuery
+from cim.query.masking import hides
 from cim.sql import Cast, Identifier, Sql
 
 BROAD_SHARE = 0.1
@@ -23,7 +24,9 @@ BROAD_AREA_DIGITS = 4
 
 def visible_properties(collection: Collection, scope: Scope) -> tuple[Property, ...]:
     """The properties the caller may see; the others do not exist for them."""
-    return tuple(p for p in collection.properties if not scope.hides(collection.id, p.name))
+    if not scope.hidden and scope.precision_m is None:
+        return collection.properties
+    return tuple(p for p in collection.properties if not hides(collection, scope, p.name))
 
 
 def visible_property(collection: Collection, scope: Scope, name: str, *, parameter: str | None = None) -> Property:
@@ -42,9 +45,9 @@ def is_broad(collection: Collection, query: FeatureQuery) -> bool:
     return query.bbox.share_of(collection.extent.bounds_crs84) >= BROAD_SHARE
 
 
-def is_gathered(query: FeatureQuery) -> bool:
+def is_gathered(query: FeatureQuery, scope: Scope) -> bool:
     """True when a page must come from the index of its area: a walk by id may pass the whole table before it finds one."""
-    return query.area is not None and len(query.area) > BROAD_AREA_DIGITS
+    return any(code is not None and len(code) > BROAD_AREA_DIGITS for code in (query.area, scope.area_code))
 
 
 def where(collection: Collection, query: FeatureQuery, scope: Scope, *, is_page: bool = False) -> Sql:
@@ -64,6 +67,8 @@ def row_rule(collection: Collection, scope: Scope) -> Sql:
     Within an area these are the rows that carry its code or one below it, a row without a code is in none; areas are
     told by their own code.
     """
+    if not scope.sees(collection.id):
+        return Sql.of("FALSE")
     if scope.area_code is None:
         return Sql()
     column = Identifier("code" if collection.kind == "areas" else "area_code")
@@ -81,7 +86,7 @@ def _conditions(collection: Collection, query: FeatureQuery, *, walks: bool) -> 
     if query.interval is not None:
         conditions.append(_during(query.interval))
     if query.area is not None:
-        conditions.append(_area(query.area, walks=walks and len(query.area) <= BROAD_AREA_DIGITS))
+        conditions.append(area_condition(query.area, walks=walks and len(query.area) <= BROAD_AREA_DIGITS))
     for declared, value in query.equals:
         conditions.append(_equals(declared, value))
     if query.filter is not None:
@@ -147,7 +152,8 @@ def _during(interval: Interval) -> Sql:
     return Sql.join(" AND ", conditions) if conditions else Sql.of("TRUE")
 
 
-def _area(code: str, *, walks: bool) -> Sql:
+def area_condition(code: str, *, walks: bool = False) -> Sql:
+    """Features of the area with that code and of the areas in it; `walks`: kept from the index."""
     condition = Sql.of("area_code >= {} AND area_code < {}", code, code + AFTER_DIGITS)
     return Sql.of("({}) IS TRUE", condition) if walks else condition
 

@@ -4,11 +4,19 @@ from cim.collections.imagery import IMAGERY
 from cim.crs import DEGREE_DECIMALS
 from cim.model import Collection, Scope
 from cim.query.feature_query import FeatureQuery
+from cim.query.masking import sees_whole
 from cim.query.predicate import row_rule, where
+from cim.query.source import rows
 from cim.sql import Cast, Sql
 
 PROJECTION = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
 EO = "https://stac-extensions.github.io/eo/v1.1.0/schema.json"
+
+_TOLD = Sql.of(
+    "(SELECT jsonb_object_agg(key, value) FROM jsonb_each(d.document) "
+    "WHERE key IN ('title', 'description', 'keywords', 'license', 'providers'))::text"
+)
+"""What a source says of a collection, without extent, summaries and assets: they tell of items that the caller may not see."""
 
 _INSTANT = """to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
 
@@ -87,10 +95,10 @@ def items_sql(
         "SELECT convert_to(string_agg(body, ','), 'UTF8') AS body, count(body) AS returned, "
         "max(id) FILTER (WHERE body IS NOT NULL) AS last_id, count(*) > count(body) AS has_more "
         "FROM (SELECT id, CASE WHEN row_number() OVER (ORDER BY id) <= {} THEN {} END AS body "
-        "FROM (SELECT * FROM {}.{} WHERE {} ORDER BY id LIMIT {}) AS page) AS made",
+        "FROM (SELECT * FROM {} AS feature WHERE {} ORDER BY id LIMIT {}) AS page) AS made",
         Cast(query.limit, "bigint"),
         _item_text(base),
-        *imagery.table,
+        rows(imagery, query, scope),
         condition,
         Cast(query.limit + 1, "bigint"),
     )
@@ -99,9 +107,9 @@ def items_sql(
 def item_sql(collection_id: str, item_id: str, scope: Scope, base: str, imagery: Collection = IMAGERY) -> Sql:
     """One row `body`, the item; none when there is none that the caller may see."""
     return Sql.of(
-        "SELECT convert_to({}, 'UTF8') AS body FROM {}.{} WHERE id = {} AND stac_collection = {} AND ({})",
+        "SELECT convert_to({}, 'UTF8') AS body FROM {} AS feature WHERE id = {} AND stac_collection = {} AND ({})",
         _item_text(base),
-        *imagery.table,
+        rows(imagery, FeatureQuery(), scope),
         item_id,
         collection_id,
         where(imagery, FeatureQuery(), scope),
@@ -111,21 +119,26 @@ def item_sql(collection_id: str, item_id: str, scope: Scope, base: str, imagery:
 def collections_sql(scope: Scope, collection_id: str | None = None, imagery: Collection = IMAGERY) -> Sql:
     """A row for each STAC collection: id, number of items, extent, and the document a source gave (text or NULL).
 
-    A collection that a source described but that has no items is listed too.
+    A collection that a source described but that has no items is listed too, for those who see every item as it is.
     """
     rule = row_rule(imagery, scope)
+    sees_all = not rule and sees_whole(imagery, scope)
     conditions = [
+        Sql.of("stac_collection IS NOT NULL"),
         *([rule] if rule else []),
         *([Sql.of("stac_collection = {}", collection_id)] if collection_id else []),
     ]
     return Sql.of(
         "SELECT COALESCE(i.id, d.id) AS id, COALESCE(i.items, 0) AS items, i.min_lon, i.min_lat, i.max_lon, i.max_lat, "
-        "i.begin, i.until, d.document::text AS document FROM (SELECT stac_collection AS id, count(*) AS items, "
+        "i.begin, i.until, {} AS document FROM (SELECT stac_collection AS id, count(*) AS items, "
         "min(ST_XMin(geom)) AS min_lon, min(ST_YMin(geom)) AS min_lat, max(ST_XMax(geom)) AS max_lon, max(ST_YMax(geom)) AS max_lat, "
         "min(COALESCE(start_datetime, datetime)) AS begin, max(COALESCE(end_datetime, datetime)) AS until "
-        "FROM {}.{} WHERE {} GROUP BY stac_collection) AS i FULL JOIN (SELECT * FROM cim.stac_collection WHERE {}) AS d "
+        "FROM {} AS feature WHERE {} GROUP BY stac_collection) AS i {} JOIN (SELECT * FROM cim.stac_collection WHERE {}) AS d "
         "ON d.id = i.id ORDER BY 1",
-        *imagery.table,
-        Sql.join(" AND ", conditions) if conditions else Sql.of("TRUE"),
+        Sql.of("d.document::text") if sees_all else _TOLD,
+        rows(imagery, FeatureQuery(), scope),
+        Sql.join(" AND ", conditions),
+        # what a source says of a collection is nobody's who sees none of its items
+        Sql.of("FULL" if sees_all else "LEFT"),
         Sql.of("id = {}", collection_id) if collection_id else Sql.of("TRUE"),
     )

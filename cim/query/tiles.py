@@ -8,6 +8,7 @@ from cim.bbox import Bbox
 from cim.errors import NotFound
 from cim.model import Collection, Kind, Property, Scope
 from cim.query.feature_query import FeatureQuery
+from cim.query.masking import sees_whole
 from cim.query.predicate import envelope, visible_properties, where
 from cim.query.source import rows
 from cim.sql import Cast, Sql
@@ -52,11 +53,11 @@ def _latitude(part: float) -> float:
     return math.degrees(math.atan(math.sinh(math.pi * (1 - 2 * part))))
 
 
-def parse_tile(zoom: str, row: str, col: str) -> TileCoord:
+def parse_tile(zoom: str, row: str, col: str, deepest: int = MAX_ZOOM) -> TileCoord:
     """The tile that three path segments name. Raises NotFound when there is no such tile (catalogue B24)."""
     name = f"{zoom}/{row}/{col}"[:60]
-    if not all(_DIGITS.fullmatch(part) for part in (zoom, row, col)) or int(zoom) > MAX_ZOOM:
-        raise NotFound(f"tile of zoom 0 to {MAX_ZOOM}", name)
+    if not all(_DIGITS.fullmatch(part) for part in (zoom, row, col)) or int(zoom) > deepest:
+        raise NotFound(f"tile of zoom 0 to {deepest}", name)
     tile = TileCoord(int(zoom), int(row), int(col))
     if tile.row >= 2**tile.zoom or tile.col >= 2**tile.zoom:
         raise NotFound(f"tile in a matrix of {2**tile.zoom:,} rows and columns", name)
@@ -81,7 +82,7 @@ def feature_cap(tile: TileCoord) -> int:
 def sample_percent(collection: Collection, tile: TileCoord) -> float | None:
     """Which part of the table to look at, None for all of it."""
     bounds = collection.extent.bounds_crs84
-    if bounds is None or collection.feature_count <= SCAN_FEATURES:
+    if bounds is None or collection.feature_count is None or collection.feature_count <= SCAN_FEATURES:
         return None
     expected = tile.bbox().share_of(bounds) * collection.feature_count
     return None if expected <= SCAN_FEATURES else 100 * SCAN_FEATURES / expected
@@ -113,14 +114,14 @@ def tile_sql(collection: Collection, query: FeatureQuery, scope: Scope, tile: Ti
     cap = feature_cap(tile)
     square = Sql.of("(SELECT ST_TileEnvelope({}, {}, {}))", tile.zoom, tile.col, tile.row)
     return Sql.of(
-        "WITH taken AS MATERIALIZED (SELECT id, geom{} FROM {}{} WHERE geom && {} AND ({}) ORDER BY {} LIMIT {}), "
+        "WITH taken AS MATERIALIZED (SELECT id, geom{} FROM {} AS feature{} WHERE geom && {} AND ({}) ORDER BY {} LIMIT {}), "
         "drawn AS MATERIALIZED (SELECT id{}, ST_AsMVTGeom(ST_Transform({}, 3857), {}, {}, {}, true) AS tile_geometry "
         "FROM (SELECT * FROM taken ORDER BY {} LIMIT {}) AS kept ORDER BY id) "
         "SELECT (SELECT ST_AsMVT(drawn, {}, {}, 'tile_geometry') FROM drawn WHERE tile_geometry IS NOT NULL) AS body, "
         "(SELECT count(*) FROM taken) AS taken",
         columns,
-        rows(collection, query, scope),
-        sample,
+        rows(collection, query, scope, within=tile.bbox(), sample=Sql() if sees_whole(collection, scope) else sample),
+        sample if sees_whole(collection, scope) else Sql(),
         envelope(tile.bbox()),
         where(collection, query, scope),
         _order(collection, tile),

@@ -35,8 +35,11 @@ def seeded(module_database_url: str) -> Iterator[str]:
     city.close()
 
 
-def plan(url: str, query: FeatureQuery | None, *, tile: tuple[str, str, str] | None = None) -> str:
+def plan(
+    url: str, query: FeatureQuery | None, *, tile: tuple[str, str, str] | None = None, scope: Scope | None = None
+) -> str:
     """EXPLAIN of the page, the tile, or (without a query) of one feature."""
+    scope = scope or Scope()
 
     async def explain() -> str:
         database = Database(Settings(DATABASE_URL=url))
@@ -46,11 +49,11 @@ def plan(url: str, query: FeatureQuery | None, *, tile: tuple[str, str, str] | N
             await registry.reload()
             buildings: Collection = registry.get("buildings")
             if tile is not None:
-                sql = tile_sql(buildings, FeatureQuery(), Scope(), parse_tile(*tile))
+                sql = tile_sql(buildings, FeatureQuery(), scope, parse_tile(*tile))
             elif query is None:
-                sql = item_sql(buildings, "test.000001", Scope())
+                sql = item_sql(buildings, "test.000001", scope)
             else:
-                sql = page_sql(buildings, query, Scope())
+                sql = page_sql(buildings, query, scope)
             rows = await database.fetch_rows(Sql.of("EXPLAIN {}", sql))
             return "\n".join(row[0] for row in rows)
         finally:
@@ -98,6 +101,30 @@ def test_one_feature_is_one_look_into_the_primary_key(seeded: str) -> None:
 
 def test_a_tile_uses_the_spatial_index(seeded: str) -> None:
     assert "building_geom_idx" in plan(seeded, None, tile=("16", "28570", "53523"))
+
+
+MASKED = Scope(precision_m=200.0)
+
+
+def test_masked_places_are_gathered_from_the_spatial_index_too(seeded: str) -> None:
+    polygon = '{"type":"Polygon","coordinates":[[[114.0,22.5],[114.01,22.5],[114.01,22.51],[114.0,22.5]]]}'
+    for query in (FeatureQuery(bbox=parse_bbox("114.0,22.5,114.01,22.51")), FeatureQuery(geometry=polygon)):
+        text = plan(seeded, query, scope=MASKED)
+        assert "building_geom_idx" in text
+        assert "Seq Scan" not in text
+    assert "building_geom_idx" in plan(seeded, None, tile=("9", "222", "418"), scope=MASKED)
+
+
+def test_masked_features_are_found_by_id_area_and_page_as_others_are(seeded: str) -> None:
+    assert "Index Scan using building_pkey" in plan(seeded, None, scope=MASKED)
+    assert "Index Cond: (id > " in plan(seeded, FeatureQuery(after="test.010000"), scope=MASKED)
+    assert "building_area_code_idx" in plan(seeded, FeatureQuery(area="440301"), scope=MASKED)
+    limited = Scope(precision_m=200.0, area_code="440301001")
+    assert "building_area_code_idx" in plan(seeded, FeatureQuery(), scope=limited)
+
+
+def test_the_rows_of_a_district_are_a_range_of_its_index(seeded: str) -> None:
+    assert "building_area_code_idx" in plan(seeded, FeatureQuery(), scope=Scope(area_code="440301001"))
 
 
 def test_the_text_depends_on_the_shape_of_a_question_only() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.city import City
 from tests.conftest import Server, serving
+from tests.rights.town import Town, build
 
 ADMIN = "admin-key-of-the-tests-of-rights"
 
@@ -60,3 +61,11 @@ def caller(opened: Callable[..., httpx2.Client], admin: httpx2.Client) -> Caller
         return opened(**{"X-API-Key": made.json()["key"]})
 
     return make
+
+
+@pytest.fixture(scope="module")
+def town(city: City, admin: httpx2.Client) -> Town:
+    """The town, known to the server."""
+    built = build(city)
+    city.settle(admin)
+    return built
