@@ -34,8 +34,8 @@ def count_sql(collection: Collection, query: FeatureQuery, scope: Scope, *, at_m
 
 
 def sample_share(collection: Collection) -> float:
-    """Which part of the table's pages a sample looks at, 0 to 1."""
-    return min(1.0, SAMPLED / max(collection.feature_count, 1))
+    """Which part of the table's pages a sample looks at, 0 to 1; all of them where the caller may not know how many there are."""
+    return min(1.0, SAMPLED / max(collection.feature_count or 1, 1))
 
 
 def sample_sql(collection: Collection, query: FeatureQuery, scope: Scope) -> Sql | None:
