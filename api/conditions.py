@@ -11,17 +11,28 @@ from typing import Any
 from starlette.requests import Request
 
 from api.context import context_of
-from api.params import ALWAYS, check_members, check_text, json_object, parse_json_value, parse_limit, parse_value
+from api.filters import TEXT, check_language, filter_fields, read_filter, too_nested
+from api.params import (
+    ALWAYS,
+    check_members,
+    check_text,
+    json_bytes,
+    json_object_of,
+    parse_json_value,
+    parse_limit,
+    parse_value,
+)
 from cim.bbox import Bbox, bbox_of, parse_bbox
 from cim.crs import CRS84, Crs, CrsList
 from cim.db.registry import Registry
-from cim.errors import InvalidParameter, UnknownParameter
+from cim.errors import InvalidParameter, TooNested, UnknownParameter
 from cim.interval import parse_interval
 from cim.model import Collection, Kind, Property, Scope
 from cim.query.areas import parse_area_code
 from cim.query.counts import COUNT_MODES
 from cim.query.cursor import decode_cursor
 from cim.query.feature_query import DEFAULT_LIMIT, MAX_LIMIT, FeatureQuery
+from cim.query.features import shown_properties
 from cim.query.geometry import check_geometry
 from cim.query.predicate import visible_properties
 
@@ -106,12 +117,21 @@ def _properties(asking: Asking) -> Fields:
     return {"equals": tuple((known[name], parse_json_value(known[name], value[name])) for name in sorted(value))}
 
 
+def _filter(asking: Asking) -> Fields:
+    language = asking.text("filter-lang") if asking.has("filter-lang") else None
+    if language is None and not asking.is_body:
+        language = TEXT
+    node = read_filter(asking.values["filter"], language, is_body=asking.is_body)
+    return filter_fields(node, asking.collection, asking.scope, asking.crs("filter-crs"))
+
+
 CONDITIONS = (
     Condition("bbox", _bbox, also=("bbox-crs",)),
     Condition("geometry", _geometry, in_query=False),
     Condition("datetime", _datetime),
     Condition("area", _area),
     Condition("properties", _properties, in_query=False),
+    Condition("filter", _filter, also=("filter-lang", "filter-crs")),
 )
 
 PAGING = ("limit", "cursor", "crs", "count")
@@ -126,10 +146,24 @@ QUERY_NAMES = _names(one for one in CONDITIONS if one.in_query)
 BODY_NAMES = _names(CONDITIONS)
 
 
-def filter_names(collection: Collection, scope: Scope) -> list[str]:
+ID = Property("id", Kind.TEXT, "标识", "Id")
+
+
+def queryable_properties(collection: Collection, scope: Scope) -> tuple[Property, ...]:
+    """What a filter may name beside the geometry (OGC 19-079r2, 6)."""
+    return (ID, *shown_properties(collection, scope))
+
+
+def filter_properties(collection: Collection, scope: Scope) -> list[Property]:
     """Properties that a query parameter may name: not documents, nor those called like a parameter of our own."""
     taken = {*QUERY_NAMES, *PAGING, *ALWAYS, "group-by", "measures"}
-    return [p.name for p in visible_properties(collection, scope) if p.kind is not Kind.JSON and p.name not in taken]
+    known = queryable_properties(collection, scope)
+    return [p for p in known if p.kind is not Kind.JSON and p.name not in taken]
+
+
+def filter_names(collection: Collection, scope: Scope) -> list[str]:
+    """Names of the properties that a query parameter may name."""
+    return [p.name for p in filter_properties(collection, scope)]
 
 
 def asking(request: Request, collection: Collection, scope: Scope, values: Mapping[str, Any]) -> Asking:
@@ -140,7 +174,11 @@ def asking(request: Request, collection: Collection, scope: Scope, values: Mappi
 
 async def asking_body(request: Request, collection: Collection, scope: Scope, known: Iterable[str]) -> Asking:
     """What a JSON body asks; `known` are its members beside the conditions. Raises InvalidBody, UnknownParameter."""
-    body = await json_object(request)
+    received = await json_bytes(request)
+    try:
+        body = json_object_of(received)
+    except TooNested as error:
+        raise too_nested() if b'"filter"' in received else error from error
     check_members(body, (*BODY_NAMES, *known))
     context = context_of(request)
     return Asking(body, collection, scope, context.registry, context.crs_list, is_body=True)
@@ -162,14 +200,17 @@ def conditions_from(asked: Asking) -> FeatureQuery:
 def _refuse_alone(asked: Asking, condition: Condition) -> None:
     """A qualifier without what it qualifies is checked all the same, so that a wrong one never passes."""
     for name in condition.also:
-        if name.endswith("-crs") and asked.has(name):
+        if not asked.has(name):
+            continue
+        if name.endswith("-crs"):
             asked.crs(name)
+        else:
+            check_language(asked.text(name))
 
 
 def _equals(asked: Asking) -> tuple[tuple[Property, object], ...]:
-    known = {p.name: p for p in visible_properties(asked.collection, asked.scope)}
-    names = filter_names(asked.collection, asked.scope)
-    return tuple((known[n], parse_value(known[n], asked.values[n])) for n in sorted(asked.values) if n in names)
+    known = {p.name: p for p in filter_properties(asked.collection, asked.scope)}
+    return tuple((known[n], parse_value(known[n], asked.values[n])) for n in sorted(asked.values) if n in known)
 
 
 def page_query(asked: Asking) -> FeatureQuery:

@@ -74,6 +74,7 @@ def _common_paths() -> dict[str, Any]:
             "conformance", "Capabilities", "Conformance classes", {JSON: ref("schemas", "conformance"), HTML: _PAGE}
         ),
         "/api": _get("api", "Capabilities", "This description", {OPENAPI_30: _OBJECT, HTML: _PAGE}),
+        "/functions": _get("functions", "Capabilities", "Functions that filters may call", both),
         "/collections": _get("collections", "Data", "All collections", both),
         "/health/live": _get("live", "Operation", "Is the process alive?", plain),
         "/health/ready": _get("ready", "Operation", "May it get requests?", plain),

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from api.conditions import filter_names
+from api.conditions import filter_properties
+from api.filters import LANGUAGES
 from api.schemas import property_schema
 from cim.model import Collection, Scope
 from cim.query.counts import COUNT_MODES
@@ -22,13 +23,12 @@ def parameter(name: str, description: str, schema: dict[str, Any], *, place: str
 
 def property_parameters(collection: Collection, scope: Scope) -> list[dict[str, Any]]:
     """One parameter for each property that features can be asked for by."""
-    named = {p.name: p for p in collection.properties}
     parameters = []
-    for name in filter_names(collection, scope):
-        schema = property_schema(named[name], "en")
-        titles = f"{named[name].title_zh} {schema.pop('title')}"
+    for declared in filter_properties(collection, scope):
+        schema = property_schema(declared, "en")
+        titles = f"{declared.title_zh} {schema.pop('title')}"
         kept: dict[str, Any] = {key: schema[key] for key in schema if key in ("type", "format", "enum")}
-        parameters.append(parameter(name, f"{titles}: equal to this value", kept))
+        parameters.append(parameter(declared.name, f"{titles}: equal to this value", kept))
     return parameters
 
 
@@ -83,6 +83,13 @@ _PARAMETERS = {
         {"type": "string", "enum": list(COUNT_MODES)},
     ),
     "bbox-crs": parameter("bbox-crs", f"CRS of bbox; {_HOW_CRS}", {"type": "string"}),
+    "filter": parameter(
+        "filter", "CQL2 (OGC 21-065r2) over what /queryables lists and the functions of /functions", {"type": "string"}
+    ),
+    "filter-lang": parameter(
+        "filter-lang", "How the filter is written", {"type": "string", "enum": list(LANGUAGES), "default": LANGUAGES[0]}
+    ),
+    "filter-crs": parameter("filter-crs", f"CRS of the geometries in the filter; {_HOW_CRS}", {"type": "string"}),
     "f": parameter("f", "Representation; wins over Accept", {"type": "string"}),
     "lang": parameter("lang", "Language of titles", {"type": "string", "enum": ["zh-CN", "en"]}),
 }
@@ -101,6 +108,9 @@ _CONDITIONS = {
     "datetime": {"type": "string"},
     "area": {"type": "string"},
     "properties": {"type": "object", "description": "property name → value that it must equal; null for none"},
+    "filter": {"description": "CQL2-JSON as an object, or CQL2 text"},
+    "filter-lang": {"type": "string", "enum": list(LANGUAGES)},
+    "filter-crs": {"type": "string"},
 }
 
 _LINK = {

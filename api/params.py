@@ -33,10 +33,13 @@ MAX_QUERY_BODY = 1024 * 1024
 
 ALWAYS = ("f", "lang")
 """Parameters of every resource: the representation, and the language of its texts."""
+LONG = ("filter",)
+"""Parameters that say more than a word."""
 KEY_NAMES = ("key", "api_key", "apikey", "api-key", "x-api-key", "access_token", "authorization", "token")
 """Parameters that clients send keys in; one that the resource defines (a property of that name) is not refused."""
 
 _CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+_LINES = {ord(c): " " for c in "\t\r\n"}
 _DIGITS = re.compile(r"\d{1,30}", re.ASCII)
 _INTEGER = re.compile(r"[+-]?\d{1,19}", re.ASCII)
 _INT64 = 2**63
@@ -79,8 +82,17 @@ def query_parameters(request: Request, known: Iterable[str]) -> dict[str, str]:
             raise KeyInQuery(name) if name.lower() in KEY_NAMES else UnknownParameter(name, allowed)
         if name in values:
             raise InvalidParameter(name, _decoded(value_bytes), "the parameter is given more than once")
-        values[name] = check_text(name, _decoded(value_bytes))
+        values[name] = _checked(name, _decoded(value_bytes))
     return values
+
+
+def _checked(name: str, value: str) -> str:
+    """`value` as `check_text` has it; one of LONG may have lines, and be as long as the query string."""
+    if name not in LONG:
+        return check_text(name, value)
+    if _CONTROL.search(value.translate(_LINES)):
+        raise InvalidParameter(name, value, "control characters are not allowed")
+    return value
 
 
 def parse_limit(text: str) -> int:
@@ -146,6 +158,11 @@ def parse_json_value(declared: Property, value: Any) -> object:
 
 async def json_object(request: Request, *, max_bytes: int = MAX_QUERY_BODY) -> dict[str, Any]:
     """The JSON object in a request's body. Raises UnsupportedMedia, TooLarge, TooNested, InvalidBody."""
+    return json_object_of(await json_bytes(request, max_bytes=max_bytes))
+
+
+async def json_bytes(request: Request, *, max_bytes: int = MAX_QUERY_BODY) -> bytes:
+    """The body of a request that says it is JSON. Raises UnsupportedMedia, TooLarge."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
         raise UnsupportedMedia("the body must be sent as Content-Type: application/json")
@@ -154,7 +171,12 @@ async def json_object(request: Request, *, max_bytes: int = MAX_QUERY_BODY) -> d
         received += chunk
         if len(received) > max_bytes:
             raise TooLarge(f"the body has more than {max_bytes:,} bytes, which is the most taken here")
-    document = parse_json(bytes(received))
+    return bytes(received)
+
+
+def json_object_of(text: bytes) -> dict[str, Any]:
+    """JSON text that is an object. Raises TooNested, InvalidBody."""
+    document = parse_json(text)
     if not isinstance(document, dict):
         raise InvalidBody("the body must be a JSON object")
     return document

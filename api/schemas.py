@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from api.conditions import filter_names
+from api.conditions import queryable_properties
 from cim.model import Collection, Kind, Property, Scope
 from cim.query.features import ATTRIBUTES, shown_properties
 from cim.query.masking import sees_whole
@@ -81,10 +81,12 @@ def feature_schema_document(collection: Collection, scope: Scope, lang: str, add
 
 
 def queryables_document(collection: Collection, scope: Scope, lang: str, address: str) -> dict[str, Any]:
-    """Properties that a query parameter may name; no other is taken."""
-    names = set(filter_names(collection, scope))
+    """What a filter may name, and no other: a query parameter too where it is a text, a number or a boolean.
+
+    OGC 19-079r2, 6.2. A document is listed as the array that array functions take it for.
+    """
     properties: dict[str, Any] = {"geometry": _geometry_schema(collection)}
-    for declared in collection.properties:
-        if declared.name in names:
-            properties[declared.name] = property_schema(declared, lang)
+    for declared in queryable_properties(collection, scope):
+        schema = property_schema(declared, lang)
+        properties[declared.name] = {**schema, "type": "array"} if declared.kind is Kind.JSON else schema
     return {**_document(collection, lang, address), "properties": properties, "additionalProperties": False}

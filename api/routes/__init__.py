@@ -1,6 +1,19 @@
 """One file a resource; `ROUTERS` is all of them, the hottest first (routes are tried in this order)."""
 
-from api.routes import aggregate, catalogue, collections, description, health, items, keys, landing, loads, stac, tiles
+from api.routes import (
+    aggregate,
+    catalogue,
+    collections,
+    description,
+    functions,
+    health,
+    items,
+    keys,
+    landing,
+    loads,
+    stac,
+    tiles,
+)
 
 ROUTERS = (
     items.router,
@@ -13,5 +26,6 @@ ROUTERS = (
     loads.router,
     keys.router,
     description.router,
+    functions.router,
     health.router,
 )

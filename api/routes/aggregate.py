@@ -13,7 +13,7 @@ from api.context import collection_of, context_of
 from api.documents import GEOJSON, JSON, answer, json_answer
 from api.negotiate import Representation, choose
 from api.params import query_parameters
-from api.routes.items import check_validity
+from api.routes.items import check_geometries
 from cim.query.aggregate import Aggregation, Group, aggregate_sql, histogram_sql, shapes_sql, statistics
 from cim.query.grouping import parse_groupings
 from cim.query.measures import default_measures, parse_measures
@@ -46,8 +46,7 @@ async def aggregate_posted(request: Request) -> Response:
 async def _answer(request: Request, asked: Asking, kind: Representation) -> Response:
     plan = _plan(asked)
     database = context_of(request).database
-    if plan.query.geometry is not None:
-        await check_validity(request, plan.query.geometry)
+    await check_geometries(request, plan.query)
     found = await database.fetch_rows(aggregate_sql(plan))
     binned = [await database.fetch_rows(histogram_sql(plan, one)) for one in plan.histograms]
     groups, total = statistics(plan, found, binned)

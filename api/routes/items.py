@@ -27,7 +27,7 @@ from api.html import item_page, items_page
 from api.negotiate import Representation, choose
 from api.params import query_parameters
 from cim.crs import Crs
-from cim.errors import InvalidBody, NotFound
+from cim.errors import InvalidBody, InvalidParameter, NotFound
 from cim.interval import now_text
 from cim.model import Collection, Scope
 from cim.query.counts import number_matched
@@ -80,8 +80,7 @@ async def read_page(request: Request, asked: Asking) -> Page:
     """Run the query of a page."""
     collection, scope, query, count = asked.collection, asked.scope, page_query(asked), count_mode(asked)
     context = context_of(request)
-    if query.geometry is not None:
-        await check_validity(request, query.geometry)
+    await check_geometries(request, query)
     row = await context.database.fetch_one(page_sql(collection, query, scope))
     cursor = None
     if row["has_more"]:
@@ -92,11 +91,17 @@ async def read_page(request: Request, asked: Asking) -> Page:
     return Page(collection, query, scope, row["body"] or b"", row["returned"], cursor, counted)
 
 
-async def check_validity(request: Request, geometry: str) -> None:
-    """Raise InvalidBody for a geometry that crosses itself: what it contains is undefined."""
-    row = await context_of(request).database.fetch_one(validity(geometry))
-    if not row["is_valid"]:
-        raise InvalidBody(f"geometry is not valid: {row['reason']}"[:300], parameter="geometry")
+async def check_geometries(request: Request, query: FeatureQuery) -> None:
+    """Raise InvalidBody or InvalidParameter for a geometry that crosses itself: what it contains is undefined."""
+    database = context_of(request).database
+    if query.geometry is not None:
+        row = await database.fetch_one(validity(query.geometry))
+        if not row["is_valid"]:
+            raise InvalidBody(f"geometry is not valid: {row['reason']}"[:300], parameter="geometry")
+    if query.filter_areas is not None:
+        row = await database.fetch_one(validity(query.filter_areas))
+        if not row["is_valid"]:
+            raise InvalidParameter("filter", "geometry", f"it is not valid: {row['reason']}"[:300])
 
 
 async def items(request: Request) -> Response:

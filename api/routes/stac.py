@@ -13,7 +13,7 @@ from api.context import database_of, registry_of, scope_of, settings_of
 from api.documents import GEOJSON, HTML, JSON, OPENAPI_30, Link, answer, json_answer, url_of
 from api.negotiate import Representation, choose
 from api.params import check_members, json_object, parse_limit, query_parameters
-from api.routes.items import check_validity
+from api.routes.items import check_geometries
 from cim.bbox import bbox_of, parse_bbox
 from cim.errors import InvalidParameter, NotFound
 from cim.interval import instant_text, parse_interval
@@ -266,8 +266,7 @@ async def _page(
     if asked.get("token") is not None:
         after = decode_cursor(registry.cursor_key, binding, asked["token"], parameter="token")
         query = FeatureQuery(query.bbox, query.geometry, query.interval, query.ids, limit=query.limit, after=after)
-    if query.geometry is not None:
-        await check_validity(request, query.geometry)
+    await check_geometries(request, query)
     base = settings_of(request).public_url
     row = await database_of(request).fetch_one(items_sql(query, wanted, scope, base, registry.get("imagery")))
     is_post = request.method == "POST"

@@ -11,6 +11,7 @@ from api.context import collection_of, context_of, settings_of
 from api.documents import JSON, MVT, Link, answer, json_answer, url_of
 from api.negotiate import Representation, choose
 from api.params import query_parameters
+from api.routes.items import check_geometries
 from cim.errors import NotFound
 from cim.model import Collection
 from cim.query.masking import deepest_zoom
@@ -48,6 +49,7 @@ async def tile(request: Request) -> Response:
     values = query_parameters(request, (*QUERY_NAMES, *filter_names(collection, scope)))
     choose(request, TILE_OFFERS, f=values.get("f"))
     query = conditions_from(asking(request, collection, scope, values))
+    await check_geometries(request, query)
     row = await context_of(request).database.fetch_one(tile_sql(collection, query, scope, coord))
     headers = {}
     if row["taken"] > feature_cap(coord) or sample_percent(collection, coord) is not None:

@@ -17,6 +17,10 @@ from cim.settings import Settings
 from cim.sql import Sql
 
 CONNECT_TIMEOUT_S = 4.0
+KEPT_STATEMENTS = 200
+"""Prepared statements that a connection keeps: each shape of a question is one."""
+KEPT_BYTES = 4096
+"""Longer statements are planned each time: a kept plan takes the server about 125 kB for each kB of text."""
 ACQUIRE_TIMEOUT_S = 5.0
 
 _LOST = (
@@ -121,9 +125,9 @@ class Database:
             max_inactive_connection_lifetime=0,
             timeout=CONNECT_TIMEOUT_S,
             command_timeout=None,
-            statement_cache_size=1000,
+            statement_cache_size=KEPT_STATEMENTS,
             max_cached_statement_lifetime=0,
-            max_cacheable_statement_size=0,
+            max_cacheable_statement_size=KEPT_BYTES,
             reset=_keep_session,
             server_settings=self.session_settings(),
         )

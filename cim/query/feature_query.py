@@ -22,8 +22,8 @@ class FeatureQuery:
 
     `geometry` is checked GeoJSON text in CRS84 (`cim.query.geometry`). `area` is a trimmed code: features of that
     area and of the areas in it. `filter` is a compiled CQL2 expression over the collection's columns
-    (`cim.query.filter`). `crs`: system of the coordinates in the answer. `after` is the id that the page begins
-    behind, taken out of a cursor.
+    (`cim.query.filter`), `filter_areas` GeoJSON text of the polygons it writes out, which may cross themselves.
+    `crs`: system of the coordinates in the answer. `after` is the id that the page begins behind, taken out of a cursor.
     """
 
     bbox: Bbox | None = None
@@ -33,6 +33,7 @@ class FeatureQuery:
     area: str | None = None
     equals: tuple[tuple[Property, EqualValue], ...] = field(default=())
     filter: Sql | None = None
+    filter_areas: str | None = None
     crs: Crs = CRS84
     limit: int = DEFAULT_LIMIT
     after: str | None = None

@@ -7,6 +7,7 @@ from cim.crs import epsg
 from cim.errors import InvalidParameter, UnknownFunction, UnknownProperty
 from cim.model import Collection, Kind, Property, Scope
 from cim.query.filter import FUNCTIONS, Type, literal_geometries, parse_text
+from cim.sql import Sql
 from tests.filter.conftest import Rows
 
 PROPERTIES = (
@@ -496,6 +497,8 @@ def test_a_full_house_of_operations_is_planned_and_run_in_time(rows, things):
     assert rows.find(things, f"{deep} = 55") == ["a"]
     wide = " AND ".join(["(floors + 1) * 2 - 3 > height / 2 - 1"] * 150)
     rows.find(things, wide)
+    kept = rows.fetch(Sql.of("SELECT max(length(statement)) FROM pg_prepared_statements"))
+    assert kept[0][0] < 4100  # the plan of `wide` is 12 MB
     rows.find(things, "name IN (" + ",".join(f"'{n}'" for n in range(1000)) + ")")
 
 

@@ -101,6 +101,28 @@ def test_B47_sensors_cameras_and_scenes_are_masked_too(masked, town):
         assert "attributes" not in document["properties"]
 
 
+def test_B47_a_filter_sees_the_cell_and_no_hidden_property(masked, cells, town):
+    def ids(text):
+        answer = masked.get("/collections/buildings/items", params={"limit": 100, "filter": text})
+        assert answer.status_code == 200, answer.text
+        return set(places_in(answer.json()))
+
+    for key, (lon, lat) in cells.items():
+        true_lon, true_lat = middle_of(town.places[key])
+        apart = GEOD.inv(lon, lat, true_lon, true_lat)[2]
+        assert key in ids(f"distance_m(geometry, POINT({lon} {lat})) < 0.5")
+        assert key in ids(f"S_INTERSECTS(geometry, buffer(POINT({lon} {lat}), 1))")
+        if apart > 2:
+            assert key not in ids(f"S_INTERSECTS(geometry, buffer(POINT({true_lon} {true_lat}), 1))")
+            assert key not in ids(f"distance_m(geometry, POINT({true_lon} {true_lat})) < {apart / 2}")
+    assert ids("area_m2(geometry) > 0") == set()
+    for name in ("name", "address"):
+        answer = masked.get("/collections/buildings/items", params={"filter": f"{name} IS NULL"})
+        assert_problem(answer, status=400, code="unknown-property", parameter="filter")
+        answer = masked.get("/collections/buildings/queryables").json()
+        assert name not in answer["properties"]
+
+
 def test_B47_stac_gives_the_cell_and_nothing_of_the_footprint(masked, town):
     cell = cell_of(113.935, 22.505)
     (found,) = [f for f in masked.get("/stac/search").json()["features"] if f["id"] == town.scene]
