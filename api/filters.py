@@ -6,7 +6,7 @@ from api.params import parse_json as decode_json
 from cim.crs import Crs
 from cim.errors import FilterTooComplex, InvalidBody, InvalidParameter, TooNested
 from cim.model import Collection, Scope
-from cim.query.filter import MAX_DEPTH, Node, compile_filter, literal_geometries, parse_json, parse_text
+from cim.query.filter import STATED, Node, compile_filter, literal_geometries, parse_json, parse_text
 
 TEXT, JSON = "cql2-text", "cql2-json"
 LANGUAGES = (TEXT, JSON)
@@ -52,7 +52,7 @@ def _decoded(text: str) -> Any:
 
 def too_nested() -> FilterTooComplex:
     """A filter so deep that it was not even read."""
-    return FilterTooComplex(f"filter: it is nested too deeply; at most {MAX_DEPTH} expressions inside one another")
+    return FilterTooComplex(f"filter: it is nested too deeply; {STATED} are taken")
 
 
 def filter_fields(node: Node, collection: Collection, scope: Scope, crs: Crs) -> dict[str, Any]:

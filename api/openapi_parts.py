@@ -8,6 +8,7 @@ from api.schemas import property_schema
 from cim.model import Collection, Scope
 from cim.query.counts import COUNT_MODES
 from cim.query.feature_query import DEFAULT_LIMIT, MAX_LIMIT
+from cim.query.filter import STATED
 from cim.query.geometry import MAX_NESTING, MAX_VERTICES
 
 
@@ -84,7 +85,9 @@ _PARAMETERS = {
     ),
     "bbox-crs": parameter("bbox-crs", f"CRS of bbox; {_HOW_CRS}", {"type": "string"}),
     "filter": parameter(
-        "filter", "CQL2 (OGC 21-065r2) over what /queryables lists and the functions of /functions", {"type": "string"}
+        "filter",
+        f"CQL2 (OGC 21-065r2) over what /queryables lists and the functions of /functions; {STATED}",
+        {"type": "string"},
     ),
     "filter-lang": parameter(
         "filter-lang", "How the filter is written", {"type": "string", "enum": list(LANGUAGES), "default": LANGUAGES[0]}

@@ -15,6 +15,7 @@ from api.openapi import describe, describe_30
 from api.params import query_parameters
 from api.routes.portal import render_documentation
 from cim.model import Scope
+from cim.query.filter import STATED
 
 router = APIRouter()
 
@@ -61,7 +62,7 @@ async def conformance(request: Request) -> Response:
     values = query_parameters(request, ())
     if choose(request, OFFERS, f=values.get("f")).f == "html":
         links = [Link(uri, "type", None, uri) for uri in CONFORMS_TO]
-        return document_page(request, "Conformance", "OGC API Features 1.0.1", links)
+        return document_page(request, "Conformance", f"OGC API Features 1.0.1. CQL2: {STATED}.", links)
     return json_answer(request, {"conformsTo": list(CONFORMS_TO)})
 
 

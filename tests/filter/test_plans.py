@@ -2,8 +2,12 @@
 
 import pytest
 
-from cim.crs import epsg
-from cim.model import Collection, Kind, Property
+from cim.crs import CRS84, epsg
+from cim.model import Collection, Kind, Property, Scope
+from cim.query.feature_query import FeatureQuery
+from cim.query.filter import compile_filter, parse_text
+from cim.query.items import page_sql
+from cim.sql import Sql
 from tests.filter.conftest import Rows
 
 
@@ -39,6 +43,8 @@ def many(rows: Rows) -> Collection:
         ("S_CONTAINS(POLYGON((114 22.5,114.01 22.5,114.01 22.51,114 22.5)), geometry)", "many_geom_idx"),
         ("S_INTERSECTS(geometry, BBOX(179,22.5,-179,22.51))", "many_geom_idx"),
         ("S_INTERSECTS(geometry, buffer(POINT(114 22.5), 100))", "many_geom_idx"),
+        ("distance_m(geometry, POINT(114 22.5)) < 100", "many_geom_idx"),
+        ("2*50 >= distance_m(POINT(114 22.5), geometry)", "many_geom_idx"),
         ("id = 't.17'", "many_pkey"),
     ],
 )
@@ -46,6 +52,21 @@ def test_a_filter_uses_the_index(rows, many, text, index):
     plan = rows.explain(many, text)
     assert index in plan
     assert "Seq Scan" not in plan
+
+
+@pytest.mark.parametrize(
+    ("text", "index"),
+    [
+        ("use = 'use7'", "many_use_idx"),
+        ("S_INTERSECTS(geometry, BBOX(114,22.5,114.01,22.51))", "many_geom_idx"),
+        ("distance_m(geometry, POINT(114 22.5)) < 100", "many_geom_idx"),
+    ],
+)
+def test_a_page_of_what_a_filter_finds_is_gathered_by_the_index(rows, many, text, index):
+    condition = compile_filter(parse_text(text), many, Scope(), CRS84)
+    plan = rows.fetch(Sql.of("EXPLAIN {}", page_sql(many, FeatureQuery(filter=condition), Scope())))
+    assert any(index in str(line[0]) for line in plan)
+    assert not any("Seq Scan" in str(line[0]) for line in plan)
 
 
 def test_a_literal_in_another_system_is_transformed_and_not_the_column(rows, many):

@@ -424,6 +424,26 @@ def test_areas_and_distances_are_those_of_the_spheroid(rows, things):
     ) == ["b"]
 
 
+def test_a_distance_asked_for_by_index_is_the_distance_everywhere(rows):
+    """The box that an index is asked for never leaves out what is near: at poles and the antimeridian neither."""
+    around = rows.city.dataset("around")
+    places = [
+        (lon, lat)
+        for lon in (-180, -179.99, -90, 0, 114, 179.99)
+        for lat in (-90, -89.99, -60, 0, 22.5, 84.99, 89.9, 90)
+    ]
+    for lon, lat in places:
+        rows.city.feature("around", f"POINT({lon} {lat})", key=f"{lon}/{lat}")
+    for lon, lat in places:
+        for metres in (0, 1000, 2300, 30000, 1.2e6, 2.1e7):
+            distance = f"distance_m(geometry, POINT({lon} {lat}))"
+            by_index = rows.find(around, f"{distance} <= {metres}")
+            assert by_index == rows.find(around, f"{distance} + 0 <= {metres}"), (lon, lat, metres)
+            assert f"{lon}/{lat}" in by_index
+    assert rows.find(around, "distance_m(geometry, POINT(0 0)) < -5") == []
+    assert len(rows.find(around, "NOT distance_m(geometry, POINT(0 0)) < 1000")) == len(places) - 1
+
+
 def test_filter_crs_turns_axes_around_and_transforms_the_literal(rows, things):
     from pyproj import Transformer
 

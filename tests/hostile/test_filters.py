@@ -128,6 +128,12 @@ def test_B20_trees_beyond_the_limits_in_an_address(client: Any, parameters: dict
     assert_problem(answer, status=400, code="filter-too-complex", parameter="filter")
 
 
+def test_B20_the_limits_are_stated(client: Any) -> None:
+    stated = "60 expressions inside one another"
+    assert stated in client.get("/conformance", params={"f": "html"}).text
+    assert stated in client.get("/api").json()["components"]["parameters"]["filter"]["description"]
+
+
 def test_B20_257_operands_and_a_thousand_items_are_taken(client: Any) -> None:
     many = json.loads('{"op":"or","args":[' + ",".join([EQUAL] * 257) + "]}")
     assert client.post(SEARCH, json={"filter": many}).json()["features"] == []

@@ -3,7 +3,7 @@
 from cim.query.filter.compile import FIXED, compile_filter
 from cim.query.filter.document import parse_json
 from cim.query.filter.functions import FUNCTIONS, Argument, Context, Function, Resolve
-from cim.query.filter.limits import MAX_BYTES, MAX_DEPTH, MAX_ITEMS, MAX_NODES, Node
+from cim.query.filter.limits import MAX_BYTES, MAX_DEPTH, MAX_ITEMS, MAX_NODES, STATED, Node
 from cim.query.filter.spatial import literal_geometries
 from cim.query.filter.text import parse_text
 from cim.query.filter.values import Type
@@ -15,6 +15,7 @@ __all__ = [
     "MAX_DEPTH",
     "MAX_ITEMS",
     "MAX_NODES",
+    "STATED",
     "Argument",
     "Context",
     "Function",

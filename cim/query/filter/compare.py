@@ -32,6 +32,9 @@ _OPERATORS = {
     ">=": Sql.of(">="),
 }
 
+_TURNED = {">": "<", ">=": "<=", "=": "="}
+"""The operator that says the same with its sides exchanged, where one side is at most the other."""
+
 _SQL_TYPES = {
     Type.TEXT: "text[]",
     Type.BOOLEAN: "boolean[]",
@@ -42,7 +45,17 @@ _SQL_TYPES = {
 
 def comparison(operator: str, left: Expression, right: Expression) -> Sql:
     """Two scalars compared; NULL where one is. Raises InvalidParameter when they cannot be."""
-    return compared(operator, *comparable(left, right))
+    first, second = comparable(left, right)
+    exact = compared(operator, first, second)
+    near = _near(operator, first, second) or _near(_TURNED.get(operator, ""), second, first)
+    return Sql.of("{} AND {}", near, exact) if near else exact
+
+
+def _near(operator: str, value: Expression, limit: Expression) -> Sql:
+    """What follows from `value` being at most a constant `limit`; the empty statement where nothing does."""
+    if operator not in ("<", "<=", "=") or value.within is None or not limit.is_constant:
+        return Sql()
+    return value.within(bound(limit))
 
 
 def compared(operator: str, left: Expression | Sql, right: Expression | Sql) -> Sql:

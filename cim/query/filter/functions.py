@@ -36,6 +36,10 @@ Compile = Callable[[Context, Sequence[Expression]], Sql]
 """SQL of a call whose operands have the declared types. Raises InvalidParameter for a value it cannot take."""
 
 
+Within = Callable[[Sequence[Expression]], Callable[[Sql], Sql] | None]
+"""Of the operands of a call: what a limit of its value says of a column, None where nothing can be said."""
+
+
 @dataclass(frozen=True, slots=True)
 class Argument:
     """One operand: any of `types`."""
@@ -48,7 +52,7 @@ class Argument:
 class Function:
     """A function: `compile` writes it, and never SQL that could fail for some row.
 
-    Where it may return several types, it returns that of its first operand.
+    Where it may return several types, it returns that of its first operand. `within`: see Expression.
     """
 
     name: str
@@ -56,6 +60,7 @@ class Function:
     arguments: tuple[Argument, ...]
     returns: tuple[Type, ...]
     compile: Compile
+    within: Within | None = None
 
     def __call__(self, context: Context, operands: Sequence[Expression]) -> Expression:
         """The call as an expression. Raises InvalidParameter for a wrong number or type of operands."""
@@ -69,7 +74,8 @@ class Function:
         kind = self.returns[0] if len(self.returns) == 1 else taken[0].type
         boxes = (sql,) if is_constant and kind is Type.GEOMETRY else ()
         shown = f"{self.name}({', '.join(operand.shown for operand in taken)})"
-        return Expression(kind, shown, sql, is_constant=is_constant, boxes=boxes)
+        within = self.within(taken) if self.within else None
+        return Expression(kind, shown, sql, is_constant=is_constant, boxes=boxes, within=within)
 
 
 def _taken(name: str, argument: Argument, operand: Expression) -> Expression:
@@ -120,6 +126,28 @@ def _distance(_: Context, operands: Sequence[Expression]) -> Sql:
     first, second = operands
     measure = Sql.of("ST_Distance(g::geography, h::geography)")
     return per_row(Sql.of(_G_FITS, Sql.of(_H_FITS, measure)), g=first.sql, h=second.sql)
+
+
+_REACHED = (
+    "ST_Expand(g, CASE WHEN north + d > 85 OR ST_XMin(g) - d / cos(radians(north + d)) < -180 "
+    "OR ST_XMax(g) + d / cos(radians(north + d)) > 180 THEN 360 ELSE d / cos(radians(north + d)) END, d)"
+)
+"""The box of g and d degrees of latitude around it; every longitude near a pole and across the antimeridian."""
+
+
+def _near(operands: Sequence[Expression]) -> Callable[[Sql], Sql] | None:
+    """Within so many metres of a constant geometry: boxes that meet. A degree of latitude has 110,574 m or more."""
+    first, second = operands
+    if first.is_constant == second.is_constant:
+        return None
+    varying, constant = (second, first) if first.is_constant else (first, second)
+
+    def near(metres: Sql) -> Sql:
+        degrees = Sql.of("LEAST(GREATEST({}, 0) / 109000.0, 180)", metres)
+        latitude = Sql.of("GREATEST(abs(ST_YMin({})), abs(ST_YMax({})))", constant.sql, constant.sql)
+        return Sql.of("{} && {}", varying.sql, per_row(Sql.of(_REACHED), g=constant.sql, d=degrees, north=latitude))
+
+    return near
 
 
 def _buffer(_: Context, operands: Sequence[Expression]) -> Sql:
@@ -190,5 +218,6 @@ FUNCTIONS: tuple[Function, ...] = (
         (Argument("first", (Type.GEOMETRY,)), Argument("second", (Type.GEOMETRY,))),
         (Type.NUMBER,),
         _distance,
+        within=_near,
     ),
 )

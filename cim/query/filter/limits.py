@@ -13,16 +13,19 @@ MAX_NODES = 2_000
 MAX_ITEMS = 1_000
 """Members of one list: of `IN`, of an array, or operands of one `and` or `or`."""
 
+STATED = (
+    f"at most {MAX_BYTES:,} bytes of text, {MAX_DEPTH} expressions inside one another, {MAX_NODES:,} operations, names "
+    f"and values, and {MAX_ITEMS:,} members of a list"
+)
+"""The limits in words, for messages and descriptions."""
+
 Node = Any
 """A part of the CQL2-JSON tree: bool, int, float, str, list or dict, as OGC 21-065r2 (schema cql2.json) has it."""
 
 
 def too_complex(reason: str) -> FilterTooComplex:
     """The error that names `reason` and every limit."""
-    return FilterTooComplex(
-        f"filter: {reason}; at most {MAX_BYTES:,} bytes of text, {MAX_DEPTH} expressions inside one another, "
-        f"{MAX_NODES:,} operations, names and values, and {MAX_ITEMS:,} members of a list are taken"
-    )
+    return FilterTooComplex(f"filter: {reason}; {STATED} are taken")
 
 
 def is_geometry(node: Node) -> bool:

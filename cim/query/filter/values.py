@@ -1,6 +1,7 @@
 """What parts of a filter become: SQL that has a type, and literals that take the type of what they meet."""
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -53,8 +54,8 @@ class Expression:
     """A value of every row, or one for all: then `is_constant`.
 
     `shown` is what messages call it. A literal has no SQL before `bound` gives it a type. `ends` are the two
-    instants of an INTERVAL, None for open. `boxes` are geometries whose boxes cover a constant GEOMETRY; `members`
-    the elements of an ARRAY.
+    instants of an INTERVAL, None for open. `boxes` are geometries whose boxes cover a constant GEOMETRY. `within`
+    makes of a limit a condition that an index serves, and that holds wherever the value is at most the limit.
     """
 
     type: Type
@@ -64,7 +65,7 @@ class Expression:
     is_constant: bool = False
     ends: tuple["Expression | None", "Expression | None"] | None = None
     boxes: tuple[Sql, ...] = ()
-    members: tuple["Expression", ...] = field(default=())
+    within: Callable[[Sql], Sql] | None = None
 
     @property
     def is_literal(self) -> bool:
