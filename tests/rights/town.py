@@ -38,6 +38,7 @@ def build(city: City) -> Town:
     places = {}
 
     def building(n: int, code: str | None, lon: float) -> str:
+        road = "深南大道" if lon < 114 else "福华路"
         place = square(lon + 0.0031 * n, 22.53 + 0.0017 * n)
         made = city.building(
             place,
@@ -45,7 +46,7 @@ def build(city: City) -> Town:
             use="office",
             height_m=10.0 + n,
             name=f"楼{n}",
-            address=f"深南大道{n}号",
+            address=f"{road}{n}号",
             floors_above=n,
         )
         places[made] = place
