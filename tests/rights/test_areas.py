@@ -52,6 +52,33 @@ def test_B21_nor_does_a_search(nanshan, anyone, town, body):
     assert total == len(expected)
 
 
+FILTERS = (
+    "1=1", "use = 'office' OR 1=1", "TRUE OR FALSE", "NOT (1=0)", f"area_code LIKE '{FUTIAN}%'", "area_code IS NULL",
+    f"area_code = '{FUTIAN}002001' OR area_code IS NULL OR use IS NOT NULL", "S_INTERSECTS(geometry, BBOX(-180,-90,180,90))",
+    "id LIKE 'test.%'", "height_m > 0 OR height_m <= 0 OR height_m IS NULL",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", FILTERS)
+def test_B21_the_row_rule_stands_outside_the_filter(nanshan, anyone, town, text):
+    own = {*town.nanshan, town.placeless}
+    asked = {"filter": text, "limit": 100}
+    everything = ids(anyone.get("/collections/buildings/items", params=asked))
+    assert everything
+    assert ids(nanshan.get("/collections/buildings/items", params=asked)) == everything & own
+    assert ids(nanshan.post("/collections/buildings/search", json=asked)) == everything & own
+    total = nanshan.get("/collections/buildings/aggregate", params={"filter": text}).json()["total"]["count"]
+    assert total == len(everything & own)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "1=1) OR (1=1", "1=1) OR TRUE --", "TRUE/**/", ") OR (", "use = 'office') OR (use = 'office'", ";"]
+)
+def test_B21_what_would_break_out_of_the_filter_is_refused(nanshan, town, text):
+    refused = nanshan.get("/collections/buildings/items", params={"filter": text, "limit": 100})
+    assert refused.status_code == 400, refused.text
+
+
 def test_rows_without_a_code_are_in_no_area(nanshan, anyone, town):
     assert anyone.get(f"/collections/buildings/items/{town.nowhere}").status_code == 200
     missing = nanshan.get(f"/collections/buildings/items/{town.nowhere}")
