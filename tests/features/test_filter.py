@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from cim.query.filter import parse_text
 from tests.city import City, square
 from tests.problems import assert_problem
 
@@ -124,8 +125,6 @@ def test_req_queryables_query_parameters_each_simple_queryable_is_a_parameter(cl
 )
 def test_req_filter_filter_param_and_response(client: Any, text: str, keys: str) -> None:
     """/req/filter/filter-param, /req/filter/response: by GET, and as text and as JSON in a body."""
-    from cim.query.filter import parse_text
-
     tree = parse_text(text)
     assert found(client, text) == keys
     assert found(client, json.dumps(tree), **{"filter-lang": "cql2-json"}) == keys

@@ -70,7 +70,7 @@ def geometry_literal(node: dict[str, Any], crs: Crs) -> Expression:
         sql = geometry_of(checked_geometry(node, crs))
         return Expression(Type.GEOMETRY, f"the {node['type']}", sql, is_constant=True, boxes=(sql,))
     parts = _box(node["bbox"], crs).parts()
-    boxes = tuple(envelope(part) for part in parts if len(parts) == 1 or part.min_x < part.max_x)
+    boxes = tuple(envelope(part) for part in [part for part in parts if part.min_x < part.max_x] or parts[:1])
     whole = boxes[0] if len(boxes) == 1 else once(Sql.of("ST_Collect({}, {})", *boxes))
     return Expression(Type.GEOMETRY, "BBOX", whole, is_constant=True, boxes=boxes)
 
