@@ -12,7 +12,8 @@ from typing import Any, Protocol
 
 import asyncpg
 
-from cim.errors import OutsideCrs, Unavailable
+from cim.db.loans import Loans
+from cim.errors import CimError, OutsideCrs, Unavailable
 from cim.settings import Settings
 from cim.sql import Sql
 
@@ -33,6 +34,8 @@ _LOST = (
     OSError,
     TimeoutError,
 )
+
+_FAILURES = (*_LOST, asyncpg.InternalServerError, asyncpg.DataError)
 
 Row = Any
 """A record: values by position and by name."""
@@ -59,6 +62,22 @@ def unavailable(error: BaseException) -> Unavailable:
     if isinstance(error, asyncpg.QueryCanceledError):
         return Unavailable("the query took longer than this node allows; ask for a smaller area or fewer features")
     return Unavailable("the database cannot answer now; try again in a few seconds")
+
+
+def told(error: BaseException) -> CimError | None:
+    """What a user is told of a statement that failed; None where the fault is ours."""
+    if isinstance(error, asyncpg.InternalServerError):  # PostGIS has no code of its own for it
+        if not str(error).startswith("transform:"):
+            return None
+        return OutsideCrs(
+            "coordinates of the question or of the answer have no place in the system asked for; "
+            "ask for a smaller area, or in another crs"
+        )
+    if isinstance(
+        error, asyncpg.DataError
+    ):  # an InterfaceError, but our own mistake: a value of the wrong type was bound
+        return None
+    return unavailable(error)
 
 
 async def _keep_session(_: object) -> None:
@@ -95,6 +114,7 @@ class Database:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._pool: Any = None
+        self._loans: Loans | None = None
 
     def session_settings(self) -> dict[str, str]:
         """Settings of every session of the pool."""
@@ -131,21 +151,22 @@ class Database:
             reset=_keep_session,
             server_settings=self.session_settings(),
         )
+        self._loans = Loans(self._pool, self._settings.pool_size, wait_s=ACQUIRE_TIMEOUT_S)
 
     async def close(self) -> None:
         """Close the pool; statements still running get two seconds."""
-        if self._pool is None:
+        if self._pool is None or self._loans is None:
             return
         try:
-            await asyncio.wait_for(self._pool.close(), 2)
+            async with asyncio.timeout(2):
+                await self._loans.close()
+                await self._pool.close()
         except (TimeoutError, *_LOST):
             self._pool.terminate()
 
     async def fetch_row(self, sql: Sql) -> Row | None:
         """The first row, or None. Raises Unavailable."""
-        text, values = sql.compile()
-        async with self._connection() as connection:
-            return await connection.fetchrow(text, *values)
+        return await self._run("fetchrow", sql)
 
     async def fetch_one(self, sql: Sql) -> Row:
         """The row of a statement that always has one. Raises Unavailable."""
@@ -155,17 +176,13 @@ class Database:
 
     async def fetch_rows(self, sql: Sql) -> Sequence[Row]:
         """All rows. Raises Unavailable."""
-        text, values = sql.compile()
-        async with self._connection() as connection:
-            rows: Sequence[Row] = await connection.fetch(text, *values)
-            return rows
+        rows: Sequence[Row] = await self._run("fetch", sql)
+        return rows
 
     async def execute(self, sql: Sql) -> str:
         """Run a statement without rows; gives the command tag. Raises Unavailable."""
-        text, values = sql.compile()
-        async with self._connection() as connection:
-            tag: str = await connection.execute(text, *values)
-            return tag
+        tag: str = await self._run("execute", sql)
+        return tag
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -181,21 +198,44 @@ class Database:
         except (Unavailable, TimeoutError):
             return False
 
+    async def _run(self, method: str, sql: Sql) -> Any:
+        """What that method of a connection gives for one statement."""
+        text, values = sql.compile()
+        loans = self._ready()
+        try:
+            connection = await loans.take()
+            try:
+                result = await getattr(connection, method)(text, *values)
+            except BaseException:
+                loans.drop(connection)
+                raise
+        except _FAILURES as error:
+            known = told(error)
+            if known is None:
+                raise
+            raise known from error
+        loans.give(connection)
+        return result
+
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Any]:
-        if self._pool is None:
-            raise Unavailable("the node is starting; try again in a few seconds")
+        """A connection for several statements."""
+        loans = self._ready()
         try:
-            async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
+            connection = await loans.take()
+            try:
                 yield connection
-        except asyncpg.InternalServerError as error:  # PostGIS has no code of its own for it
-            if not str(error).startswith("transform:"):
+            except BaseException:
+                loans.drop(connection)
                 raise
-            raise OutsideCrs(
-                "coordinates of the question or of the answer have no place in the system asked for; "
-                "ask for a smaller area, or in another crs"
-            ) from error
-        except asyncpg.DataError:  # an InterfaceError, but our own mistake: a value of the wrong type was bound
-            raise
-        except _LOST as error:
-            raise unavailable(error) from error
+        except _FAILURES as error:
+            known = told(error)
+            if known is None:
+                raise
+            raise known from error
+        loans.give(connection)
+
+    def _ready(self) -> Loans:
+        if self._loans is None:
+            raise Unavailable("the node is starting; try again in a few seconds")
+        return self._loans
