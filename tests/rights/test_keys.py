@@ -54,13 +54,6 @@ def test_a_key_with_limits_that_mean_nothing_is_not_made(admin, body, parameter)
     assert len(admin.get("/admin/keys").json()["keys"]) == before
 
 
-@pytest.mark.parametrize(
-    "member", ["roles", "prefix", "digest", "id", "created_at", "revoked_at", "is_admin", "caller"]
-)
-def test_B41_a_key_has_no_members_beside_those_described(admin, member):
-    assert_problem(admin.post("/admin/keys", json={member: "x"}), status=400, code="unknown-parameter")
-
-
 def test_the_command_line_makes_and_lists_the_same(cim):
     words = ("--role", "editor", "--collections", "buildings", "--area", "440305", "--label", "南山区")
     made = cim("db", "key", "create", *words, "--json")

@@ -10,12 +10,14 @@ import httpx2
 import pyogrio
 import pytest
 
+from tests.catalogue.conftest import service
 from tests.city import City
 from tests.problems import assert_problem
 from tests.rights.conftest import Caller
 from tests.rights.town import FUTIAN, Town
 
 HIDDEN = ("height_m", "use", "operator", "title")
+DRAFT = "draft-of-the-planning-bureau"
 _READ = ("GET", "POST")
 
 
@@ -37,6 +39,9 @@ def callers(caller: Caller, anyone: httpx2.Client, admin: httpx2.Client, town: T
 @pytest.fixture(scope="module")
 def operations(admin: httpx2.Client, town: Town) -> list[tuple[str, str, dict[str, Any]]]:
     """(method, address with ids of Nanshan's features, operation)."""
+    assert admin.put("/catalogue/organisations/planning", json={"name_zh": "规划局"}).status_code == 204
+    assert admin.post("/catalogue/items", json=service(DRAFT)).status_code == 201
+    prefix = admin.post("/admin/keys", json={"label": "not to be revoked"}).json()["prefix"]
     document = admin.get("/api?f=openapi31").json()
     listed = []
     for template, methods in document["paths"].items():
@@ -52,6 +57,7 @@ def operations(admin: httpx2.Client, town: Town) -> list[tuple[str, str, dict[st
             "row": "446",
             "col": "836",
         }
+        known |= {"serviceId": DRAFT, "prefix": prefix, "organisationId": "planning"}
         address = re.sub(r"\{(\w+)\}", lambda part, known=known: known.get(part[1], "none"), template)
         listed += [(method.upper(), address, one) for method, one in methods.items()]
     return listed
@@ -70,9 +76,10 @@ def is_guarded(operation: dict[str, Any]) -> bool:
 
 
 def rows_of_everything(city: City) -> dict[str, int]:
+    keys = city.connection.execute("SELECT count(*) FROM cim.api_key WHERE revoked_at IS NULL").fetchone()[0]
     tables = ("building", "camera", "sensor", "imagery", "area", "api_key", "service", "organisation", "load_run")
     count = "SELECT count(*) FROM cim."
-    return {name: city.connection.execute((count + name).encode()).fetchone()[0] for name in tables}
+    return {"keys": keys, **{name: city.connection.execute((count + name).encode()).fetchone()[0] for name in tables}}
 
 
 def test_B40_what_needs_a_key_is_refused_to_everyone_without_that_right(callers, operations, city):
@@ -96,6 +103,15 @@ def test_B40_what_needs_a_key_is_refused_to_everyone_without_that_right(callers,
                 answer.text[:200],
             )
     assert rows_of_everything(city) == before
+
+
+def test_B40_a_draft_is_not_there_for_others_than_admins(callers, operations):
+    for name, client in callers.items():
+        expected = 200 if name == "admin" else 404
+        assert client.get(f"/catalogue/items/{DRAFT}").status_code == expected
+        for asked in ({}, {"q": "historical"}, {"state": "draft"}, {"organisation": "planning"}, {"kind": "wms"}):
+            found = {record["id"] for record in client.get("/catalogue/items", params=asked).json()["features"]}
+            assert (DRAFT in found) == (name == "admin"), (name, asked)
 
 
 def test_B40_what_needs_no_key_is_answered(callers, operations):
