@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +20,6 @@ from cim.settings import Settings
 
 FREE_BYTES = 2 * 1024**3
 """Free space below which loading a city is likely to fail."""
-
 
 _PACKAGES = ("asyncpg", "psycopg", "fastapi", "pyogrio", "rasterio", "pyproj", "shapely", "pyarrow")
 
@@ -46,7 +46,8 @@ def examine(settings: Settings) -> list[Finding]:
     findings = []
     for name, look in looks:
         try:
-            findings.append(Finding(name, *look(settings)))
+            is_well, detail, mend = look(settings)
+            findings.append(Finding(name, is_well, detail, "" if is_well else mend))
         except CimError as error:
             facts, _, mend = error.detail.partition("; ")
             findings.append(Finding(name, False, facts, mend))
@@ -165,11 +166,27 @@ def _examined(url: str, detail: str) -> tuple[bool, str, str]:
 
 
 def _port(settings: Settings) -> tuple[bool, str, str]:
+    address = f"{settings.host}:{settings.port}"
     with socket.socket() as probe:
         probe.settimeout(1)
-        is_taken = probe.connect_ex((settings.host, settings.port)) == 0
-    detail = f"{settings.host}:{settings.port} is {'in use' if is_taken else 'free'}"
-    return not is_taken, detail, "another program (perhaps `cim run`) listens there; set CIM_PORT, e.g. CIM_PORT=8080"
+        if probe.connect_ex((settings.host, settings.port)) != 0:
+            return True, f"{address} is free", ""
+    if _is_node(settings):
+        return True, f"{address} is served by OpenCIM", ""
+    return False, f"{address} is in use", "another program listens there; set CIM_PORT, e.g. CIM_PORT=8080"
+
+
+def _is_node(settings: Settings) -> bool:
+    """True when what listens on the port greets as a node does."""
+    connection = HTTPConnection(settings.host, settings.port, timeout=3)
+    try:
+        connection.request("GET", "/?f=json")
+        answer = connection.getresponse()
+        return answer.status == 200 and b'"title":"OpenCIM' in answer.read(200)
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def _page(settings: Settings) -> tuple[bool, str, str]:

@@ -48,6 +48,7 @@ def _serve(head: dict[str, Any], scratch: Path, sink: IO[bytes], notes: list[str
     from loaders.base import SourceOptions
     from loaders.check import to_wgs84
     from loaders.mapping import parse
+    from loaders.mended import renumbered, without_marks
     from loaders.repair import Repairer
     from loaders.rows import Plan, prepare
     from loaders.tagging import AreaIndex
@@ -55,6 +56,7 @@ def _serve(head: dict[str, Any], scratch: Path, sink: IO[bytes], notes: list[str
     options = SourceOptions(**head["options"])
     path = unpacked(Path(head["path"]), scratch, head["max_unpacked_bytes"], head["max_archive_members"])
     loader, info = registry.choose(path, options)
+    info = without_marks(info)
     write_frame(sink, {"type": "info", "loader": loader.name, "sandbox": notes, "info": _plain(info)})
     line = sys.stdin.buffer.readline()
     if not line:
@@ -76,6 +78,7 @@ def _serve(head: dict[str, Any], scratch: Path, sink: IO[bytes], notes: list[str
             number += 1
             if len(batch.geometry) != len(batch.rows):
                 raise LoadFailed(f"{loader.name}: {len(batch.geometry)} geometries for {len(batch.rows)} rows")
+            batch = renumbered(batch)
             prepared = prepare(batch, plan, repairer)
             metadata = batch.table.schema.metadata or {}
             write_frame(

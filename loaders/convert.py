@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cim.model import Kind, Property
+from loaders import years
 
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "--", "—", "无", "<null>"})
 """Texts that mean "no value" (lower case, stripped)."""
@@ -71,10 +72,14 @@ class Unconvertible(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """`column` has the property's Arrow type and a null in each row of `failures` (index → value, reason)."""
+    """`column` has the property's Arrow type and a null in each row of `failures` (index → value, reason).
+
+    `rough`: rows whose text says less or more than the value does (`before 1939`, `1980年代`).
+    """
 
     column: pa.Array
     failures: dict[int, tuple[str, str]]
+    rough: frozenset[int] = frozenset()
 
 
 def arrow_type(kind: Kind) -> pa.DataType:
@@ -109,7 +114,7 @@ def convert(column: pa.Array, target: Property, *, factor: float | None = None, 
         scaled = pc.multiply(converted.column.cast(pa.float64()), factor)
         if kind is Kind.INTEGER:
             scaled = pc.round(scaled)
-        converted = Converted(scaled.cast(_ARROW[kind]), converted.failures)
+        converted = Converted(scaled.cast(_ARROW[kind]), converted.failures, converted.rough)
     return _in_range(converted, target)
 
 
@@ -176,16 +181,22 @@ def _slow(column: pa.Array, target: Property, zone: str | None) -> Converted:
     parse = _PARSERS[target.kind]
     values: list[Any] = []
     failures: dict[int, tuple[str, str]] = {}
+    rough: set[int] = set()
     for index, raw in enumerate(column.to_pylist()):
         if raw is None or (isinstance(raw, str) and raw.strip().lower() in MISSING):
             values.append(None)
+            continue
+        if target.name == "year_built" and (said := years.read_year(str(raw))) is not None:
+            values.append(said.year)
+            if said.is_rough:
+                rough.add(index)
             continue
         try:
             values.append(parse(raw, target, zone))
         except Unconvertible as error:
             values.append(None)
             failures[index] = (str(raw), str(error))
-    return Converted(pa.array(values, _ARROW[target.kind]), failures)
+    return Converted(pa.array(values, _ARROW[target.kind]), failures, frozenset(rough))
 
 
 def _parse_number(raw: Any, target: Property, zone: str | None) -> float | None:
@@ -205,10 +216,6 @@ def _parse_number(raw: Any, target: Property, zone: str | None) -> float | None:
 
 
 def _parse_integer(raw: Any, target: Property, zone: str | None) -> int | None:
-    if target.name == "year_built":
-        found = re.match(r"[^\d]{0,4}(\d{4})(?!\d)", str(raw).strip())
-        if found:
-            return int(found.group(1))
     number = _parse_number(raw, target, zone)
     if number is None:
         return None
@@ -309,4 +316,4 @@ def _in_range(converted: Converted, target: Property) -> Converted:
     )
     for index in np.flatnonzero(outside.to_numpy(zero_copy_only=False)):
         failures[int(index)] = (str(column[int(index)].as_py()), allowed)
-    return Converted(pc.if_else(outside, pa.scalar(None, column.type), column), failures)
+    return Converted(pc.if_else(outside, pa.scalar(None, column.type), column), failures, converted.rough)

@@ -13,6 +13,11 @@ MAX_PROPERTIES = 400
 MAX_NAME_BYTES = 60
 
 
+def dataset_id(key: str) -> str:
+    """The id of a collection for a source key: one that begins with no letter gets one, one too long is cut."""
+    return (key if key[:1].isascii() and key[:1].isalpha() else f"dataset-{key.lstrip('_-')}")[:51]
+
+
 def collection_of(
     collection_id: str, info: SourceInfo, *, title: str, licence: str | None = None, attribution: str | None = None
 ) -> Collection:

@@ -6,7 +6,7 @@ fit, and the pipeline converts them and rejects by row. A first pass over the fi
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
@@ -19,6 +19,7 @@ from cim.errors import SourceRefused
 from loaders.base import Batch, Rejection, SourceField, SourceInfo, SourceOptions
 from loaders.encoding import Encoding, encoding_of
 from loaders.kinds import KindFinder
+from loaders.mended import is_mended, rearmed
 from loaders.place import Place, find_place, placed
 from loaders.sniff import Content, content_of
 
@@ -249,8 +250,9 @@ def _feature(properties: dict[str, str]) -> dict[str, object]:
 def _table(records: list[list[str]], names: tuple[str, ...]) -> pa.Table:
     """Text columns; an empty cell is null."""
     columns = list(zip(*records, strict=True)) if records else [()] * len(names)
+    cell: Callable[[str], str] = rearmed if is_mended(set(names)) else str
     return pa.table(
-        {n: pa.array([c or None for c in column], pa.string()) for n, column in zip(names, columns, strict=True)}
+        {n: pa.array([cell(c) or None for c in column], pa.string()) for n, column in zip(names, columns, strict=True)}
     )
 
 

@@ -36,7 +36,7 @@ def refusal(path: Path) -> DriverRefused:
 
 def is_virtual(path: Path) -> bool:
     """True for XML that makes GDAL read other places: a raster VRT, a WMS or WCS description."""
-    return content_of(path) is Content.XML and xml_root(path) in ("VRTDataset", "GDAL_WMS", "WCS_GDAL", "Capabilities")
+    return content_of(path) is Content.XML and xml_root(path) in ("VRTDataset", "GDAL_WMS", "WCS_GDAL")
 
 
 def find(folder: Path) -> Found:

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import shapely
 from shapely.errors import ShapelyError
 
+from cim.db.rejections import PLACE
 from cim.errors import SourceRefused, nearest
 from loaders.base import Batch, Rejection, SourceOptions
 from loaders.reference import CRS84, HOW, by_rule, settle
@@ -110,6 +111,8 @@ def find_place(sample: pa.Table, options: SourceOptions, what: str) -> Place | N
             raise SourceRefused("--lon and --lat go together", parameter="lon" if options.lon is None else "lat")
         x, y = _named(names, options.lon, "lon"), _named(names, options.lat, "lat")
         return _degrees(x, y, sample, options, what)
+    if PLACE in names:
+        return _wkt_place(PLACE, sample, options, what)
     by_name = {plain(name): name for name in reversed(names)}
     for one, other in _DEGREES:
         if one in by_name and other in by_name:

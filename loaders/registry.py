@@ -13,6 +13,7 @@ from loaders.imagery import ImageryLoader
 from loaders.kml import KML
 from loaders.ogr import DXF, FILE_GEODATABASE, FLATGEOBUF, GEOPACKAGE
 from loaders.osm import OSM
+from loaders.otherwise import what_else
 from loaders.parquet import PARQUET
 from loaders.shapefile import SHAPEFILE
 from loaders.sniff import Content, content_of, describe
@@ -55,5 +56,7 @@ def choose(path: Path, options: SourceOptions) -> tuple[Loader, SourceInfo]:
             return loader, info
     if content_of(path) is Content.EMPTY:
         raise SourceRefused(f"{path.name} is empty")
+    if (hint := what_else(path)) is not None:
+        raise DriverRefused(f"{path.name} holds {describe(path)}, which is not taken here: {hint}")
     names = ", ".join(dict.fromkeys(loader.name for loader in LOADERS))
     raise DriverRefused(f"{path.name} holds {describe(path)}, which is not taken here. Taken are: {names}")

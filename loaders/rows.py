@@ -25,6 +25,9 @@ from loaders.tagging import AreaIndex
 MAX_ID_CHARACTERS = 200
 MAX_ORIGINAL_BYTES = 2_000_000
 
+Rough = dict[str, frozenset[int]]
+"""Field → rows whose value does not say all that its text says."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -64,7 +67,7 @@ def prepare(batch: Batch, plan: Plan, repairer: Repairer) -> Prepared:
                 int(batch.rows[index]), code, reason, field, value, original(batch, index), is_rejected=True
             )
 
-    columns = _properties(batch, plan, reject)
+    columns, rough = _properties(batch, plan, reject)
     identity = _identity(batch, plan.mapping, reject)
     checked = check(
         batch.geometry,
@@ -80,6 +83,7 @@ def prepare(batch: Batch, plan: Plan, repairer: Repairer) -> Prepared:
     rule = RULES.get(plan.collection.kind)
     sources = {name: r.field for name, r in plan.mapping.rules.items() if r.field}
     notes = rule(columns, area_m2(checked.geometry, checked.bounds), sources) if rule else []
+    notes.extend(f"{name} says roughly when in some rows; the word is kept in attributes" for name in rough)
     _reject_repeated(identity, reject)
     kept = np.ones(count, bool)
     kept[list(reasons)] = False
@@ -88,7 +92,7 @@ def prepare(batch: Batch, plan: Plan, repairer: Repairer) -> Prepared:
         for i, (code, reason) in checked.repaired.items()
         if kept[i]
     ]
-    table = _table(batch, plan, columns, identity, checked.geometry, kept)
+    table = _table(batch, plan, columns, identity, checked.geometry, kept, rough)
     bounds = _total(checked.bounds[kept])
     undecoded = {r.row for r in batch.rejections if r.is_rejected}
     return Prepared(
@@ -102,9 +106,10 @@ def prepare(batch: Batch, plan: Plan, repairer: Repairer) -> Prepared:
     )
 
 
-def _properties(batch: Batch, plan: Plan, reject: Callable[..., None]) -> dict[str, pa.Array]:
+def _properties(batch: Batch, plan: Plan, reject: Callable[..., None]) -> tuple[dict[str, pa.Array], Rough]:
     count = len(batch.rows)
     columns: dict[str, pa.Array] = {}
+    rough: Rough = {}
     for target in plan.collection.properties:
         rule = plan.mapping.rules.get(target.name)
         if rule is None or (rule.field is not None and rule.field not in batch.table.column_names):
@@ -120,7 +125,9 @@ def _properties(batch: Batch, plan: Plan, reject: Callable[..., None]) -> dict[s
                 index, f"type/{target.kind.value}", f"{rule.field or target.name}: {allowed}", rule.field, value[:200]
             )
         columns[target.name] = converted.column
-    return columns
+        if converted.rough and rule.field is not None:
+            rough[rule.field] = converted.rough
+    return columns, rough
 
 
 def _raw(batch: Batch, rule: Rule, count: int) -> pa.Array:
@@ -177,6 +184,7 @@ def _table(
     identity: pa.Array,
     geometry: npt.NDArray[Any],
     kept: npt.NDArray[np.bool_],
+    rough: Rough,
 ) -> pa.Table:
     prefix = pa.scalar(plan.source + ".")
     keep = None if kept.all() else pa.array(kept)
@@ -190,7 +198,7 @@ def _table(
         "valid_to": columns["valid_to"],
         "load_run_id": pa.repeat(pa.scalar(plan.run_id, pa.int64()), len(identity)),
         "source_row": pa.array(batch.rows, pa.int64()),
-        "attributes": attributes(batch, plan.mapping, plan.collection),
+        "attributes": attributes(batch, plan.mapping, plan.collection, rough),
     }
     table = pa.table({**fixed, **{p.name: columns[p.name] for p in plan.collection.properties}})
     if keep is not None:
@@ -199,17 +207,20 @@ def _table(
     return table.add_column(LEADING.index("geom"), "geom", geom)
 
 
-def attributes(batch: Batch, mapping: Mapping, collection: Collection) -> pa.Array:
-    """What no property took, and words that were mapped to codes, as JSON text; null where nothing is left."""
+def attributes(batch: Batch, mapping: Mapping, collection: Collection, rough: Rough) -> pa.Array:
+    """What no property took, words that became codes and rough ones, as JSON text; null where nothing is left."""
     used = mapping.used_fields()
     coded = {mapping.rules[p.name].field for p in collection.properties if p.codes and p.name in mapping.rules}
-    names = [n for n in batch.table.column_names if n not in used or n in coded]
+    names = [n for n in batch.table.column_names if n not in used or n in coded or n in rough]
     count = len(batch.rows)
     if not names:
         return pa.nulls(count, pa.string())
     pieces = []
     for name in names:
         value = json_texts(flat(batch.table.column(name)))
+        if name in rough and name in used - coded:
+            said = np.isin(np.arange(count), list(rough[name]))
+            value = pc.if_else(pa.array(said), value, pa.scalar(None, pa.string()))
         head = pa.scalar(orjson.dumps(name).decode() + ":")
         pieces.append(pc.fill_null(pc.binary_join_element_wise(head, value, ",", ""), ""))
     joined = pc.utf8_rtrim(pc.binary_join_element_wise(*pieces, ""), characters=",")

@@ -10,7 +10,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,14 +23,14 @@ from cim import errors
 from cim.collections import BUILTIN
 from cim.db.account import Account
 from cim.db.areas import areas_for_tagging, retag
-from cim.db.ingest import BatchRows, Ingest, RunRequest
+from cim.db.ingest import BatchRows, Ingest, RunRequest, dry
 from cim.db.registry_write import find_collection, register
 from cim.errors import CimError, InvalidParameter, LoadFailed, NotFound, SourceRefused
 from cim.model import Collection
 from cim.model.declaration import declaration_of
 from cim.settings import Settings
 from loaders.base import BATCH_ROWS, SourceField, SourceInfo, SourceOptions
-from loaders.dataset import collection_of
+from loaders.dataset import collection_of, dataset_id
 from loaders.frames import Frame, read_frame
 from loaders.mapping import Mapping, guess, merged, parse
 from loaders.sandbox import spawn
@@ -108,6 +108,14 @@ def source_key(path: Path) -> str:
     return plain[:60]
 
 
+def source_of(request: LoadRequest) -> str:
+    """The key of a request's source. Raises InvalidParameter for a stated one that is none."""
+    source = request.source or source_key(request.path)
+    if not re.fullmatch(r"[a-z0-9_-]{1,60}", source):
+        raise InvalidParameter("source", source, "1 to 60 of a-z, 0-9, _ and -")
+    return source
+
+
 def fingerprint(path: Path) -> str:
     """sha256 over the bytes of a file, of a shapefile's parts, or of every file in a folder with its name."""
     digest = hashlib.sha256()
@@ -139,13 +147,17 @@ def load_source(
     middle: what is stored stays, and the same request goes on there.
     """
     watcher = watcher or Unwatched()
+    if request.kind not in KINDS:
+        raise InvalidParameter("kind", request.kind, f"one of {', '.join(KINDS)}")
     if not request.path.exists():
         raise NotFound("file or folder", request.path.name)
-    source = request.source or source_key(request.path)
-    if not re.fullmatch(r"[a-z0-9_-]{1,60}", source):
-        raise InvalidParameter("source", source, "1 to 60 of a-z, 0-9, _ and -")
+    source = source_of(request)
     try:
-        with _reading(settings, request) as child, ThreadPoolExecutor(1) as beside:
+        with (
+            _reading(settings, request) as child,
+            ThreadPoolExecutor(1) as beside,
+            dry(connection) if request.is_dry else nullcontext(),
+        ):
             digest = beside.submit(fingerprint, request.path)  # while the child starts
             info = child.open()
             collection = _collection(connection, request, info)
@@ -174,7 +186,7 @@ def _check_place(request: LoadRequest, collection: Collection, info: SourceInfo)
         raise SourceRefused(
             f"{request.path.name} has no place: no column of longitude and latitude or WKT was recognised among "
             f"{', '.join(f.name for f in info.fields[:30])}; name them by --lon and --lat, or --wkt. "
-            f"{collection.title_en} need one"
+            f"{collection.title_en} need one; a table without a place is kept by: cim load dataset"
         )
 
 
@@ -187,7 +199,13 @@ def _run_request(
         source=source,
         origin=request.path.name if request.job_id else str(request.path),
         fingerprint=digest,
-        options={"map": mapping.to_dict(), "crs": info.crs, "batch_rows": request.batch_rows, **stated},
+        options={
+            "map": mapping.to_dict(),
+            "driver": info.driver,
+            "crs": info.crs,
+            "batch_rows": request.batch_rows,
+            **stated,
+        },
         loaded_by=request.loaded_by,
         mode="replace" if request.is_replacing else "merge",
         licence=request.licence or info.licence,
@@ -236,8 +254,7 @@ def _batch(frame: Frame) -> BatchRows:
 
 
 def _collection(connection: psycopg.Connection[Any], request: LoadRequest, info: SourceInfo) -> Collection:
-    if request.kind not in KINDS:
-        raise InvalidParameter("kind", request.kind, f"one of {', '.join(KINDS)}")
+    """The collection that the rows go to; a dataset's own is made where there is none."""
     builtin = next((c for c in BUILTIN if c.kind == request.kind), None)
     if builtin is not None:
         if request.collection_id not in (None, builtin.id):
@@ -245,7 +262,7 @@ def _collection(connection: psycopg.Connection[Any], request: LoadRequest, info:
                 "collection", request.collection_id, f"{request.kind} go to the collection '{builtin.id}'"
             )
         return find_collection(connection, builtin.id) or builtin
-    wanted = request.collection_id or source_key(request.path)
+    wanted = request.collection_id or dataset_id(source_key(request.path))
     existing = find_collection(connection, wanted)
     if existing is not None:
         if existing.kind != "dataset":
@@ -256,12 +273,8 @@ def _collection(connection: psycopg.Connection[Any], request: LoadRequest, info:
     made = collection_of(
         wanted, info, title=request.path.stem, licence=request.licence, attribution=request.attribution
     )
-    if not request.is_dry:
-        register(connection, made)
-        return made
-    raise SourceRefused(
-        f"--dry-run: the collection '{wanted}' does not exist yet; it would get {len(made.properties)} properties"
-    )
+    register(connection, made)
+    return made
 
 
 def _mapping(

@@ -16,7 +16,7 @@ from api.params import parse_limit, query_parameters
 from api.security import require_admin
 from api.uploads import Upload, look_at, receive_form, receive_raw, source_key, storage_errors
 from cim.collections import BUILTIN
-from cim.db.rejections import csv_lines, geojson_lines, json_lines
+from cim.db.rejections import csv_lines, facts_of, facts_sql, geojson_lines, json_lines
 from cim.errors import InvalidParameter, NotFound, UnknownParameter
 from cim.interval import instant_text
 from cim.query.cursor import decode_cursor, encode_cursor
@@ -248,14 +248,17 @@ async def rejections(request: Request) -> Response:
     name = f"rejections-{run_id}.{form}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
 
+    (found,) = await database_of(request).fetch_rows(facts_sql(run_id))
+    facts = facts_of(*found.values())
+
     async def pieces() -> AsyncIterator[bytes]:
-        head, separator, tail = writer.frame
+        head, separator, tail = writer.frame(facts)
         yield head
         first, last = True, (-1, "")
         while True:
             rows = await database_of(request).fetch_rows(_page_sql(run_id, last))
             for row in rows:
-                piece = writer.line(tuple(row.values()))
+                piece = writer.line(tuple(row.values()), facts)
                 if piece is not None:
                     yield piece if first else separator + piece
                     first = False

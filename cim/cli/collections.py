@@ -5,15 +5,13 @@ from typing import Annotated
 
 import orjson
 import typer
-from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
 
+from cim.cli.output import console, table
 from cim.errors import NotFound
 from cim.settings import Settings
 
 app = typer.Typer(no_args_is_help=True)
-console = Console(highlight=False)
-
 AsJson = Annotated[bool, typer.Option("--json", help="machine-readable output")]
 
 
@@ -33,10 +31,10 @@ def list_(as_json: AsJson = False) -> None:
         ]
         sys.stdout.buffer.write(orjson.dumps(facts) + b"\n")
         return
-    table = Table("id", "kind", "title", "features", box=None)
+    rows = table("id", "kind", "title", "features")
     for c in found:
-        table.add_row(c.id, c.kind, f"{c.title_zh} {c.title_en}", f"{counts[c.id]:,}")
-    console.print(table)
+        rows.add_row(c.id, c.kind, escape(f"{c.title_zh} {c.title_en}"), f"{counts[c.id]:,}")
+    console().print(rows)
 
 
 @app.command()
@@ -53,13 +51,18 @@ def show(collection_id: Annotated[str, typer.Argument(help="id of the collection
     if as_json:
         sys.stdout.buffer.write(orjson.dumps(declaration_of(found)) + b"\n")
         return
-    console.print(
-        f"{found.id}: {found.title_zh} {found.title_en}, {found.geometry_type}, table {found.table_schema}.{found.table_name}"
+    out = console()
+    out.print(
+        escape(
+            f"{found.id}: {found.title_zh} {found.title_en}, {found.geometry_type}, table {found.table_schema}.{found.table_name}"
+        ),
+        soft_wrap=True,
     )
-    table = Table("property", "kind", "unit", "title", "codes", box=None)
+    rows = table("property", "kind", "unit", "title", "codes")
     for p in found.properties:
-        table.add_row(p.name, p.kind.value, p.unit or "", f"{p.title_zh} {p.title_en}", ", ".join(p.codes or {}))
-    console.print(table)
+        title = p.title_zh if p.title_zh == p.title_en else f"{p.title_zh} {p.title_en}"
+        rows.add_row(escape(p.name), p.kind.value, p.unit or "", escape(title), ", ".join(p.codes or {}))
+    out.print(rows)
 
 
 @app.command()
@@ -75,4 +78,4 @@ def delete(
         typer.confirm(f"drop '{collection_id}' with all its rows?", abort=True)
     with database(Settings()) as url, connect(url) as connection:
         unregister(connection, collection_id)
-    console.print(f"'{collection_id}' is gone")
+    console().print(f"'{collection_id}' is gone")

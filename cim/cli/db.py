@@ -7,16 +7,15 @@ from typing import Annotated
 
 import orjson
 import typer
-from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
 
+from cim.cli.output import console, table
 from cim.errors import InvalidParameter
 from cim.settings import Settings
 
 app = typer.Typer(no_args_is_help=True)
 key_app = typer.Typer(no_args_is_help=True)
 app.add_typer(key_app, name="key", help="Keys of callers: create, list, revoke.")
-console = Console(highlight=False)
 
 AsJson = Annotated[bool, typer.Option("--json", help="machine-readable output")]
 
@@ -33,18 +32,21 @@ def upgrade() -> None:
 
     with database(Settings()) as url:
         bring_up(url)
-        console.print(f"{shown(url)} is up to date")
+        console().print(f"{shown(url)} is up to date")
 
 
 @app.command()
 def start() -> None:
     """Start the embedded database and leave it running until `cim db stop`. Example: cim db start"""
+    from cim.db.connect import database
     from cim.db.embedded import Cluster
     from cim.db.ownership import keep
 
-    cluster = Cluster(Settings().data_dir)
-    keep(cluster)
-    console.print(f"running: psql '{cluster.url()}'", soft_wrap=True)
+    settings = Settings().model_copy(update={"database_url": None})
+    cluster = Cluster(settings.data_dir)
+    with database(settings):
+        keep(cluster)
+    console().print(f"running: psql '{cluster.url()}'", soft_wrap=True)
 
 
 @app.command()
@@ -54,7 +56,7 @@ def stop() -> None:
     from cim.db.ownership import stop as stop_unused
 
     stop_unused(Cluster(Settings().data_dir))
-    console.print("stopped")
+    console().print("stopped")
 
 
 @app.command()
@@ -118,7 +120,7 @@ def create(
     if as_json:
         _print_json({"key": key, "label": label, **rights.to_dict()})
     else:
-        console.print(key)
+        console().print(key)
 
 
 @key_app.command("list")
@@ -132,14 +134,21 @@ def list_(as_json: AsJson = False) -> None:
     if as_json:
         _print_json(keys)
         return
-    table = Table("prefix", "role", "label", "limits", "created", "expires", "revoked", box=None)
+    rows = table("prefix", "role", "label", "limits", "created", "expires", "revoked")
     for key in keys:
         limits = [
             f"{n}: {key[n]}" for n in ("collections", "area_code", "hidden", "precision_m") if key[n] not in (None, [])
         ]
-        dates = (str(key[n] or "") for n in ("created_at", "expires_at", "revoked_at"))
-        table.add_row(key["prefix"], key["role"], key["label"], "; ".join(limits), *dates)
-    console.print(table)
+        dates = (
+            key[n] and key[n].isoformat(sep=" ", timespec="seconds") for n in ("created_at", "expires_at", "revoked_at")
+        )
+        rows.add_row(
+            *(
+                escape(str(value or ""))
+                for value in (key["prefix"], key["role"], key["label"], "; ".join(limits), *dates)
+            )
+        )
+    console().print(rows)
 
 
 @key_app.command("revoke")
@@ -150,4 +159,4 @@ def revoke(prefix: Annotated[str, typer.Argument(help="prefix as in `cim db key 
 
     with database(Settings()) as url, connect(url) as connection:
         revoke_key(connection, prefix)
-    console.print(f"{prefix} is revoked")
+    console().print(f"{prefix} is revoked")

@@ -1,6 +1,7 @@
 """`cim load KIND SOURCE…`: the loading pipeline on the command line."""
 
 import getpass
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,11 +26,21 @@ from cim.settings import Settings
 PARTLY_REJECTED = 3
 """Exit code when some rows were rejected and the rest are stored."""
 
+DATUMS = ("wgs84", "gcj02", "bd09")
+
 console = Console(stderr=True)
 
 
+def _kinds() -> list[str]:
+    from cim.collections import BUILTIN
+
+    return [*(c.kind for c in BUILTIN), "dataset"]
+
+
 def load(
-    kind: Annotated[str, typer.Argument(help="buildings, areas, sensors, cameras, imagery or dataset")],
+    kind: Annotated[
+        str, typer.Argument(help="buildings, areas, sensors, cameras, imagery or dataset", autocompletion=_kinds)
+    ],
     sources: Annotated[list[Path], typer.Argument(help="files, or folders of images")],
     collection: Annotated[str | None, typer.Option(help="id of the collection that a dataset becomes or joins")] = None,
     layer: Annotated[str | None, typer.Option(help="layer of a source with several")] = None,
@@ -39,7 +50,11 @@ def load(
     ] = None,
     map_file: Annotated[Path | None, typer.Option(help="YAML of the same: property: field")] = None,
     datum: Annotated[
-        str, typer.Option(help="wgs84 (also CGCS2000), gcj02 or bd09: the offset the coordinates carry")
+        str,
+        typer.Option(
+            help="wgs84 (also CGCS2000), gcj02 or bd09: the offset the coordinates carry",
+            autocompletion=lambda: list(DATUMS),
+        ),
     ] = "wgs84",
     crs: Annotated[str | None, typer.Option(help="CRS of a source that does not say, e.g. EPSG:4547")] = None,
     encoding: Annotated[str | None, typer.Option(help="text encoding of a CSV or shapefile that does not say")] = None,
@@ -71,8 +86,10 @@ def load(
     from loaders.run import LoadRequest
 
     settings = Settings()
-    if datum not in ("wgs84", "gcj02", "bd09"):
-        raise InvalidParameter("datum", datum, "one of wgs84, gcj02, bd09")
+    if kind not in _kinds():
+        raise InvalidParameter("kind", kind, f"one of {', '.join(_kinds())}")
+    if datum not in DATUMS:
+        raise InvalidParameter("datum", datum, f"one of {', '.join(DATUMS)}")
     if not 1 <= batch_rows <= 1_000_000:
         raise InvalidParameter("batch-rows", batch_rows, "1 to 1000000")
     options = SourceOptions(
@@ -136,7 +153,7 @@ def _load_one(url: str, settings: Settings, request: Any) -> dict[str, Any]:
     import time
 
     from cim.db.connect import connect
-    from loaders.run import load_source
+    from loaders.run import load_source, source_of
 
     started = time.monotonic()
     with (
@@ -164,7 +181,18 @@ def _load_one(url: str, settings: Settings, request: Any) -> dict[str, Any]:
     )
     if account.rejected and not request.is_dry:
         console.print(f"  see why: cim db rejections {account.run_id} --format csv")
+        console.print(
+            f"  mend them in that file, then: {_escaped(_again(request, source_of(request)))}", soft_wrap=True
+        )
     return report
+
+
+def _again(request: Any, source: str) -> str:
+    """The command that loads mended rows of a load, written as CSV."""
+    stated = {"source": source, "collection": request.collection_id}
+    stated.update({name: getattr(request.options, name) for name in ("datum", "timezone", "lon", "lat", "wkt", "crs")})
+    words = [f"--{name} {shlex.quote(value)}" for name, value in stated.items() if value and value != "wgs84"]
+    return " ".join(["cim load", request.kind, "mended.csv", *words])
 
 
 class _Drawn:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import orjson
 import typer
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 SOURCE = "sample"
 """Source key of everything that the sample city loads."""
+
+FIRST_FILL = "cim run"
+"""Who loads the city of an empty database: until its last part is completed the next `cim run` goes on."""
 
 LICENCE, ATTRIBUTION = "CC0-1.0", "OpenCIM sample city (invented)"
 LOADS = (
@@ -68,20 +71,38 @@ def sample(
         for kind in ("buildings", "sensors", "cameras"):
             with _progress() as drawn:
                 write_format(out / f"{kind}.parquet", word, drawn)
-    loaded = _load(Settings(), out) if load else []
+    loaded = _load(Settings(), out, "cim sample", False) if load else []
     if as_json:
         line = {"folder": str(out), "seed": seed, **report, "loaded": loaded}
         sys.stdout.buffer.write(orjson.dumps(line) + b"\n")
         sys.stdout.flush()
 
 
-def generate_and_load(settings: Settings, *, buildings: int = 2_000) -> list[dict[str, Any]]:
-    """Load a generated city into the database of `settings`; gives an account a kind. Leaves no files."""
+def first_fill(url: str) -> Literal["due", "stopped", "done"]:
+    """`due` for a database without a feature, `stopped` where the city that was made for it is not whole."""
+    from cim.db.account import last_state
+    from cim.db.connect import connect
+
+    with connect(url) as connection:
+        row = connection.execute("SELECT coalesce(sum(feature_count), 0) FROM cim.collection_stats").fetchone()
+        if row is None or row[0] == 0:
+            return "due"
+        states = [last_state(connection, kind, loaded_by=FIRST_FILL) for kind, _ in LOADS]
+    return "stopped" if any(states) and states[-1] != "completed" else "done"
+
+
+def generate_and_load(
+    settings: Settings, *, buildings: int = 2_000, is_replacing: bool = False
+) -> list[dict[str, Any]]:
+    """Load a generated city into the database of `settings`; gives an account a kind. Leaves no files.
+
+    `is_replacing`: rows of an earlier sample city that this one has not are taken out.
+    """
     from sample_data.plan import plan_city
 
     with TemporaryDirectory(prefix="cim-sample-") as folder:
         _generate(plan_city(buildings), Path(folder))
-        return _load(settings, Path(folder))
+        return _load(settings, Path(folder), FIRST_FILL, is_replacing)
 
 
 def _generate(plan: "CityPlan", folder: Path) -> dict[str, Any]:
@@ -102,20 +123,21 @@ def _generate(plan: "CityPlan", folder: Path) -> dict[str, Any]:
     return {**counts, "seconds": seconds}
 
 
-def _load(settings: Settings, folder: Path) -> list[dict[str, Any]]:
+def _load(settings: Settings, folder: Path, loaded_by: str, is_replacing: bool) -> list[dict[str, Any]]:
     from cim.catalogue.load import load_organisations, load_services, read_rows
     from cim.db.connect import connect, database
 
     with database(settings) as url:
-        reports = _load_collections(settings, url, folder)
         with connect(url) as connection:
             load_organisations(connection, read_rows(folder / "organisations.yaml", "organisations"))
             services = load_services(connection, read_rows(folder / "services.yaml", "services"))
-    console.print(f"[green]catalogue[/green]: {services.read:,} services read, {services.rejected:,} rejected")
-    return reports
+        console.print(f"[green]catalogue[/green]: {services.read:,} services read, {services.rejected:,} rejected")
+        return _load_collections(settings, url, folder, loaded_by, is_replacing)
 
 
-def _load_collections(settings: Settings, url: str, folder: Path) -> list[dict[str, Any]]:
+def _load_collections(
+    settings: Settings, url: str, folder: Path, loaded_by: str, is_replacing: bool
+) -> list[dict[str, Any]]:
     from cim.db.connect import connect
     from loaders.base import SourceOptions
     from loaders.run import LoadRequest, load_source
@@ -129,7 +151,8 @@ def _load_collections(settings: Settings, url: str, folder: Path) -> list[dict[s
             source=SOURCE,
             licence=LICENCE,
             attribution=ATTRIBUTION,
-            loaded_by="cim sample",
+            loaded_by=loaded_by,
+            is_replacing=is_replacing,
         )
         with connect(url) as connection, _progress() as drawn:
             account = load_source(connection, settings, request, _Watched(drawn, kind))

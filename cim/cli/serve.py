@@ -93,14 +93,14 @@ def _interruptible() -> Iterator[None]:
 
 def _fill(settings: Settings, url: str, buildings: int) -> None:
     from cim.catalogue.seed import seed_catalogue
-    from cim.cli.sample import generate_and_load
+    from cim.cli.sample import first_fill, generate_and_load
     from cim.db.connect import connect
 
-    with connect(url) as connection:
-        row = connection.execute("SELECT coalesce(sum(feature_count), 0) FROM cim.collection_stats").fetchone()
-    if row is not None and row[0] == 0:
-        console.print(f"the database is empty: making a sample city of {buildings:,} buildings")
-        generate_and_load(settings.model_copy(update={"database_url": url}), buildings=buildings)
+    if (state := first_fill(url)) != "done":
+        why = "the database is empty" if state == "due" else "the first start was stopped before its city was whole"
+        console.print(f"{why}: making a sample city of {buildings:,} buildings")
+        target = settings.model_copy(update={"database_url": url})
+        generate_and_load(target, buildings=buildings, is_replacing=state == "stopped")
     with connect(url) as connection:
         seed_catalogue(connection)
 

@@ -5,17 +5,17 @@ from typing import Annotated, Any
 
 import orjson
 import typer
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
+from cim.cli.output import console, table
 from cim.settings import Settings
-
-console = Console(highlight=False)
 
 
 def status(as_json: Annotated[bool, typer.Option("--json", help="machine-readable output")] = False) -> None:
-    """Collections with counts, and the last ten load runs with their accounts. Example: cim status"""
+    """Collections with counts, and the last ten load runs with their accounts.
+
+    Example: cim status
+    """
     from psycopg.rows import dict_row
 
     from cim.db.connect import connect, database, shown
@@ -35,13 +35,14 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="machine-readabl
     if as_json:
         sys.stdout.buffer.write(orjson.dumps({"collections": counts, "loads": runs}, default=str) + b"\n")
         return
-    console.print(shown(url))
-    table = Table("collection", "features", box=None)
+    out = console()
+    out.print(shown(url), soft_wrap=True)
+    collections = table("collection", "features")
     for row in counts:
-        table.add_row(row["id"], f"{row['features']:,}")
-    console.print(table)
+        collections.add_row(row["id"], f"{row['features']:,}")
+    out.print(collections)
     names = ("id", "collection_id", "source", "state", "read", "inserted", "updated", "unchanged", "rejected", "error")
-    table = Table(*names, box=None)
+    loads = table("run", "collection", *names[2:])
     for row in runs:
-        table.add_row(*(escape(str(row[name] if row[name] is not None else "")) for name in names))
-    console.print(table)
+        loads.add_row(*(escape(str(row[name] if row[name] is not None else "")) for name in names))
+    out.print(loads)

@@ -39,7 +39,7 @@ BUILDINGS = Collection(
             Kind.TEXT,
             "名称",
             "Name",
-            aliases=("name zh", "name:zh", "名称", "建筑名称", "楼名", "楼栋名称", "mc", "names"),
+            aliases=("name zh", "name:zh", "名称", "建筑名称", "楼名", "楼栋名称", "mc", "names", "names primary"),
             reveals_place=True,
         ),
         Property(
@@ -122,7 +122,13 @@ BUILDINGS = Collection(
             "Floors below ground",
             minimum=0,
             maximum=30,
-            aliases=("地下层数", "building:levels:underground", "basement floors", "dxcs"),
+            aliases=(
+                "地下层数",
+                "building:levels:underground",
+                "num floors underground",
+                "basement floors",
+                "dxcs",
+            ),
         ),
         Property(
             "year_built",

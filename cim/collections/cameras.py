@@ -69,9 +69,7 @@ CAMERAS = Collection(
             maximum=20000,
             aliases=("可视距离", "range", "view distance"),
         ),
-        Property(
-            "operator", Kind.TEXT, "管理单位", "Operator", aliases=("管理单位", "权属单位", "owner", "region", "agency")
-        ),
+        Property("operator", Kind.TEXT, "管理单位", "Operator", aliases=("管理单位", "权属单位", "owner", "agency")),
         Property(
             "status",
             Kind.TEXT,

@@ -28,6 +28,14 @@ class Account:
         return asdict(self)
 
 
+def last_state(connection: psycopg.Connection[Any], kind: str, *, loaded_by: str) -> str | None:
+    """The state of the last run of a kind that `loaded_by` made, None where there is none."""
+    row = connection.execute(
+        "SELECT state FROM cim.load_run WHERE kind = %s AND loaded_by = %s ORDER BY id DESC LIMIT 1", [kind, loaded_by]
+    ).fetchone()
+    return row[0] if row else None
+
+
 def account_of(connection: psycopg.Connection[Any], run_id: int, *, skipped_batches: int = 0) -> Account:
     """The account of a run from its rows; raises Conflict when the rejections kept do not match the batches."""
     row = connection.execute(

@@ -17,7 +17,8 @@ def database(settings: Settings, *, is_owner: bool = False) -> Iterator[str]:
     """libpq URL of the node's database while the block runs.
 
     `is_owner`: for the process that serves; it alone starts and stops the embedded cluster, and a second one is
-    refused. Others use it as it runs, or start it for the time being. Raises SetupProblem when what runs in the
+    refused. Others use it as it runs, or start it for the time being; where they are the first to make it they make
+    its tables too. Raises SetupProblem when what runs in the
     block misses a table, Unavailable when the database goes away beneath it.
     """
     try:
@@ -25,7 +26,10 @@ def database(settings: Settings, *, is_owner: bool = False) -> Iterator[str]:
             yield settings.database_url
             return
         cluster = Cluster(settings.data_dir)
+        is_new = cluster.made_by() is None
         with owned(cluster, is_watched=True) if is_owner else used(cluster) as url:
+            if is_new and not is_owner:
+                _make_tables(url)
             yield url
     except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
         raise SetupProblem(
@@ -33,6 +37,12 @@ def database(settings: Settings, *, is_owner: bool = False) -> Iterator[str]:
         ) from error
     except psycopg.OperationalError as error:
         raise Unavailable(f"the database went away or gave up: {str(error).strip().splitlines()[0][:200]}") from error
+
+
+def _make_tables(url: str) -> None:
+    from cim.db.migrate import upgrade  # which needs this module, and packages that most commands do not
+
+    upgrade(url)
 
 
 def connect(url: str, *, application: str = "cim") -> psycopg.Connection[Any]:

@@ -6,12 +6,14 @@ run is (`replace`, `dry run`). The account of a batch is checked by the database
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 import psycopg
+from psycopg.pq import TransactionStatus
 from psycopg.types.json import Jsonb, set_json_dumps
 
 from cim.db.account import Account, account_of
@@ -59,6 +61,17 @@ class BatchRows:
     block: bytes
 
 
+@contextmanager
+def dry(connection: psycopg.Connection[Any]) -> Iterator[None]:
+    """Nothing that the block writes on an autocommit `connection` is kept, nor seen by others meanwhile."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        if not connection.closed and connection.info.transaction_status != TransactionStatus.IDLE:
+            connection.execute("ROLLBACK")
+
+
 class Ingest:
     """A load run. Use as a context manager: leaving it by an exception marks the run failed, resumable."""
 
@@ -83,7 +96,8 @@ class Ingest:
         self._execute(Sql.of("TRUNCATE seen"))
         self._is_first = not self._has_rows()
         if self._is_whole:
-            self._execute(Sql.of("BEGIN"))
+            if self._connection.info.transaction_status == TransactionStatus.IDLE:
+                self._execute(Sql.of("BEGIN"))
         elif not self.done_batches:
             drop_indexes_if_empty(self._connection, self._request.collection)
         return self

@@ -61,8 +61,28 @@ def test_whole_numbers_come_from_floats_and_texts_but_not_from_halves() -> None:
     assert list(failing(FLOORS, [3.5]).failures) == [0]
 
 
-def test_years_are_found_in_dates_and_rough_words() -> None:
-    assert values(YEAR, ["1998", "1998-05-01", "~1890", "c. 1890s", "1998年"]) == [1998, 1998, 1890, 1890, 1998]
+def test_years_are_found_in_dates() -> None:
+    written = ["1998", "1998-05-01", "1998/5", "19980501", "199805", "1998年", "1998年5月"]
+    converted = failing(YEAR, written)
+    assert (converted.column.to_pylist(), converted.failures, converted.rough) == ([1998] * 7, {}, frozenset())
+
+
+@pytest.mark.parametrize(
+    ("said", "year"),
+    [
+        *(("~1890", 1890), ("c. 1890s", 1890), ("1980年代", 1980), ("1905..1908", 1905), ("约1990年", 1990)),
+        *(("before 1939", None), ("after 1905..1908", None), ("1990年以前", None), ("2000年后", None), ("C19", None)),
+        *(("80年代", None), ("九十年代初", None), ("late C18", None), ("19th century", None)),
+    ],
+)
+def test_a_rough_word_gives_its_first_year_or_none_and_is_marked(said: str, year: int | None) -> None:
+    converted = failing(YEAR, ["1998", said])
+    assert (converted.column.to_pylist(), converted.failures, converted.rough) == ([1998, year], {}, {1})
+
+
+@pytest.mark.parametrize("said", ["unknown", "新", "12345", "198", "31.12."])
+def test_a_word_that_says_no_year_fails(said: str) -> None:
+    assert list(failing(YEAR, [said]).failures) == [0]
 
 
 def test_dates_of_many_habits() -> None:

@@ -107,6 +107,29 @@ def test_a_dry_run_tells_all_and_keeps_nothing(load: Load, connection: Connectio
         assert one(connection, f"SELECT count(*) FROM cim.{table}") == 0
 
 
+def test_a_dry_run_of_a_new_dataset_tells_all_and_makes_no_collection(
+    load: Load, connection: Connection, tmp_path: Path
+) -> None:
+    source = tmp_path / "311.csv"
+    source.write_text("id,lon,lat,n\n1,114,22.5,3\n2,114,95,4\n", encoding="utf-8")
+    account = load("dataset", source, is_dry=True)
+    assert (account.read, account.inserted, account.rejected) == (2, 1, 1)
+    assert one(connection, "SELECT count(*) FROM cim.collection WHERE id = 'dataset-311'") == 0
+    assert one(connection, "SELECT to_regclass('dataset.\"dataset-311\"')") is None
+    assert load("dataset", source).inserted == 1
+    assert one(connection, "SELECT feature_count FROM cim.collection_stats WHERE collection_id = 'dataset-311'") == 1
+
+
+def test_a_dry_run_that_fails_leaves_a_connection_to_go_on_with(
+    load: Load, connection: Connection, tmp_path: Path
+) -> None:
+    source = write_geojson(tmp_path / "b.geojson", [feature("a")])
+    with pytest.raises(SourceRefused):
+        load("dataset", source, is_dry=True, map_words=("id=nowhere",))
+    assert one(connection, "SELECT count(*) FROM cim.collection WHERE id = 'b'") == 0
+    assert load("dataset", source).inserted == 1
+
+
 def test_B04_bad_places_are_rejected_with_row_and_field_and_leave_the_extent_alone(
     load: Load, connection: Connection, tmp_path: Path
 ) -> None:

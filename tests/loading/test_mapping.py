@@ -32,6 +32,8 @@ def info(**fields: tuple[Kind, str] | Kind) -> SourceInfo:
         (BUILDINGS, "building:levels", "floors_above"),
         (BUILDINGS, "Height", "height_m"),
         (BUILDINGS, "num_floors", "floors_above"),
+        (BUILDINGS, "num_floors_underground", "floors_below"),
+        (BUILDINGS, "names.primary", "name"),
         (AREAS, "行政区划代码", "code"),
         (AREAS, "ADMINCODE", "code"),
         (AREAS, "NAME", "name"),

@@ -16,7 +16,7 @@ FILES = [
     ("areas", "admin/division_areas.csv", {}, 2978, 2978),
     ("areas", "admin/hk18/Hong_Kong_18_Districts.shp", {}, 18, 18),
     ("areas", "admin/shanghai_shp/区县界_area.shp", {}, 17, 17),
-    ("buildings", "buildings/Helsinki.osm.pbf", {}, 494, 456),
+    ("buildings", "buildings/Helsinki.osm.pbf", {}, 494, 477),
     ("buildings", "buildings/bd_demo_2.json", {}, 3076, 3076),
     ("buildings", "buildings/kirovo_chepetsk/buildings.shp", {}, 13_716, 13_710),
     ("buildings", "buildings/bubenec.gpkg", {"layer": "buildings"}, 144, 144),
@@ -79,13 +79,48 @@ def test_the_two_places_of_a_hong_kong_camera_agree(load: Load, connection: Conn
     assert far[0][1] == pytest.approx(8306, abs=30)
 
 
+def test_rough_years_of_openstreetmap_are_kept_as_they_were_said(
+    load: Load, connection: Connection, shared_data: Path
+) -> None:
+    """21 of the buildings say `before 1939`, `after 1905..1908` and the like: no year, and no reason to lose them."""
+    load("buildings", shared_data / "buildings/Helsinki.osm.pbf", source="rough")
+    said = connection.execute(
+        "SELECT attributes ->> 'start_date', year_built, valid_from FROM cim.building WHERE source = 'rough' "
+        "AND attributes ->> 'start_date' ~ '^(before|after)' ORDER BY 1"
+    ).fetchall()
+    assert len(said) == 21
+    assert {row[1:] for row in said} == {(None, None)}
+
+
+def test_names_of_overture_and_regions_of_hong_kong_go_where_they_belong(
+    load: Load, connection: Connection, shared_data: Path
+) -> None:
+    load("buildings", shared_data / "buildings/nyc_subset_overture.parquet", source="nyc")
+    named = connection.execute("SELECT name FROM cim.building WHERE source = 'nyc' AND name IS NOT NULL").fetchall()
+    assert ("Harrington Park Elementary School",) in named
+    load("cameras", shared_data / "cameras/hk_traffic_cameras.csv", source="hk")
+    operators = connection.execute(
+        "SELECT DISTINCT operator, attributes ->> 'region' FROM cim.camera WHERE source = 'hk' ORDER BY 2"
+    ).fetchall()
+    assert [row[0] for row in operators] == [None] * len(operators)
+    assert ("Kowloon" in {row[1] for row in operators}) is True
+
+
 @pytest.mark.parametrize(
     ("kind", "name", "says"),
     [
         ("buildings", "buildings/bubenec.gpkg", "--layer"),
         ("buildings", "citymodel/multi_lod.city.json", "--crs"),
-        ("sensors", "sensors/PRSA_Data_Dingling_20130301-20170228.csv", "--lon and --lat"),
-        ("sensors", "sensors/entitiesDefault.json", "Taken are"),
+        ("sensors", "sensors/PRSA_Data_Dingling_20130301-20170228.csv", "--lon and --lat.*cim load dataset"),
+        ("sensors", "sensors/entitiesDefault.json", "SensorThings entities.*as CSV"),
+        ("sensors", "mqtt/milesight_am103_tts_payload.json", "message of a device"),
+        ("dataset", "catalogues/wms_geoserver-cap.xml", "describes a service.*/catalogue/items"),
+        ("dataset", "catalogues/wmts_koordinates.xml", "describes a service.*/catalogue/items"),
+        ("dataset", "catalogues/arcgis_redlands_featureserver.json", "describes a service"),
+        ("dataset", "catalogues/iso19139_srv.xml", "describes data.*/catalogue/items"),
+        ("dataset", "catalogues/ckan_search_result.json", "describes data"),
+        ("dataset", "pointcloud/simple.las", "point clouds are not kept"),
+        ("buildings", "tiles3d/TilesetOfTilesets/tileset.json", "3D Tiles"),
         ("buildings", "citymodel/plateau_numazu_52385721_fld_6697.gml", "without a Building"),
     ],
 )

@@ -156,7 +156,42 @@ def test_a_file_that_is_not_there_is_one_line(city):
 def test_an_unknown_kind_and_a_bad_datum_are_one_line(city, tmp_path):
     path = write_geojson(tmp_path / "one.geojson", [feature("a")])
     assert "buildings" in one_line(city("load", "houses", path))
+    assert "dataset" in one_line(city("load", "services", "/nowhere/missing.xml"))
     assert "gcj02" in one_line(city("load", "buildings", "/nowhere/missing.geojson", "--datum", "mars"))
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_shell_completes_commands_kinds_and_datums(shell):
+    """As the script of `cim --show-completion` asks."""
+
+    def offered(*words: str) -> str:
+        line = " ".join(words)
+        asks = {
+            "bash": {"COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)},
+            "zsh": {"_TYPER_COMPLETE_ARGS": line},
+            "fish": {"_TYPER_COMPLETE_ARGS": line, "_TYPER_COMPLETE_FISH_ACTION": "get-args"},
+        }[shell]
+        done = subprocess.run(
+            [sys.executable, "-c", "import sys; sys.argv = ['cim']; from cim.cli.main import run; run()"],
+            env={**environment(), "_CIM_COMPLETE": f"complete_{shell}", **asks},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.stdout
+
+    assert {"collections"} <= set(re.findall(r"\w+", offered("cim", "col")))
+    assert {"buildings", "dataset", "imagery"} <= set(re.findall(r"\w+", offered("cim", "load", "")))
+    assert {"gcj02", "bd09"} <= set(re.findall(r"\w+", offered("cim", "load", "buildings", "x.shp", "--datum", "")))
+
+
+def test_a_pipe_gets_each_row_of_a_table_on_one_line(city, loaded):
+    _, run = loaded
+    (row,) = [line.split() for line in city("status").out.splitlines() if line.split()[:1] == [str(run)]]
+    assert row == [str(run), "buildings", "three", "completed", "3", "2", "0", "0", "1"]
+    narrow = city("status", COLUMNS="60").out
+    assert max(map(len, narrow.splitlines()[1:])) <= 60
+    assert "…" not in narrow
 
 
 def test_a_load_with_rejected_rows_ends_with_three_and_its_counts_as_json(loaded):
@@ -165,6 +200,7 @@ def test_a_load_with_rejected_rows_ends_with_three_and_its_counts_as_json(loaded
     total = json.loads(ran.out.splitlines()[-1])
     assert [total[name] for name in COUNTS] == [3, 2, 0, 0, 1]
     assert "Traceback" not in ran.err
+    assert "cim load buildings mended.csv --source three" in ran.err
 
 
 def test_an_error_with_json_is_json_too(city):

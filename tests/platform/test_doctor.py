@@ -44,6 +44,13 @@ def test_a_busy_port_is_told_in_words_with_the_setting_that_mends_it(database_ur
     assert ran.out.count("fix  ") == 1
 
 
+def test_a_port_that_this_node_serves_is_well(module_server, module_database_url):
+    port = module_server.url.rpartition(":")[2]
+    code, findings = told(DATABASE_URL=module_database_url, CIM_PORT=port)
+    assert (code, findings["port"]["is_well"], findings["port"]["mend"]) == (0, True, "")
+    assert "served by OpenCIM" in findings["port"]["detail"]
+
+
 @pytest.mark.parametrize(
     ("data_dir", "name"),
     [("/dev/null/city", "data folder"), ("/tmp/" + "d" * 120, "socket path")],

@@ -1,5 +1,6 @@
 """The private cluster: who may use it, what it listens on, and what is left after the worst moment."""
 
+import json
 import os
 import pwd
 import subprocess
@@ -142,6 +143,15 @@ def test_what_db_start_started_runs_until_db_stop(folder):
     with used(cluster):
         pass
     assert not cluster.is_running()
+
+
+def test_the_first_command_makes_the_tables_of_a_new_cluster(folder):
+    settings = {"CIM_DATA_DIR": str(folder)}
+    ran = run_cim("collections", "list", "--json", **settings)
+    assert ran.code == 0, ran.err
+    assert {c["id"]: c["count"] for c in json.loads(ran.out)} == dict.fromkeys(
+        ("areas", "buildings", "cameras", "imagery", "sensors"), 0
+    )
 
 
 def test_db_stop_does_not_take_the_database_from_a_server_or_a_command(folder):

@@ -15,6 +15,7 @@ import psutil
 import psycopg
 
 from cim.db.embedded import Cluster
+from cim.db.ownership import used
 from tests.conftest import environment, free_port
 from tests.platform.programs import CIM, has_ended, kill, run_cim, server_processes, short_folder, until
 
@@ -137,7 +138,14 @@ def test_the_first_start_serves_a_city_later_ones_change_nothing_and_a_power_cut
             assert (third.counts(), digest(cluster)) == (counts, stored)
             stop(third, cluster, signal.SIGTERM)
 
+        with used(cluster) as url, psycopg.connect(url) as connection:  # as if killed before its first city was whole
+            connection.execute("DELETE FROM cim.imagery")
+            connection.execute("UPDATE cim.collection_stats SET feature_count = 0 WHERE collection_id = 'imagery'")
+            connection.execute("UPDATE cim.load_run SET state = 'running' WHERE kind = 'imagery'")
+
         with running(folder) as fourth:
+            assert "stopped before its city was whole" in fourth.said()
+            assert (fourth.counts(), digest(cluster)) == (counts, stored)
             stop(fourth, cluster, signal.SIGHUP)  # its terminal was closed
 
 

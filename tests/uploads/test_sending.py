@@ -72,18 +72,18 @@ def test_rejections_as_csv_hold_no_formula(sender, partly):
     response = sender.http.get(f"/admin/loads/{partly['id']}/rejections", params={"f": "csv"})
     assert response.headers["content-type"].startswith("text/csv")
     assert "attachment" in response.headers["content-disposition"]
-    (row,) = csv.DictReader(io.StringIO(response.text))
-    assert row["code"] == "duplicate-id"
-    assert row["value"] == "'=1+1"
+    (row,) = csv.DictReader(io.StringIO(response.content.decode("utf-8-sig")))
+    assert row["cim_code"] == "duplicate-id"
+    assert row["cim_value"] == row["id"] == "'=1+1"
     assert not any(cell.startswith(("=", "+", "-", "@")) for cell in row.values())
-    assert json.loads(row["original"])["geometry"]["type"]
+    assert row["cim_wkt"].startswith("SRID=4326;POLYGON ((")
 
 
 def test_rejections_as_geojson_can_be_mended_and_sent_again(sender, partly):
     response = sender.http.get(f"/admin/loads/{partly['id']}/rejections", params={"f": "geojson"})
     (rejected,) = response.json()["features"]
-    assert rejected["rejection"]["code"] == "duplicate-id"
-    assert rejected["rejection"]["row"] == 3
+    assert rejected["properties"]["cim_code"] == "duplicate-id"
+    assert rejected["properties"]["cim_row"] == 3
     rejected["properties"]["id"] = "c"
     again = sender.ended(
         sender.form("mended.json", collection_of(rejected), kind="buildings", map="id=id", source="nanshan")
