@@ -46,7 +46,7 @@ def collection_of(
                 source_field.name,
                 source_field.name,
                 aliases=(source_field.name,),
-                reveals_place=tells_place(name, kind.value),
+                reveals_place=tells_place(name, kind),
             )
         )
     return Collection(
