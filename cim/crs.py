@@ -107,3 +107,13 @@ class CrsList:
             f"must be one of the systems that 'crs' of the collections lists, such as {CRS84.uri} or "
             "http://www.opengis.net/def/crs/EPSG/0/4326",
         )
+
+
+DATUMS = ("wgs84", "gcj02", "bd09")
+"""What coordinates of a source may be said to carry; the offsets (`cim.datum`) are no systems that can be asked for."""
+
+
+def check_datum(datum: str) -> None:
+    """Raise InvalidParameter for a datum that is none of DATUMS: an unknown one never passes for WGS 84 (catalogue B48)."""
+    if datum not in DATUMS:
+        raise InvalidParameter("datum", datum, f"one of {', '.join(DATUMS)}")

@@ -77,5 +77,3 @@ def bd09_to_wgs84(lon: Degrees, lat: Degrees) -> tuple[Degrees, Degrees]:
 
 TO_WGS84 = {"gcj02": gcj02_to_wgs84, "bd09": bd09_to_wgs84}
 """Datum word → function to WGS 84; `wgs84` (and CGCS2000, which agrees to centimetres) needs none."""
-
-DATUMS = ("wgs84", *TO_WGS84)

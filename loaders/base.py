@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
+from cim.crs import check_datum
 from cim.model import Kind
 
 BATCH_ROWS = 20_000
@@ -25,7 +26,7 @@ class SourceOptions:
 
     `crs`: "EPSG:4547" and the like, wins over nothing but a missing CRS unless `override_crs`.
     `datum`: wgs84 | gcj02 | bd09, the offset the coordinates carry. `lon`, `lat`, `wkt`: columns of a table
-    that hold the place. `layer`: of a source with several.
+    that hold the place. `layer`: of a source with several. Raises InvalidParameter for another datum.
     """
 
     layer: str | None = None
@@ -37,6 +38,9 @@ class SourceOptions:
     lat: str | None = None
     wkt: str | None = None
     timezone: str | None = None
+
+    def __post_init__(self) -> None:
+        check_datum(self.datum)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from api.params import parse_limit, query_parameters
 from api.security import require_admin
 from api.uploads import Upload, look_at, receive_form, receive_raw, source_key, storage_errors
 from cim.collections import BUILTIN
+from cim.crs import check_datum
 from cim.db.rejections import csv_lines, facts_of, facts_sql, geojson_lines, json_lines
 from cim.errors import InvalidParameter, NotFound, UnknownParameter
 from cim.interval import instant_text
@@ -142,6 +143,8 @@ def _job(values: Mapping[str, str], upload: Upload, caller: str) -> dict[str, An
     source = values.get("source") or source_key(upload.path.name)
     if not re.fullmatch(r"[a-z0-9_-]{1,60}", source):
         raise InvalidParameter("source", source, "1 to 60 of a-z, 0-9, _ and -")
+    if values.get("datum"):
+        check_datum(values["datum"])
     options = [f"--by={caller}", f"--source={source}"]
     if kind == "dataset":
         options += [f"--collection={collection}"]

@@ -20,13 +20,13 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from cim.crs import DATUMS
 from cim.errors import CimError, InvalidParameter
 from cim.settings import Settings
 
 PARTLY_REJECTED = 3
 """Exit code when some rows were rejected and the rest are stored."""
 
-DATUMS = ("wgs84", "gcj02", "bd09")
 
 console = Console(stderr=True)
 
@@ -88,8 +88,6 @@ def load(
     settings = Settings()
     if kind not in _kinds():
         raise InvalidParameter("kind", kind, f"one of {', '.join(_kinds())}")
-    if datum not in DATUMS:
-        raise InvalidParameter("datum", datum, f"one of {', '.join(DATUMS)}")
     if not 1 <= batch_rows <= 1_000_000:
         raise InvalidParameter("batch-rows", batch_rows, "1 to 1000000")
     options = SourceOptions(
