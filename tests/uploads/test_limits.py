@@ -110,6 +110,7 @@ def test_B10_a_file_name_keeps_its_last_part_only(small, name):
 @pytest.mark.parametrize(
     ("name", "content"),
     [("a.zip", b"PK\x03\x04 and no more"), ("a.geojson", b""), ("cut.zip", zipped(("a", b"x"))[:40])],
+    ids=["no zip", "empty", "cut zip"],
 )
 def test_a_file_without_content_is_refused(small, name, content):
     assert_problem(small.form(name, content, kind="buildings"), status=400, code="source-refused")
