@@ -31,10 +31,12 @@ from cim.model import Collection, Kind, Property, Scope
 from cim.query.areas import parse_area_code
 from cim.query.counts import COUNT_MODES
 from cim.query.cursor import decode_cursor
-from cim.query.feature_query import DEFAULT_LIMIT, MAX_LIMIT, FeatureQuery
-from cim.query.features import shown_properties
+from cim.query.feature_query import DEFAULT_LIMIT, MAX_LIMIT, FeatureQuery, SortKey
+from cim.query.features import parse_shown, shown_properties
 from cim.query.geometry import check_geometry
+from cim.query.order import ID, parse_position, parse_sort
 from cim.query.predicate import visible_properties
+from cim.query.text_search import parse_terms
 
 Fields = dict[str, Any]
 """Fields of FeatureQuery and their values."""
@@ -64,6 +66,19 @@ class Asking:
         if not isinstance(value, str):
             raise InvalidParameter(name, value, "must be a string")
         return check_text(name, value) if self.is_body else value
+
+    def texts(self, name: str) -> list[str]:
+        """A parameter that lists texts: separated by commas in a query string, a list in a body. Raises InvalidParameter."""
+        value = self.values[name]
+        if self.is_body and not isinstance(value, str):
+            if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+                raise InvalidParameter(name, value, "must be a list of strings")
+            listed = [check_text(name, one) for one in value]
+        else:
+            listed = self.text(name).split(",")
+        if not listed or not all(one.strip() for one in listed):
+            raise InvalidParameter(name, value, "must be one or more texts, none of them empty")
+        return listed
 
     def crs(self, name: str) -> Crs:
         """The system a parameter names, CRS84 where it is absent. Raises InvalidParameter."""
@@ -100,15 +115,30 @@ def _datetime(asking: Asking) -> Fields:
     return {"interval": parse_interval(asking.text("datetime").replace(" ", "+"))}
 
 
+def _words(asking: Asking) -> Fields:
+    return {"terms": parse_terms(asking.texts("q"))}
+
+
 def _area(asking: Asking) -> Fields:
     return {"area": parse_area_code(asking.text("area"))}
 
 
+def _ids(asking: Asking) -> Fields:
+    ids = asking.texts("ids")
+    if len(ids) > MAX_IDS:
+        raise InvalidParameter("ids", len(ids), f"at most {MAX_IDS:,} ids")
+    return {"ids": tuple(dict.fromkeys(ids))}
+
+
 def _properties(asking: Asking) -> Fields:
-    """`properties` of a body: name → value that it must equal, null for none."""
+    """`properties` of a body: name → value that it must equal, null for none; as a list it says what is shown."""
     value = asking.values["properties"]
+    if isinstance(value, list):
+        return {}
     if not isinstance(value, dict):
-        raise InvalidParameter("properties", value, "must be an object of property names and values")
+        raise InvalidParameter(
+            "properties", value, "must be an object of property names and values, or a list of names"
+        )
     known = {p.name: p for p in visible_properties(asking.collection, asking.scope)}
     for name in value:
         if name not in known:
@@ -127,14 +157,19 @@ def _filter(asking: Asking) -> Fields:
 
 CONDITIONS = (
     Condition("bbox", _bbox, also=("bbox-crs",)),
+    Condition("ids", _ids),
     Condition("geometry", _geometry, in_query=False),
     Condition("datetime", _datetime),
+    Condition("q", _words),
     Condition("area", _area),
     Condition("properties", _properties, in_query=False),
     Condition("filter", _filter, also=("filter-lang", "filter-crs")),
 )
 
-PAGING = ("limit", "cursor", "crs", "count")
+SHOWING = ("crs", "properties", "skipGeometry")
+"""Parameters that say how features are shown, of a page and of a single one."""
+
+PAGING = ("limit", "cursor", "sortby", "count", *SHOWING)
 """Parameters of a page of features, beside the conditions."""
 
 
@@ -145,8 +180,7 @@ def _names(conditions: Iterable[Condition]) -> tuple[str, ...]:
 QUERY_NAMES = _names(one for one in CONDITIONS if one.in_query)
 BODY_NAMES = _names(CONDITIONS)
 
-
-ID = Property("id", Kind.TEXT, "标识", "Id")
+MAX_IDS = 1_000
 
 
 def queryable_properties(collection: Collection, scope: Scope) -> tuple[Property, ...]:
@@ -213,16 +247,55 @@ def _equals(asked: Asking) -> tuple[tuple[Property, object], ...]:
     return tuple((known[n], parse_value(known[n], asked.values[n])) for n in sorted(asked.values) if n in known)
 
 
+def shown_query(asked: Asking, *, is_whole: bool = True) -> FeatureQuery:
+    """How features are shown, without conditions. `is_whole`: a single feature, which may show `attributes`."""
+    shown = None
+    if asked.has("properties") and not isinstance(asked.values["properties"], dict):
+        shown = parse_shown(asked.collection, asked.scope, asked.texts("properties"), is_whole=is_whole)
+    return FeatureQuery(crs=asked.crs("crs"), shown=shown, has_geometry=not _flag(asked, "skipGeometry"))
+
+
 def page_query(asked: Asking) -> FeatureQuery:
-    """The conditions with page size, position and system of the answer."""
-    query = conditions_from(asked)
-    limit, crs, after = DEFAULT_LIMIT, asked.crs("crs"), None
+    """The conditions with order, page size, position, and how the features are shown."""
+    query, look = conditions_from(asked), shown_query(asked, is_whole=False)
+    limit = DEFAULT_LIMIT
     if "limit" in asked.values:  # a null is no limit
         limit = _body_limit(asked.values["limit"]) if asked.is_body else parse_limit(asked.values["limit"])
-    if asked.has("cursor"):
-        binding = binding_of(asked.collection, query)
-        after = decode_cursor(asked.registry.cursor_key, binding, asked.text("cursor"))
-    return replace(query, crs=crs, limit=limit, after=after)
+    query = replace(
+        query, sort=_sort(asked), limit=limit, crs=look.crs, shown=look.shown, has_geometry=look.has_geometry
+    )
+    if not asked.has("cursor"):
+        return query
+    last = decode_cursor(asked.registry.cursor_key, binding_of(asked.collection, query), asked.text("cursor"))
+    return replace(query, after_values=parse_position(query.sort, last)) if query.sort else replace(query, after=last)
+
+
+def _flag(asked: Asking, name: str) -> bool:
+    value = asked.values.get(name)
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    if asked.is_body or value not in ("true", "false"):
+        raise InvalidParameter(name, value, "must be true or false")
+    return bool(value == "true")
+
+
+def _sort(asked: Asking) -> tuple[SortKey, ...]:
+    """`sortby`: `-height_m,name`, or in a body also [{"field": "height_m", "direction": "desc"}] (a `+` may come as a space)."""
+    if not asked.has("sortby"):
+        return ()
+    value = asked.values["sortby"]
+    if asked.is_body and isinstance(value, list) and all(isinstance(one, dict) for one in value):
+        keys = [_sort_text(one) for one in value]
+    else:
+        keys = [f"+{key[1:]}" if key[:1] == " " else key for key in asked.texts("sortby")]
+    return parse_sort(asked.collection, asked.scope, keys)
+
+
+def _sort_text(key: dict[str, Any]) -> str:
+    name, direction = key.get("field"), key.get("direction", "asc")
+    if set(key) - {"field", "direction"} or not isinstance(name, str) or direction not in ("asc", "desc"):
+        raise InvalidParameter("sortby", key, 'must be {"field": <property>, "direction": "asc" or "desc"}')
+    return f"{'-' if direction == 'desc' else '+'}{check_text('sortby', name)}"
 
 
 def count_mode(asked: Asking) -> str | None:

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from api import problems
-from api.conditions import PAGING, QUERY_NAMES
+from api.conditions import PAGING, QUERY_NAMES, SHOWING
 from api.documents import GEOJSON, HTML, JSON, MVT, OPENAPI_30, SCHEMA_JSON
 from api.openapi_30 import to_30
 from api.openapi_parts import COMPONENTS, parameter, property_parameters, ref
@@ -129,13 +129,14 @@ def _collection_paths(collection: Collection) -> dict[str, Any]:
         home: _get(f"{name}.collection", tag, collection.description_en, {JSON: _OBJECT, HTML: _PAGE}),
         f"{home}/schema": _get(f"{name}.schema", tag, "Schema of the features", described),
         f"{home}/queryables": _get(f"{name}.queryables", tag, "What features can be asked for by", described),
+        f"{home}/sortables": _get(f"{name}.sortables", tag, "What features can be sorted by", described),
         f"{home}/items": _get(f"{name}.items", tag, "Features that match", features, [*where, *paging, *filters]),
         f"{home}/items/{{featureId}}": _get(
             f"{name}.item",
             tag,
             "One feature",
             {GEOJSON: ref("schemas", "feature"), HTML: _PAGE},
-            [feature_id, ref("parameters", "crs")],
+            [feature_id, *(ref("parameters", name) for name in SHOWING)],
         ),
         f"{home}/search": _post(
             f"{name}.search",

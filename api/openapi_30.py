@@ -33,7 +33,9 @@ def _schema(node: dict[str, Any]) -> dict[str, Any]:
             result["minimum" if name == "exclusiveMinimum" else "maximum"] = value
             result[name] = True
         elif name == "type" and isinstance(value, list):
-            result["type"] = next((kind for kind in value if kind != "null"), "string")
+            kinds = [kind for kind in value if kind != "null"]
+            if len(kinds) == 1:  # of several 3.0 cannot tell
+                result["type"] = kinds[0]
             result["nullable"] = "null" in value
         elif name == "anyOf" and isinstance(value, list) and {"type": "null"} in value:
             _without_null(result, [to_30(one) for one in value if one != {"type": "null"}])

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from api.conditions import filter_properties
+from api.conditions import MAX_IDS, filter_properties
 from api.filters import LANGUAGES
 from api.schemas import property_schema
 from cim.model import Collection, Scope
@@ -10,6 +10,8 @@ from cim.query.counts import COUNT_MODES
 from cim.query.feature_query import DEFAULT_LIMIT, MAX_LIMIT
 from cim.query.filter import STATED
 from cim.query.geometry import MAX_NESTING, MAX_VERTICES
+from cim.query.order import MAX_KEYS
+from cim.query.text_search import MAX_TERMS
 
 
 def ref(kind: str, name: str) -> dict[str, str]:
@@ -31,6 +33,12 @@ def property_parameters(collection: Collection, scope: Scope) -> list[dict[str, 
         kept: dict[str, Any] = {key: schema[key] for key in schema if key in ("type", "format", "enum")}
         parameters.append(parameter(declared.name, f"{titles}: equal to this value", kept))
     return parameters
+
+
+def _list(name: str, description: str, items: dict[str, Any] | None = None) -> dict[str, Any]:
+    """A parameter that lists texts, separated by commas."""
+    schema = {"type": "array", "minItems": 1, "items": items or {"type": "string"}}
+    return {**parameter(name, description, schema), "style": "form", "explode": False}
 
 
 _POSITION_BOX = {
@@ -93,6 +101,19 @@ _PARAMETERS = {
         "filter-lang", "How the filter is written", {"type": "string", "enum": list(LANGUAGES), "default": LANGUAGES[0]}
     ),
     "filter-crs": parameter("filter-crs", f"CRS of the geometries in the filter; {_HOW_CRS}", {"type": "string"}),
+    "ids": _list("ids", f"Features with these ids, at most {MAX_IDS}"),
+    "q": _list(
+        "q",
+        f"Features with one of these terms (at most {MAX_TERMS}) in a text such as their name or address; words of a term "
+        "stand together and in order; capitals and width of characters do not matter",
+    ),
+    "sortby": _list(
+        "sortby",
+        f"Order: up to {MAX_KEYS} of the collection's sortables, `-` before one for descending; without a value last",
+        {"type": "string", "pattern": r"^[+-]?[^+\-\s].*$"},
+    ),
+    "properties": _list("properties", "Properties that a feature shows; all without it"),
+    "skipGeometry": parameter("skipGeometry", "true leaves geometries out (null)", {"type": "boolean"}),
     "f": parameter("f", "Representation; wins over Accept", {"type": "string"}),
     "lang": parameter("lang", "Language of titles", {"type": "string", "enum": ["zh-CN", "en"]}),
 }
@@ -110,10 +131,15 @@ _CONDITIONS = {
     "geometry": _GEOMETRY,
     "datetime": {"type": "string"},
     "area": {"type": "string"},
-    "properties": {"type": "object", "description": "property name → value that it must equal; null for none"},
     "filter": {"description": "CQL2-JSON as an object, or CQL2 text"},
     "filter-lang": {"type": "string", "enum": list(LANGUAGES)},
     "filter-crs": {"type": "string"},
+    "ids": {"type": "array", "items": {"type": "string"}, "maxItems": MAX_IDS},
+    "q": {"type": ["array", "string"], "items": {"type": "string"}},
+    "properties": {
+        "type": ["object", "array"],
+        "description": "property name → value that it must equal, null for none; a list: what features show",
+    },
 }
 
 _LINK = {
@@ -190,6 +216,14 @@ _SCHEMAS = {
             "count": {"type": "string", "enum": list(COUNT_MODES)},
             "limit": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
             "cursor": {"type": "string"},
+            "sortby": {
+                "type": "array",
+                "items": {
+                    "type": ["string", "object"],
+                    "description": 'text as in a query string, or {"field": "height_m", "direction": "desc"}',
+                },
+            },
+            "skipGeometry": {"type": "boolean"},
         },
     },
     "aggregateBody": {

@@ -6,6 +6,7 @@ from api.conditions import queryable_properties
 from cim.model import Collection, Kind, Property, Scope
 from cim.query.features import ATTRIBUTES, shown_properties
 from cim.query.masking import sees_whole
+from cim.query.order import ID, sortables
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -16,8 +17,11 @@ _TYPES: dict[Kind, dict[str, Any]] = {
     Kind.BOOLEAN: {"type": "boolean"},
     Kind.DATE: {"type": "string", "format": "date"},
     Kind.INSTANT: {"type": "string", "format": "date-time"},
-    Kind.JSON: {},
+    Kind.JSON: {"type": ["object", "array", "string", "number", "boolean"]},
 }
+
+_ROLES = {"id": "id", "valid_from": "primary-interval-start", "valid_to": "primary-interval-end"}
+"""Roles of the columns that every collection has (OGC 23-058r2, /req/core-roles-features)."""
 
 
 def property_schema(declared: Property, lang: str) -> dict[str, Any]:
@@ -38,6 +42,8 @@ def property_schema(declared: Property, lang: str) -> dict[str, Any]:
         schema["minimum"] = declared.minimum
     if declared.maximum is not None:
         schema["maximum"] = declared.maximum
+    if declared.name in _ROLES:
+        schema["x-ogc-role"] = _ROLES[declared.name]
     return schema
 
 
@@ -58,8 +64,9 @@ def _document(collection: Collection, lang: str, address: str) -> dict[str, Any]
 
 
 def schema_document(collection: Collection, scope: Scope, lang: str, address: str) -> dict[str, Any]:
-    """Schema of the members of `properties`, the id and the geometry among them by their roles (OGC 23-058r1)."""
-    properties: dict[str, Any] = {"id": {"type": "string", "x-ogc-role": "id", "title": "id"}}
+    """Schema of the members of `properties`, the id and the geometry among them by their roles
+    (OGC 23-058r2, /req/returnables-and-receivables)."""
+    properties: dict[str, Any] = {ID.name: {**property_schema(ID, lang), "readOnly": True}}
     properties["geometry"] = _geometry_schema(collection)
     for declared in shown_properties(collection, scope):
         properties[declared.name] = property_schema(declared, lang)
@@ -89,4 +96,10 @@ def queryables_document(collection: Collection, scope: Scope, lang: str, address
     for declared in queryable_properties(collection, scope):
         schema = property_schema(declared, lang)
         properties[declared.name] = {**schema, "type": "array"} if declared.kind is Kind.JSON else schema
+    return {**_document(collection, lang, address), "properties": properties, "additionalProperties": False}
+
+
+def sortables_document(collection: Collection, scope: Scope, lang: str, address: str) -> dict[str, Any]:
+    """Properties that `sortby` may name; no other is taken (OGC 23-058r2, /req/sortables)."""
+    properties = {declared.name: property_schema(declared, lang) for declared in sortables(collection, scope)}
     return {**_document(collection, lang, address), "properties": properties, "additionalProperties": False}

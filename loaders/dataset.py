@@ -11,6 +11,8 @@ from loaders.mapping import ID_NAMES, plain
 
 MAX_PROPERTIES = 400
 MAX_NAME_BYTES = 60
+MAX_SEARCHABLE = 8
+"""Texts that `q` looks into: the first ones of a source."""
 
 
 def dataset_id(key: str) -> str:
@@ -29,7 +31,7 @@ def collection_of(
     if not re.fullmatch(r"[a-z][a-z0-9_-]{0,50}", collection_id):
         raise InvalidParameter("collection", collection_id, "a letter, then up to 50 of a-z, 0-9, _ and -")
     taken = set(FIXED_COLUMNS) | {"superseded_at"}
-    properties = []
+    properties: list[Property] = []
     for source_field in info.fields[:MAX_PROPERTIES]:
         name = source_field.name.replace("\x00", "") or "_"
         while len(name.encode()) > MAX_NAME_BYTES:
@@ -38,14 +40,17 @@ def collection_of(
             name += "_"
         taken.add(name)
         kind = source_field.kind
-        is_id = plain(source_field.name) in ID_NAMES
+        if plain(source_field.name) in ID_NAMES:
+            kind = Kind.TEXT
+        is_searchable = kind is Kind.TEXT and sum(p.is_searchable for p in properties) < MAX_SEARCHABLE
         properties.append(
             Property(
                 name,
-                kind if not is_id else Kind.TEXT,
+                kind,
                 source_field.name,
                 source_field.name,
                 aliases=(source_field.name,),
+                is_searchable=is_searchable,
                 reveals_place=tells_place(name, kind),
             )
         )

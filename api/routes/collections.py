@@ -13,7 +13,7 @@ from api.html import document_page, title_of
 from api.negotiate import Representation, choose
 from api.params import query_parameters
 from api.routes.portal import preferred_language
-from api.schemas import feature_schema_document, queryables_document, schema_document
+from api.schemas import feature_schema_document, queryables_document, schema_document, sortables_document
 from cim.crs import CRS84
 from cim.interval import instant_text
 from cim.model import Collection, Scope
@@ -27,6 +27,7 @@ FEATURE_SCHEMA = Representation("feature", SCHEMA_JSON)
 
 SCHEMA_REL = "http://www.opengis.net/def/rel/ogc/1.0/schema"
 QUERYABLES_REL = "http://www.opengis.net/def/rel/ogc/1.0/queryables"
+SORTABLES_REL = "http://www.opengis.net/def/rel/ogc/1.0/sortables"
 TILES_REL = "http://www.opengis.net/def/rel/ogc/1.0/tilesets-vector"
 Write = Callable[[Collection, Scope, str, str], dict[str, Any]]
 
@@ -44,6 +45,7 @@ def collection_links(base: str, collection: Collection) -> list[Link]:
         # GDAL before 3.7 (Debian 12) knows the relation under this spelling only
         Link(f"{home}/schema?f=feature", "describedBy", SCHEMA_JSON, "Schema of its features as GeoJSON"),
         Link(f"{home}/queryables", QUERYABLES_REL, SCHEMA_JSON, "What to ask for"),
+        Link(f"{home}/sortables", SORTABLES_REL, SCHEMA_JSON, "What to sort by"),
         Link(f"{home}/tiles/{TILE_MATRIX_SET}", TILES_REL, JSON, "Vector tiles"),
         Link(f"{home}/tiles/{TILE_MATRIX_SET}/{{tileMatrix}}/{{tileRow}}/{{tileCol}}", "item", MVT, templated=True),
     ]
@@ -68,6 +70,7 @@ def collection_document(base: str, collection: Collection, lang: str, crs_uris: 
         "itemType": "feature",
         "crs": list(crs_uris),
         "storageCrs": CRS84.uri,
+        "defaultSortOrder": ["id"],
         "links": [],
     }
     if collection.feature_count is not None:
@@ -136,6 +139,11 @@ async def queryables(request: Request) -> Response:
     return await _described(request, "queryables", queryables_document, SCHEMA_OFFERS)
 
 
+async def sortables(request: Request) -> Response:
+    """What features can be sorted by, as JSON Schema (OGC 23-058r2, /req/sortables)."""
+    return await _described(request, "sortables", sortables_document, SCHEMA_OFFERS)
+
+
 async def _described(request: Request, what: str, write: Write, offers: tuple[Representation, ...]) -> Response:
     found, scope = await collection_of(request)
     kind = choose(request, offers, f=query_parameters(request, ()).get("f"))
@@ -154,3 +162,4 @@ router.add_route("/collections", collections, methods=["GET"])
 router.add_route("/collections/{collection_id}", collection, methods=["GET"])
 router.add_route("/collections/{collection_id}/schema", schema, methods=["GET"])
 router.add_route("/collections/{collection_id}/queryables", queryables, methods=["GET"])
+router.add_route("/collections/{collection_id}/sortables", sortables, methods=["GET"])

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from api.conditions import (
     PAGING,
     QUERY_NAMES,
+    SHOWING,
     Asking,
     asking,
     asking_body,
@@ -19,6 +20,7 @@ from api.conditions import (
     count_mode,
     filter_names,
     page_query,
+    shown_query,
 )
 from api.context import collection_of, context_of, settings_of
 from api.counting import count_matched
@@ -71,7 +73,7 @@ class Page:
         if self.counted is not None:
             return self.counted
         matched = number_matched(self.collection, self.query, self.scope)
-        if matched is None and self.query.after is None and self.next_cursor is None:
+        if matched is None and self.query.is_first_page and self.next_cursor is None:
             matched = self.returned
         return {} if matched is None else {"numberMatched": matched}
 
@@ -84,10 +86,11 @@ async def read_page(request: Request, asked: Asking) -> Page:
     row = await context.database.fetch_one(page_sql(collection, query, scope))
     cursor = None
     if row["has_more"]:
-        cursor = encode_cursor(context.registry.cursor_key, binding_of(collection, query), row["last_id"])
+        cursor = encode_cursor(context.registry.cursor_key, binding_of(collection, query), row["last"])
     counted = None
     if count is not None and number_matched(collection, query, scope) is None:
-        counted = await count_matched(context.database, collection, replace(query, after=None), scope, count)
+        whole = replace(query, after=None, after_values=())
+        counted = await count_matched(context.database, collection, whole, scope, count)
     return Page(collection, query, scope, row["body"] or b"", row["returned"], cursor, counted)
 
 
@@ -160,13 +163,13 @@ async def search(request: Request) -> Response:
 async def item(request: Request) -> Response:
     """One feature (OGC 17-069r4, /req/core/f-op)."""
     collection, scope = await collection_of(request)
-    values = query_parameters(request, ("crs",))
+    values = query_parameters(request, SHOWING)
     kind = choose(request, OFFERS, f=values.get("f"))
-    crs = asking(request, collection, scope, values).crs("crs")
+    query = shown_query(asking(request, collection, scope, values))
     feature_id = request.path_params["feature_id"]
     row = None
     if "\x00" not in feature_id:
-        row = await context_of(request).database.fetch_row(item_sql(collection, feature_id, scope, crs=crs))
+        row = await context_of(request).database.fetch_row(item_sql(collection, feature_id, scope, query))
     if row is None:
         raise NotFound(f"feature in {collection.id}", feature_id)
     links = item_links(settings_of(request).public_url, collection, feature_id, kind)
@@ -174,7 +177,9 @@ async def item(request: Request) -> Response:
         return item_page(request, collection, orjson.loads(row["body"]), links)
     tail = b"".join((b',"links":', orjson.dumps([link.to_dict() for link in links]), b"}"))
     body = row["body"][:-1] + tail
-    return answer(request, body, GEOJSON, headers=crs_header(crs), links=links, vary="Accept, Authorization, X-API-Key")
+    return answer(
+        request, body, GEOJSON, headers=crs_header(query.crs), links=links, vary="Accept, Authorization, X-API-Key"
+    )
 
 
 def item_links(base: str, collection: Collection, feature_id: str, kind: Representation) -> list[Link]:

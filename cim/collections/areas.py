@@ -51,6 +51,7 @@ AREAS = Collection(
             Kind.TEXT,
             "名称",
             "Name",
+            is_searchable=True,
             aliases=(
                 "名称",
                 "区划名称",
@@ -70,6 +71,7 @@ AREAS = Collection(
             Kind.TEXT,
             "英文名称",
             "English name",
+            is_searchable=True,
             aliases=("name:en", "pyname", "enname", "ename", "英文名", "dcname"),
         ),
         Property(

@@ -27,6 +27,7 @@ CAMERAS = Collection(
             Kind.TEXT,
             "名称",
             "Name",
+            is_searchable=True,
             aliases=("名称", "点位名称", "摄像机名称", "description", "描述", "title"),
             reveals_place=True,
         ),

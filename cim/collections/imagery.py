@@ -14,7 +14,9 @@ IMAGERY = Collection(
     geometry_type="Geometry",
     properties=(
         Property("stac_collection", Kind.TEXT, "影像集", "STAC collection", is_indexed=True, aliases=("collection",)),
-        Property("title", Kind.TEXT, "标题", "Title", aliases=("标题", "title"), reveals_place=True),
+        Property(
+            "title", Kind.TEXT, "标题", "Title", aliases=("标题", "title"), is_searchable=True, reveals_place=True
+        ),
         Property(
             "datetime", Kind.INSTANT, "成像时间", "Acquired at", is_indexed=True, aliases=("成像时间", "拍摄时间")
         ),

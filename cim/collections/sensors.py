@@ -32,6 +32,7 @@ SENSORS = Collection(
             Kind.TEXT,
             "名称",
             "Name",
+            is_searchable=True,
             aliases=("名称", "设备名称", "站点名称", "站名", "station name", "station", "location", "title"),
             reveals_place=True,
         ),

@@ -93,8 +93,17 @@ def feature_tables(collection: Collection, target: MetaData = metadata) -> tuple
     Index(f"{name}_no_geom_idx", current.c.id, postgresql_where=current.c.geom.is_(None))
     Index(f"{name}_area_code_idx", current.c.area_code)
     for p in collection.properties:
-        if p.is_indexed:
-            Index(f"{name}_{p.name}_idx", current.c[p.name])
+        if p.is_indexed:  # with the id: a sort, and a page of equal values, walk it in order
+            Index(f"{name}_{p.name}_idx", current.c[p.name], current.c.id)
+    texts = [current.c[p.name] for p in collection.properties if p.is_searchable]
+    if texts:
+        # what cim/query/text_search.py writes in its condition, letter for letter
+        Index(
+            f"{name}_text_idx",
+            func.cim.bigrams(postgresql.array(texts)),
+            postgresql_using="gin",
+            postgresql_where=func.coalesce(*texts).is_not(None),
+        )
     history = Table(
         f"{name}_history",
         target,

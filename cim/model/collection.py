@@ -50,6 +50,7 @@ class Property:
     `unit` is a UCUM code (m, m2, deg); `codes` closes the list of values (value → (zh, en) title);
     `aliases` are names under which real files carry it (compared in lower case, spaces and `_-.:` alike);
     `is_indexed` says that equality on it may be offered on a large collection;
+    `is_searchable` marks a text that `q` looks into;
     `is_filled` marks a value that the pipeline computes when the source has none (area, floor area);
     `reveals_place` one that tells where the feature is: it goes with the exact place (`Scope.precision_m`).
     """
@@ -65,6 +66,7 @@ class Property:
     maximum: float | None = None
     is_indexed: bool = False
     is_filled: bool = False
+    is_searchable: bool = False
     reveals_place: bool = False
 
     @property
@@ -90,6 +92,7 @@ class Collection:
     is `geom`, stored in `srid` (EPSG:4326, x = longitude). `kind` is the loader kind that fills it.
     `feature_count` and `extent` are kept by the loader and the API in the same transaction as the rows; None where
     the caller may not know them. `is_maskable` is False where the places are known to everybody (areas).
+    `searched`: columns of the index of words, where some of them are hidden from the caller.
     """
 
     id: str
@@ -108,6 +111,7 @@ class Collection:
     is_maskable: bool = True
     feature_count: int | None = 0
     extent: Extent = Extent()
+    searched: tuple[str, ...] = ()
 
     @property
     def table(self) -> tuple[Identifier, Identifier]:
@@ -122,6 +126,10 @@ class Collection:
     def names(self) -> Iterator[str]:
         """Names of the properties, in declared order."""
         return (p.name for p in self.properties)
+
+    def searched_columns(self) -> tuple[str, ...]:
+        """Names of the columns that its index of words covers, whoever asks."""
+        return self.searched or tuple(p.name for p in self.properties if p.is_searchable)
 
     @property
     def needs_geometry(self) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 from cim.model.collection import Collection, Extent, Kind, Property
 from cim.model.place import tells_place
 
-_KEPT_APART = ("feature_count", "extent")  # in cim.collection_stats
+_KEPT_APART = ("feature_count", "extent", "searched")  # in cim.collection_stats, and of a caller
 
 
 def declaration_of(collection: Collection) -> dict[str, Any]:

@@ -17,13 +17,25 @@ EqualValue = object
 
 
 @dataclass(frozen=True, slots=True)
+class SortKey:
+    """A property that features are ordered by."""
+
+    property: Property
+    is_descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class FeatureQuery:
     """Conditions that a feature must all meet, and how the features are wanted.
 
     `geometry` is checked GeoJSON text in CRS84 (`cim.query.geometry`). `area` is a trimmed code: features of that
     area and of the areas in it. `filter` is a compiled CQL2 expression over the collection's columns
     (`cim.query.filter`), `filter_areas` GeoJSON text of the polygons it writes out, which may cross themselves.
-    `crs`: system of the coordinates in the answer. `after` is the id that the page begins behind, taken out of a cursor.
+    `terms`: words to search texts for (`cim.query.text_search`), a feature has one of them.
+
+    `sort`: order of the features, by id where it is empty. `after` is the id that the page begins behind, taken out of
+    a cursor; of a sorted query it is `after_values`, the sort values and then the id. `crs`: system of the coordinates
+    in the answer. `shown`: names of the properties in the answer, None for all. `has_geometry`: False leaves it out.
     """
 
     bbox: Bbox | None = None
@@ -34,9 +46,19 @@ class FeatureQuery:
     equals: tuple[tuple[Property, EqualValue], ...] = field(default=())
     filter: Sql | None = None
     filter_areas: str | None = None
+    terms: tuple[str, ...] = ()
+    sort: tuple[SortKey, ...] = ()
     crs: Crs = CRS84
+    shown: tuple[str, ...] | None = None
+    has_geometry: bool = True
     limit: int = DEFAULT_LIMIT
     after: str | None = None
+    after_values: tuple[object, ...] = ()
+
+    @property
+    def is_first_page(self) -> bool:
+        """True when the page begins with the first feature."""
+        return self.after is None and not self.after_values
 
     @property
     def is_unfiltered(self) -> bool:
@@ -44,10 +66,20 @@ class FeatureQuery:
         return self._conditions() == FeatureQuery()
 
     def _conditions(self) -> "FeatureQuery":
-        return replace(self, crs=CRS84, limit=DEFAULT_LIMIT, after=None)
+        return replace(
+            self,
+            sort=(),
+            crs=CRS84,
+            shown=None,
+            has_geometry=True,
+            limit=DEFAULT_LIMIT,
+            after=None,
+            after_values=(),
+        )
 
     def fingerprint(self) -> bytes:
-        """The conditions, without page size, position and system: what a cursor is bound to."""
+        """The conditions and the order, without page size, position and what is shown: what a cursor is bound to."""
         equals = [(p.name, value) for p, value in self.equals]
+        sort = [(key.property.name, key.is_descending) for key in self.sort]
         conditions = replace(self._conditions(), equals=())
-        return hashlib.sha256(repr((conditions, equals)).encode("utf-8", "surrogatepass")).digest()
+        return hashlib.sha256(repr((conditions, equals, sort)).encode("utf-8", "surrogatepass")).digest()

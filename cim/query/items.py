@@ -1,33 +1,62 @@
-"""A page of features: assembled in the database, in the order of ids, cut where it would grow too large."""
+"""A page of features: assembled in the database, in order, cut where it would grow too large."""
 
 from cim.model import Collection, Scope
 from cim.query.feature_query import FeatureQuery
 from cim.query.features import feature_text, shown_columns
+from cim.query.order import POSITION, ordered_rows
 from cim.query.predicate import is_gathered, where
 from cim.query.source import rows
-from cim.sql import Cast, Sql
+from cim.sql import Cast, Identifier, Sql
 
 PAGE_BYTES = 4 * 1024 * 1024
 """A page ends after the feature that brings its stored geometries to this size, whatever its limit (catalogue B23)."""
 
+_NUMBER, _SIZE, _BODY = Identifier("#number"), Identifier("#size"), Identifier("#body")
+"""Names beside those of a collection's properties, which may be called `number` or `body`."""
+
 
 def page_sql(collection: Collection, query: FeatureQuery, scope: Scope) -> Sql:
-    """One row: `body` (features joined by commas, UTF-8; NULL for none), `returned`, `last_id`, `has_more`.
+    """One row: `body` (features joined by commas, UTF-8; NULL for none), `returned`, `last`, `has_more`.
 
+    `last` is what a cursor of the next page holds: the id, or the position of a sorted query (`cim.query.order`).
     One row more than the limit is looked at, to know whether there is a next page.
     """
+    is_sorted = bool(query.sort)
+    last = Sql.of("(array_agg({} ORDER BY {} DESC) FILTER (WHERE {} IS NOT NULL))[1]", POSITION, _NUMBER, _BODY)
     return Sql.of(
-        "SELECT convert_to(string_agg(body, ','), 'UTF8') AS body, count(body) AS returned, "
-        "max(id) FILTER (WHERE body IS NOT NULL) AS last_id, count(*) > count(body) AS has_more "
-        "FROM (SELECT id, CASE WHEN number <= {} AND (number = 1 OR size <= {}) THEN {} END AS body "
-        "FROM (SELECT *, row_number() OVER () AS number, "
-        "COALESCE(sum(pg_column_size(geom)) OVER (ROWS UNBOUNDED PRECEDING), 0) AS size "
-        "FROM (SELECT id, geom, {} FROM {} AS feature WHERE {} ORDER BY {} LIMIT {}) AS page) AS sized) AS made",
+        "SELECT convert_to(string_agg({}, ','), 'UTF8') AS body, count({}) AS returned, "
+        "{} AS last, count(*) > count({}) AS has_more "
+        "FROM (SELECT {}, CASE WHEN {} <= {} AND ({} = 1 OR {} <= {}) THEN {} END AS {} "
+        "FROM (SELECT *, row_number() OVER () AS {}, "
+        "COALESCE(sum(pg_column_size(geom)) OVER (ROWS UNBOUNDED PRECEDING), 0) AS {} "
+        "FROM {} AS page) AS sized) AS made",
+        _BODY,
+        _BODY,
+        last if is_sorted else Sql.of("max(id) FILTER (WHERE {} IS NOT NULL)", _BODY),
+        _BODY,
+        Sql.of("{}, {}", POSITION, _NUMBER) if is_sorted else Sql.of("id"),
+        _NUMBER,
         Cast(query.limit, "bigint"),
+        _NUMBER,
+        _SIZE,
         Cast(PAGE_BYTES, "bigint"),
-        feature_text(collection, scope, crs=query.crs),
-        shown_columns(collection, scope),
-        rows(collection, query, scope),
+        feature_text(collection, scope, crs=query.crs, shown=query.shown, has_geometry=query.has_geometry),
+        _BODY,
+        _NUMBER,
+        _SIZE,
+        _rows_of_page(collection, query, scope),
+    )
+
+
+def _rows_of_page(collection: Collection, query: FeatureQuery, scope: Scope) -> Sql:
+    """Sub-select of the rows that a page is made of, in order, and one more."""
+    columns, source = shown_columns(collection, scope, shown=query.shown), rows(collection, query, scope)
+    if query.sort:
+        return ordered_rows(collection, query, scope, columns, source, where(collection, query, scope))
+    return Sql.of(
+        "(SELECT id, geom, {} FROM {} AS feature WHERE {} ORDER BY {} LIMIT {})",
+        columns,
+        source,
         where(collection, query, scope, is_page=True),
         # an expression that is no index keeps the planner from walking by id
         Sql.of("COALESCE(id, '')" if is_gathered(query, scope) else "id"),

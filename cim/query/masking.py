@@ -42,7 +42,9 @@ def as_seen(collection: Collection, scope: Scope) -> Collection:
     if scope.area_code is None and sees_whole(collection, scope):
         return collection
     seen = replace(
-        collection, properties=tuple(p for p in collection.properties if not hides(collection, scope, p.name))
+        collection,
+        properties=tuple(p for p in collection.properties if not hides(collection, scope, p.name)),
+        searched=collection.searched_columns(),
     )
     if is_masked(collection, scope):
         seen = replace(seen, geometry_type="Point", extent=_masked_extent(collection.extent, scope))

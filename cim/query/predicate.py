@@ -10,7 +10,8 @@ from cim.interval import Interval
 from cim.model import Collection, Property, Scope
 from cim.query.areas import AFTER_DIGITS
 from cim.query.feature_query import FeatureQuery
-from cim.query.masking import hides
+from cim.query.masking import hides, sees_whole
+from cim.query.text_search import contains, may_contain
 from cim.sql import Cast, Identifier, Sql
 
 BROAD_SHARE = 0.1
@@ -46,8 +47,9 @@ def is_broad(collection: Collection, query: FeatureQuery) -> bool:
 
 
 def is_gathered(query: FeatureQuery, scope: Scope) -> bool:
-    """True when a page must come from the index of its area: a walk by id may pass the whole table before it finds one."""
-    return any(code is not None and len(code) > BROAD_AREA_DIGITS for code in (query.area, scope.area_code))
+    """True when a page must come from the index of its area or words: a walk by id may pass the whole table before it finds one."""
+    codes = (query.area, scope.area_code)
+    return bool(query.terms) or any(code is not None and len(code) > BROAD_AREA_DIGITS for code in codes)
 
 
 def where(collection: Collection, query: FeatureQuery, scope: Scope, *, is_page: bool = False) -> Sql:
@@ -55,7 +57,7 @@ def where(collection: Collection, query: FeatureQuery, scope: Scope, *, is_page:
 
     `is_page`: rows are wanted in the order of ids and few of them; then a broad condition is kept from its index.
     """
-    conditions = [*_conditions(collection, query, walks=is_page)]
+    conditions = _conditions(collection, query, scope, walks=is_page)
     asked = Sql.join(" AND ", conditions) if conditions else Sql.of("TRUE")
     rule = row_rule(collection, scope)
     return Sql.of("({}) AND ({})", asked, rule) if rule else asked
@@ -75,7 +77,7 @@ def row_rule(collection: Collection, scope: Scope) -> Sql:
     return Sql.of("{} >= {} AND {} < {}", column, scope.area_code, column, scope.area_code + AFTER_DIGITS)
 
 
-def _conditions(collection: Collection, query: FeatureQuery, *, walks: bool) -> list[Sql]:
+def _conditions(collection: Collection, query: FeatureQuery, scope: Scope, *, walks: bool) -> list[Sql]:
     conditions = []
     if query.ids is not None:
         conditions.append(Sql.of("id = ANY({})", Cast(list(query.ids), "text[]")))
@@ -89,6 +91,10 @@ def _conditions(collection: Collection, query: FeatureQuery, *, walks: bool) -> 
         conditions.append(area_condition(query.area, walks=walks and len(query.area) <= BROAD_AREA_DIGITS))
     for declared, value in query.equals:
         conditions.append(_equals(declared, value))
+    if query.terms:
+        if sees_whole(collection, scope):  # of others `cim.query.source` asks it of the true columns
+            conditions.append(may_contain(collection, query.terms))
+        conditions.append(contains(collection, scope, query.terms))
     if query.filter is not None:
         conditions.append(Sql.of("({})", query.filter))
     if query.after is not None:

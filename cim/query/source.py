@@ -5,6 +5,7 @@ from cim.model import Collection, Scope
 from cim.query.feature_query import FeatureQuery
 from cim.query.masking import hides, is_masked, masked_code, masked_place, reach, sees_whole
 from cim.query.predicate import area_condition, envelope, geometry_of, is_broad, row_rule
+from cim.query.text_search import may_contain
 from cim.sql import Sql
 
 _FIXED = ("id", "source", "source_id", "valid_from", "valid_to", "recorded_at", "load_run_id", "source_row")
@@ -36,6 +37,8 @@ def rows(
         ),
     ]
     kept = _gathered(collection, query, scope, within) if masked else []
+    if query.terms:
+        kept.append(may_contain(collection, query.terms))
     condition = Sql.of(" WHERE {}", Sql.join(" AND ", kept)) if kept else Sql()
     return Sql.of("(SELECT {} FROM {}{})", Sql.join(", ", columns), table, condition)
 

@@ -1,26 +1,30 @@
 """The plans that the read path leans on, as the pool's own sessions make them (generic, on 20,000 buildings)."""
 
 import asyncio
+import re
 from collections.abc import Iterator
 
 import pytest
 
 from cim.bbox import parse_bbox
+from cim.collections import BUILDINGS
 from cim.db.pool import Database
 from cim.db.registry import Registry
 from cim.model import Collection, Scope
-from cim.query.feature_query import FeatureQuery
+from cim.query.feature_query import FeatureQuery, SortKey
 from cim.query.item import item_sql
 from cim.query.items import page_sql
+from cim.query.order import parse_sort
 from cim.query.tiles import parse_tile, tile_sql
 from cim.settings import Settings
 from cim.sql import Sql
 from tests.city import City
 
 SEED = """
-INSERT INTO cim.building (id, source, source_id, area_code, geom, use)
+INSERT INTO cim.building (id, source, source_id, area_code, geom, use, height_m, name)
 SELECT 'test.' || lpad(n::text, 6, '0'), 'test', n::text, '44030' || (1 + n % 9) || lpad((n % 20)::text, 3, '0'),
-       ST_Multi(ST_MakeEnvelope(x, y, x + 0.0002, y + 0.0002, 4326)), 'office'
+       ST_Multi(ST_MakeEnvelope(x, y, x + 0.0002, y + 0.0002, 4326)), (ARRAY['office', 'public', 'mixed', NULL])[1 + n % 4],
+       n % 977, CASE WHEN n % 2000 = 7 THEN '福田大厦' WHEN n % 3 = 0 THEN '楼' || n || '号' END
 FROM (SELECT n, 113.9 + (n % 200) * 0.002 AS x, 22.4 + n / 200 * 0.004 AS y FROM generate_series(0, 19999) AS n) AS places
 """
 
@@ -35,8 +39,18 @@ def seeded(module_database_url: str) -> Iterator[str]:
     city.close()
 
 
+def buffers(url: str, query: FeatureQuery) -> int:
+    """Pages of the database that the page reads."""
+    return int(re.findall(r"Buffers: shared hit=(\d+)", plan(url, query, how="EXPLAIN (ANALYZE, BUFFERS)"))[0])
+
+
 def plan(
-    url: str, query: FeatureQuery | None, *, tile: tuple[str, str, str] | None = None, scope: Scope | None = None
+    url: str,
+    query: FeatureQuery | None,
+    *,
+    tile: tuple[str, str, str] | None = None,
+    scope: Scope | None = None,
+    how: str = "EXPLAIN",
 ) -> str:
     """EXPLAIN of the page, the tile, or (without a query) of one feature."""
     scope = scope or Scope()
@@ -54,7 +68,7 @@ def plan(
                 sql = item_sql(buildings, "test.000001", scope)
             else:
                 sql = page_sql(buildings, query, scope)
-            rows = await database.fetch_rows(Sql.of("EXPLAIN {}", sql))
+            rows = await database.fetch_rows(Sql.of(how + " {}", sql))
             return "\n".join(row[0] for row in rows)
         finally:
             await database.close()
@@ -127,9 +141,55 @@ def test_the_rows_of_a_district_are_a_range_of_its_index(seeded: str) -> None:
     assert "building_area_code_idx" in plan(seeded, FeatureQuery(), scope=Scope(area_code="440301001"))
 
 
-def test_the_text_depends_on_the_shape_of_a_question_only() -> None:
-    from cim.collections import BUILDINGS
+def by(*keys: str) -> tuple[SortKey, ...]:
+    return parse_sort(BUILDINGS, Scope(), keys)
 
+
+@pytest.mark.parametrize("key", ["use", "-use"])
+def test_a_sort_by_an_indexed_property_walks_its_index(seeded: str, key: str) -> None:
+    """The first page, and one in the middle: both read no more than they show."""
+    first = FeatureQuery(sort=by(key))
+    later = FeatureQuery(sort=by(key), after_values=("office", "test.010000"))
+    for query in (first, later):
+        text = plan(seeded, query)
+        assert "building_use_idx" in text
+        assert "Seq Scan" not in text
+        assert re.search(r"Scan( Backward)? using building_use_idx", text)
+    assert ("Backward" in text) is key.startswith("-")
+    assert "Index Cond: (ROW(use, id) " in text
+    reads = [buffers(seeded, query) for query in (first, later)]
+    assert reads[1] <= 1.5 * reads[0]
+
+
+def test_a_page_deep_in_the_ids_reads_what_the_first_reads(seeded: str) -> None:
+    reads = [buffers(seeded, FeatureQuery(after=after, limit=100)) for after in (None, "test.000100", "test.019000")]
+    assert max(reads) <= 1.5 * min(reads)
+    backwards = [FeatureQuery(sort=by("-id"), after_values=values, limit=100) for values in ((), ("test.000900",))]
+    assert "Scan Backward using building_pkey" in plan(seeded, backwards[1])
+    assert buffers(seeded, backwards[1]) <= 1.5 * buffers(seeded, backwards[0])
+
+
+def test_the_rows_without_a_value_are_not_gathered(seeded: str) -> None:
+    without = FeatureQuery(sort=by("use"), after_values=(None, "test.000103"), limit=100)
+    assert "Sort" not in plan(seeded, without)
+    assert buffers(seeded, without) <= 1.5 * buffers(seeded, FeatureQuery(limit=400))
+
+
+def test_a_sort_within_a_narrow_condition_sorts_the_few(seeded: str) -> None:
+    for key in ("-height_m", "use", "name"):
+        box = FeatureQuery(bbox=parse_bbox("114.0,22.5,114.01,22.51"), sort=by(key))
+        assert "building_geom_idx" in plan(seeded, box)
+        assert "building_area_code_idx" in plan(seeded, FeatureQuery(area="440301001", sort=by(key)))
+
+
+@pytest.mark.parametrize("sort", [(), ("-height_m",), ("use",)])
+def test_words_are_found_by_their_index(seeded: str, sort: tuple[str, ...]) -> None:
+    text = plan(seeded, FeatureQuery(terms=("福田", "futian tower"), sort=by(*sort) if sort else ()))
+    assert text.count("building_text_idx") >= 2  # once a term
+    assert "Seq Scan" not in text
+
+
+def test_the_text_depends_on_the_shape_of_a_question_only() -> None:
     def text(query: FeatureQuery) -> str:
         return page_sql(BUILDINGS, query, Scope()).compile()[0]
 
