@@ -14,7 +14,7 @@ from api.metrics import Metrics
 from api.middleware import BodyLimit, Border, compression_options
 from api.routes import ROUTERS
 from api.routes.portal import mount_static
-from api.security import Keys
+from api.security import Keys, tell_slips
 from api.uploads import Store
 from cim.crs import CrsList, parse_codes
 from cim.db.pool import Database
@@ -61,6 +61,8 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await database.open()
         await context.registry.open()
+        if context.registry.is_loaded:
+            tell_slips(settings, context.registry)
         await runner.open()
         try:
             yield

@@ -6,16 +6,20 @@ everywhere within that time.
 
 import hmac
 import time
+from collections.abc import Iterable
 
+import structlog
 from starlette.requests import Request
 
 from cim.db.keys import digest_of
 from cim.db.pool import Database
-from cim.db.rights import scope_of_key
+from cim.db.rights import scope_of_key, unknown_properties
 from cim.errors import Forbidden, Unauthorized
-from cim.model import Scope, roles_of
+from cim.model import Collection, Scope, roles_of
 from cim.settings import Settings
 from cim.sql import Sql
+
+log = structlog.get_logger("rights")
 
 TTL_S = 2.0
 MAX_KNOWN = 10_000
@@ -32,6 +36,15 @@ def anonymous_scope(settings: Settings) -> Scope:
         hidden=frozenset(_listed(settings.anonymous_hidden)),
         precision_m=settings.anonymous_precision_m,
     )
+
+
+def tell_slips(settings: Settings, known: Iterable[Collection]) -> None:
+    """Log what the settings of callers without a key name and no collection has: a slip there hides nothing."""
+    scope, collections = anonymous_scope(settings), list(known)
+    slips = unknown_properties(scope.hidden, collections)
+    slips += sorted((scope.collections or frozenset()) - {one.id for one in collections})
+    if slips:
+        log.warning("settings of anonymous callers name what is not here", names=slips)
 
 
 def _listed(text: str) -> list[str]:

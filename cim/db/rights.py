@@ -119,12 +119,15 @@ def _hidden(value: Any, known: Sequence[Collection]) -> tuple[str, ...]:
     if value is None:
         return ()
     names = _texts("hidden", value)
-    plain = {name for one in known for name in one.names()}
-    qualified = {f"{one.id}.{name}" for one in known for name in one.names()}
-    for name in names:
-        if name not in plain and name not in qualified:
-            raise InvalidParameter("hidden", name, "properties of collections here, as name or collection.name")
+    for name in unknown_properties(names, known):
+        raise InvalidParameter("hidden", name, "properties of collections here, as name or collection.name")
     return names
+
+
+def unknown_properties(names: Iterable[str], known: Iterable[Collection]) -> list[str]:
+    """Those of `names` (a property's, or `collection.name`) that none of the collections has, in order."""
+    there = {text for one in known for name in one.names() for text in (name, f"{one.id}.{name}")}
+    return sorted(set(names) - there)
 
 
 def _area(value: Any) -> str | None:

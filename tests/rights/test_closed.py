@@ -12,7 +12,7 @@ from tests.rights.town import build
 
 CLOSED = {
     "CIM_ANONYMOUS_COLLECTIONS": "buildings, areas",
-    "CIM_ANONYMOUS_HIDDEN": "height_m",
+    "CIM_ANONYMOUS_HIDDEN": "height_m, buildings.hight",
     "CIM_ANONYMOUS_PRECISION_M": "1000",
 }
 
@@ -26,6 +26,7 @@ def clients(city, module_database_url: str) -> Iterator[tuple[httpx2.Client, htt
         httpx2.Client(base_url=server.url, timeout=30) as anyone,
         httpx2.Client(base_url=server.url, timeout=30, headers={"X-API-Key": ADMIN}) as admin,
     ):
+        assert "buildings.hight" in server.log.read_text()  # a slip in the settings hides nothing
         yield anyone, admin
 
 
