@@ -119,11 +119,13 @@ class City:
         declared = self.collection(collection)
         self.run(
             Sql.of(
-                "UPDATE cim.collection_stats AS s SET feature_count = now.count, bounds = now.bounds, "
+                "WITH grown AS (UPDATE cim.collection_stats AS s SET feature_count = now.count, bounds = now.bounds, "
                 "valid_from = now.first, valid_to = now.last, version = s.version + 1 FROM (SELECT count(*) AS count, "
                 "CASE WHEN ST_Extent(geom) IS NOT NULL THEN ST_MakeEnvelope(ST_XMin(ST_Extent(geom)), ST_YMin(ST_Extent(geom)), "
                 "ST_XMax(ST_Extent(geom)), ST_YMax(ST_Extent(geom)), 4326) END AS bounds, min(valid_from) AS first, "
-                "max(valid_to) AS last FROM {}.{}) AS now WHERE s.collection_id = {}",
+                "max(valid_to) AS last FROM {}.{}) AS now WHERE s.collection_id = {} RETURNING collection_id, version) "
+                "INSERT INTO cim.change (collection_id, version, recorded_at, changed_by) "
+                "SELECT collection_id, version, now(), 'test' FROM grown",
                 *declared.table,
                 Cast(collection, "text"),
             )

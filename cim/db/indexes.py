@@ -63,8 +63,8 @@ def _ensure(connection: psycopg.Connection[Any], collection: Collection) -> None
     there = {
         row[0]
         for row in connection.execute(
-            "SELECT indexname FROM pg_indexes WHERE schemaname = %s AND tablename = %s",
-            [collection.table_schema, collection.table_name],
+            "SELECT indexname FROM pg_indexes WHERE schemaname = %s AND tablename = ANY(%s)",
+            [collection.table_schema, [collection.table_name, collection.history_table[1].name]],
         )
     }
     missing = [statement for name, statement in index_statements(collection).items() if name not in there]

@@ -17,7 +17,9 @@ from psycopg.pq import TransactionStatus
 from psycopg.types.json import Jsonb, set_json_dumps
 
 from cim.db.account import Account, account_of
+from cim.db.changes import record_load
 from cim.db.indexes import drop_indexes_if_empty, ensure_indexes
+from cim.db.spared import has_edits, is_edited, rejection, spare
 from cim.errors import LoadBusy, NotFound
 from cim.model.collection import LEADING, Collection
 from cim.sql import Identifier, Sql
@@ -85,6 +87,8 @@ class Ingest:
         self._skipped = 0
         self._needs_extent = False
         self._is_first = False
+        self._added = self._written = 0
+        self._bounds: tuple[float, float, float, float] | None = None
 
     def __enter__(self) -> "Ingest":
         if not self._connection.autocommit:
@@ -246,10 +250,10 @@ class Ingest:
         with self._connection.cursor() as cursor, cursor.copy(text.encode()) as copy:
             copy.write(block)
 
-    def _insert(self, batch: BatchRows) -> int:
+    def _insert(self, batch: BatchRows, *, is_staged: bool) -> int:
         """Store the rows whose id is new; gives how many. The stage holds the batch where some are not."""
         table = Sql.of("{}.{}", *self._request.collection.table)
-        if self._is_first:
+        if self._is_first and not is_staged:
             try:
                 with self._connection.transaction():
                     self._copy(table, batch.block)
@@ -257,7 +261,8 @@ class Ingest:
                 log.info("a source repeats an id", extra={"run": self.run_id, "batch": batch.number})
             else:
                 return batch.accepted
-        self._stage(batch)
+        if not is_staged:
+            self._stage(batch)
         columns = self._columns()
         return self._execute(
             Sql.of("INSERT INTO {} ({}) SELECT {} FROM stage ON CONFLICT (id) DO NOTHING", table, columns, columns)
@@ -265,16 +270,24 @@ class Ingest:
 
     def _merge(self, batch: BatchRows) -> None:
         run_id = self.run_id
+        if not self._is_whole:  # a try that failed leaves no trace
+            self._added, self._written, self._bounds = 0, 0, None
         rejections = list(batch.rejections)
-        inserted = self._insert(batch)
+        has_edits = self._has_edits()
+        if has_edits:
+            self._stage(batch)
+            rejections.extend(self._spare_edited())
+        inserted = self._insert(batch, is_staged=has_edits)
         updated = unchanged = 0
         if inserted < batch.accepted:
-            repeated = self._repeated()
-            rejections.extend(repeated)
-            known = batch.accepted - len(repeated) - inserted
-            unchanged = self._remember_unchanged()
-            updated = self._update() if unchanged < known else 0
-            unchanged = known - updated
+            rejections.extend(self._repeated())
+            refused = len(rejections) - len(batch.rejections)
+            unchanged = batch.accepted - refused - inserted
+            if self._remember_unchanged() < unchanged and self._lock_changed():
+                late = self._spare_edited()  # edits that came in between
+                rejections.extend(late)
+                updated = self._update()
+                unchanged -= len(late) + updated
         if self._request.mode == "replace" and not self._is_first:
             self._execute(Sql.of("INSERT INTO seen SELECT id FROM stage ON CONFLICT DO NOTHING"))
         rejected = len({r["row"] for r in rejections if r["is_rejected"]})
@@ -295,7 +308,17 @@ class Ingest:
         )
         self._needs_extent = self._needs_extent or updated > 0
         if inserted or updated:
-            self._grow(inserted, batch.bounds)
+            self._grow(inserted, updated, batch.bounds)
+
+    def _has_edits(self) -> bool:
+        found = self._execute(has_edits(self._request.collection, self._request.source)).fetchone()
+        return bool(found and found[0])
+
+    def _spare_edited(self) -> list[dict[str, Any]]:
+        """Take edited features out of the stage; as rejections those of which the source says something new."""
+        stored, loaded = (Sql.of("NOT ({})", self._differs(alias)) for alias in ("t", "h"))
+        rows = self._execute(spare(self._request.collection, stored, loaded)).fetchall()
+        return [rejection(*row) for is_new, *row in rows if is_new]
 
     def _repeated(self) -> list[dict[str, Any]]:
         """Take rows whose id an earlier batch of this run had out of the stage, as rejections."""
@@ -323,10 +346,10 @@ class Ingest:
             for row, value, feature in rows
         ]
 
-    def _differs(self) -> Sql:
-        """True where the stored row `t` and the staged row `s` say different things."""
+    def _differs(self, alias: str = "t") -> Sql:
+        """True where the stored row (`t`, or the one of another alias) and the staged row `s` say different things."""
         compared = (*_COMPARED, *self._properties)
-        theirs = Sql.join(", ", [Sql.of("t.{}", Identifier(n)) for n in compared])
+        theirs = Sql.join(", ", [Sql.of("{}.{}", Identifier(alias), Identifier(n)) for n in compared])
         ours = Sql.join(", ", [Sql.of("s.{}", Identifier(n)) for n in compared])
         return Sql.of("ROW({}) IS DISTINCT FROM ROW({})", theirs, ours)
 
@@ -342,10 +365,23 @@ class Ingest:
             )
         ).rowcount
 
+    def _changed(self) -> Sql:
+        return Sql.of("t.load_run_id IS DISTINCT FROM {} AND {}", self.run_id, self._differs())
+
+    def _lock_changed(self) -> int:
+        """Keep others from the rows that are to be written anew; gives how many."""
+        return self._execute(
+            Sql.of(
+                "SELECT FROM {}.{} AS t JOIN stage AS s USING (id) WHERE {} FOR UPDATE OF t",
+                *self._request.collection.table,
+                self._changed(),
+            )
+        ).rowcount
+
     def _update(self) -> int:
         """Write changed rows anew, their former version to history; gives how many."""
         table = self._request.collection.table
-        changed = Sql.of("t.load_run_id IS DISTINCT FROM {} AND {}", self.run_id, self._differs())
+        changed = self._changed()
         self._execute(
             Sql.of(
                 "INSERT INTO {}.{} ({}) SELECT {} FROM {}.{} AS t JOIN stage AS s USING (id) WHERE {}",
@@ -384,20 +420,22 @@ class Ingest:
                 original = Jsonb(_storable_json(r["original"]))
                 copy.write_row((self.run_id, r["row"], *texts, original, r["is_rejected"]))
 
-    def _grow(self, inserted: int, bounds: tuple[float, float, float, float] | None) -> None:
-        box = bounds or (None, None, None, None)
-        self._execute(
-            Sql.of(
-                "UPDATE cim.collection_stats SET feature_count = feature_count + {}, version = version + 1, "
-                "bounds = COALESCE(ST_MakeEnvelope(LEAST(ST_XMin(bounds), {}::float8), LEAST(ST_YMin(bounds), {}::float8), "
-                "GREATEST(ST_XMax(bounds), {}::float8), GREATEST(ST_YMax(bounds), {}::float8), 4326), bounds) "
-                "WHERE collection_id = {}",
-                inserted,
-                *box,
-                self._request.collection.id,
-            )
-        )
-        self._notify()
+    def _grow(self, inserted: int, updated: int, bounds: tuple[float, float, float, float] | None) -> None:
+        """Take note of what was written. A run that is one transaction does so at its end: others wait from then on."""
+        self._added += inserted
+        self._written += inserted + updated
+        self._bounds = _around(self._bounds, bounds)
+        if not self._is_whole:
+            self._record()
+
+    def _record(self) -> None:
+        """One change of the collection: what was written since the last one."""
+        request = self._request
+        if self._written:
+            self._execute(record_load(request.collection.id, self._added, self._bounds, self.run_id, request.loaded_by))
+            self._notify()
+        self._added = self._written = 0
+        self._bounds = None
 
     def _notify(self) -> None:
         self._execute(Sql.of("SELECT pg_notify('cim_registry', {})", self._request.collection.id))
@@ -425,6 +463,7 @@ class Ingest:
         ensure_indexes(self._connection, self._request.collection)
         with self._connection.transaction():
             deleted = self._delete_missing() if self._request.mode == "replace" and not self._is_first else 0
+            self._record()
             if deleted or self._needs_extent:
                 self._recompute_extent()
             self._execute(
@@ -446,10 +485,12 @@ class Ingest:
     def _delete_missing(self) -> int:
         table, names = self._request.collection.table, self._history_columns()
         gone = Sql.of(
-            "t.id >= {} AND t.id < {} AND NOT EXISTS (SELECT FROM seen WHERE seen.id = t.id)",
+            "t.id >= {} AND t.id < {} AND NOT EXISTS (SELECT FROM seen WHERE seen.id = t.id) AND NOT {}",
             self._request.source + ".",
             self._request.source + "/",
+            is_edited(self._request.collection, Sql.of("t.id")),
         )
+        self._execute(Sql.of("SELECT FROM {}.{} AS t WHERE {} FOR UPDATE", *table, gone))
         self._execute(
             Sql.of(
                 "INSERT INTO {}.{} ({}) SELECT {} FROM {}.{} AS t WHERE {}",
@@ -461,13 +502,8 @@ class Ingest:
             )
         )
         deleted = self._execute(Sql.of("DELETE FROM {}.{} AS t WHERE {}", *table, gone)).rowcount
-        self._execute(
-            Sql.of(
-                "UPDATE cim.collection_stats SET feature_count = feature_count - {}, version = version + 1 WHERE collection_id = {}",
-                deleted,
-                self._request.collection.id,
-            )
-        )
+        self._added -= deleted
+        self._written += deleted
         return deleted
 
     def _recompute_extent(self) -> None:
@@ -509,6 +545,14 @@ class Ingest:
                 self.run_id,
             )
         )
+
+
+def _around(
+    one: tuple[float, float, float, float] | None, other: tuple[float, float, float, float] | None
+) -> tuple[float, float, float, float] | None:
+    if one is None or other is None:
+        return one or other
+    return min(one[0], other[0]), min(one[1], other[1]), max(one[2], other[2]), max(one[3], other[3])
 
 
 def _storable(text: str | None) -> str | None:

@@ -36,7 +36,8 @@ def all_collections(connection: Connection) -> list[Collection]:
 def register(connection: Connection, collection: Collection, *, is_builtin: bool = False) -> None:
     """Make a collection known: its registry row, its stats row and (unless built in) its tables and indexes.
 
-    Registering the same declaration again changes nothing. Raises Conflict when another collection has the id.
+    Registering the same declaration again changes nothing. The version of a collection that comes back goes on where
+    it was, so that a token of its feed stays good. Raises Conflict when another collection has the id.
     """
     with connection.transaction():
         known = find_collection(connection, collection.id)
@@ -55,7 +56,9 @@ def register(connection: Connection, collection: Collection, *, is_builtin: bool
             [collection.id, Jsonb(declaration_of(collection)), is_builtin],
         )
         connection.execute(
-            "INSERT INTO cim.collection_stats (collection_id) VALUES (%s) ON CONFLICT DO NOTHING", [collection.id]
+            "INSERT INTO cim.collection_stats (collection_id, version) SELECT %s, COALESCE(max(version), 0) "
+            "FROM cim.change WHERE collection_id = %s ON CONFLICT DO NOTHING",
+            [collection.id, collection.id],
         )
         notify(connection, collection.id)
 
@@ -82,6 +85,7 @@ def unregister(connection: Connection, collection_id: str) -> None:
             connection.execute(text.encode())
         connection.execute("DELETE FROM cim.collection WHERE id = %s", [collection_id])
         connection.execute("DELETE FROM cim.collection_stats WHERE collection_id = %s", [collection_id])
+        connection.execute("DELETE FROM cim.edited WHERE collection_id = %s", [collection_id])
         notify(connection, collection_id)
 
 

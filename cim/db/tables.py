@@ -92,6 +92,7 @@ def feature_tables(collection: Collection, target: MetaData = metadata) -> tuple
     # rows without geometry match every box; a GiST index would be read whole to find them
     Index(f"{name}_no_geom_idx", current.c.id, postgresql_where=current.c.geom.is_(None))
     Index(f"{name}_area_code_idx", current.c.area_code)
+    Index(f"{name}_recorded_at_idx", current.c.recorded_at, current.c.id)
     for p in collection.properties:
         if p.is_indexed:  # with the id: a sort, and a page of equal values, walk it in order
             Index(f"{name}_{p.name}_idx", current.c[p.name], current.c.id)
@@ -112,13 +113,16 @@ def feature_tables(collection: Collection, target: MetaData = metadata) -> tuple
         schema=schema,
     )
     Index(f"{name}_history_id_idx", history.c.id, history.c.superseded_at)
+    Index(f"{name}_history_recorded_at_idx", history.c.recorded_at, history.c.id)
+    Index(f"{name}_history_superseded_at_idx", history.c.superseded_at, history.c.id)
+    Index(f"{name}_history_geom_idx", history.c.geom, postgresql_using="gist")
     return current, history
 
 
 def index_statements(collection: Collection) -> dict[str, str]:
-    """Name → `CREATE INDEX IF NOT EXISTS` of every index of a collection's table but its primary key."""
-    current, _ = feature_tables(collection, MetaData())
-    ordered = sorted(current.indexes, key=lambda index: str(index.name))
+    """Name → `CREATE INDEX IF NOT EXISTS` of every index of a collection's two tables but the primary key."""
+    tables = feature_tables(collection, MetaData())
+    ordered = sorted((i for table in tables for i in table.indexes), key=lambda index: str(index.name))
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     return {str(i.name): str(CreateIndex(i, if_not_exists=True).compile(dialect=dialect)) for i in ordered}
 
@@ -147,6 +151,37 @@ collection_stats = Table(
     Column("valid_to", DateTime(timezone=True)),
     Column("version", BigInteger(), nullable=False, server_default="0", comment="grows with every change: the ETag"),
 )
+
+change = Table(
+    "change",
+    metadata,
+    Column("collection_id", code_text(), primary_key=True),
+    Column("version", BigInteger(), primary_key=True, comment="of collection_stats, in order of commit"),
+    Column("recorded_at", DateTime(timezone=True), nullable=False, comment="of the rows it wrote or superseded"),
+    Column("load_run_id", BigInteger()),
+    Column("changed_by", Text(), nullable=False),
+)
+Index("change_recorded_at_idx", change.c.collection_id, change.c.recorded_at)
+
+edited = Table(
+    "edited",
+    metadata,
+    Column("collection_id", code_text(), primary_key=True),
+    Column("feature_id", code_text(), primary_key=True, comment="of a loaded source, changed or deleted by the API"),
+    Column("edited_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("edited_by", Text(), nullable=False),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("caller", Text(), primary_key=True),
+    Column("key", Text(), primary_key=True, comment="Idempotency-Key, kept for 24 hours"),
+    Column("digest", LargeBinary(), nullable=False, comment="sha256 of what was asked"),
+    Column("answer", JSONB(), nullable=False, comment="status, headers and body that it got"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+Index("idempotency_created_at_idx", idempotency.c.created_at)
 
 load_run = Table(
     "load_run",
