@@ -130,6 +130,14 @@ def _ids(asking: Asking) -> Fields:
     return {"ids": tuple(dict.fromkeys(ids))}
 
 
+def _known_at(asking: Asking) -> Fields:
+    """`known-at`: an instant, or a date for its end (UTC)."""
+    text = asking.text("known-at").replace(" ", "+")
+    if "/" in text:
+        raise InvalidParameter("known-at", text, "must be one RFC 3339 instant or date, not an interval")
+    return {"known_at": parse_interval(text, parameter="known-at").end}
+
+
 def _properties(asking: Asking) -> Fields:
     """`properties` of a body: name → value that it must equal, null for none; as a list it says what is shown."""
     value = asking.values["properties"]
@@ -162,6 +170,7 @@ CONDITIONS = (
     Condition("datetime", _datetime),
     Condition("q", _words),
     Condition("area", _area),
+    Condition("known-at", _known_at),
     Condition("properties", _properties, in_query=False),
     Condition("filter", _filter, also=("filter-lang", "filter-crs")),
 )

@@ -1,6 +1,7 @@
 """Answers of bytes: ETag, conditional requests, links, media types."""
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -66,13 +67,35 @@ def etag_of(body: bytes) -> str:
     return f'W/"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
 
 
-def is_unchanged(request: Request, etag: str) -> bool:
-    """True when `If-None-Match` names `etag` (weak comparison, RFC 9110 13.1.2)."""
+def versioned_etag(version: str, body: bytes) -> str:
+    """A strong tag of a feature's representation; what stands before the dot names the version that is stored."""
+    return f'"{version}.{hashlib.blake2b(body, digest_size=9).hexdigest()}"'
+
+
+_CODED = re.compile(r"-(?:gzip|br|zstd)(?=\"$)")
+
+
+def uncoded(tag: str) -> str:
+    """A tag without the name of the content coding that `api.middleware.Border` puts into strong ones."""
+    return _CODED.sub("", tag)
+
+
+def had_already(request: Request, etag: str) -> str | None:
+    """The tag of `If-None-Match` that means `etag` (weak comparison, RFC 9110 13.1.2), whatever its coding; else None."""
     wanted = request.headers.get("if-none-match")
     if wanted is None:
-        return False
+        return None
+    if wanted.strip() == "*":
+        return etag
     plain = etag.removeprefix("W/")
-    return wanted.strip() == "*" or plain in (part.strip().removeprefix("W/") for part in wanted.split(","))
+    tags = [part.strip() for part in wanted.split(",")]
+    found = next((tag for tag in tags if uncoded(tag.removeprefix("W/")) == plain), None)
+    return etag if found is not None and etag.startswith("W/") else found
+
+
+def is_unchanged(request: Request, etag: str) -> bool:
+    """True when `If-None-Match` names `etag`."""
+    return had_already(request, etag) is not None
 
 
 def answer(
@@ -84,14 +107,16 @@ def answer(
     links: Sequence[Link] = (),
     vary: str = "Accept",
     status: int = 200,
+    etag: str | None = None,
 ) -> Response:
     """`body` with its ETag, or 304 without a body when the caller has it already."""
-    etag = etag_of(body)
+    etag = etag or etag_of(body)
     fields = {"ETag": etag, "Vary": vary, "Cache-Control": "no-cache", **(headers or {})}
     if links:
         fields["Link"] = link_header(links)
-    if status == 200 and is_unchanged(request, etag):
-        return Response(status_code=304, headers=fields)
+    known = had_already(request, etag) if status == 200 else None
+    if known is not None:
+        return Response(status_code=304, headers={**fields, "ETag": known})
     fields["Content-Type"] = f"{media_type}; charset=utf-8" if media_type == HTML else media_type
     return Response(body, status, headers=fields)
 

@@ -27,10 +27,18 @@ DISCONNECTED = "the client has gone"
 _HOST = re.compile(rb"(?:[A-Za-z0-9_.-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _EXPOSED = b"Link, ETag, Location, Retry-After, Content-Crs, X-Request-Id, X-CIM-Truncated"
-_ASKED = "Accept, Accept-Language, Authorization, Content-Type, If-Match, If-None-Match, X-API-Key, X-Request-Id"
+_ASKED = (
+    "Accept, Accept-Language, Authorization, Content-Crs, Content-Type, Idempotency-Key, If-Match, If-None-Match, "
+    "Last-Event-ID, X-API-Key, X-Request-Id"
+)
 _UPLOADS = "/admin/loads"
 _STATIC = "/static/"
 _KEY_HEADERS = (b"authorization", b"x-api-key")
+_TAKEN = (
+    ("POST", b"accept-post", b"application/geo+json, application/json"),
+    ("PATCH", b"accept-patch", b"application/merge-patch+json"),
+)
+"""What collections take, as OPTIONS says it (OGC 20-002, /req/create-replace-delete/options-accept-post)."""
 
 _SECURITY = (
     (b"x-content-type-options", b"nosniff"),
@@ -107,6 +115,8 @@ class Border:
                 status = message["status"]
                 headers: list[tuple[bytes, bytes]] = list(message.get("headers", ()))
                 own = {name for name, _ in headers}
+                if b"content-encoding" in own and b"etag" in own:
+                    headers = _with_coding(headers)
                 headers.append((b"x-request-id", request_id.encode()))
                 headers.extend(origin_headers)
                 headers.extend(pair for pair in _SECURITY if pair[0] not in own)
@@ -164,6 +174,15 @@ class Border:
         return [(b"vary", b"Origin")]
 
 
+def _with_coding(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Strong tags name the coding: the same representation in other bytes has another tag (RFC 9110, 8.8.3.3)."""
+    coding = next(value for name, value in headers if name == b"content-encoding")
+    return [
+        (name, value[:-1] + b"-" + coding + b'"') if name == b"etag" and value.startswith(b'"') else (name, value)
+        for name, value in headers
+    ]
+
+
 def allowed_methods(scope: Scope) -> list[str]:
     """Methods that the address answers, without asking it."""
     allowed = []
@@ -188,7 +207,9 @@ async def _options(scope: Scope, receive: Receive, send: Send) -> None:
         (b"access-control-allow-headers", _ASKED.encode()),
         (b"access-control-max-age", b"600"),
     ]
-    await send({"type": "http.response.start", "status": 204, "headers": headers})
+    if scope["path"].startswith("/collections/"):
+        headers += [(name, value) for method, name, value in _TAKEN if method in allowed]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": b""})
 
 

@@ -73,6 +73,11 @@ _PARAMETERS = {
     "area": parameter(
         "area", "Division code (行政区划代码): features in that area", {"type": "string", "pattern": r"^\d{2,12}$"}
     ),
+    "known-at": parameter(
+        "known-at",
+        "An RFC 3339 instant, or a date for its end: features as they were recorded then",
+        {"type": "string"},
+    ),
     "limit": {
         "name": "limit",
         "in": "query",
@@ -131,6 +136,7 @@ _CONDITIONS = {
     "geometry": _GEOMETRY,
     "datetime": {"type": "string"},
     "area": {"type": "string"},
+    "known-at": {"type": "string"},
     "filter": {"description": "CQL2-JSON as an object, or CQL2 text"},
     "filter-lang": {"type": "string", "enum": list(LANGUAGES)},
     "filter-crs": {"type": "string"},

@@ -17,6 +17,7 @@ from api.conditions import (
     asking,
     asking_body,
     binding_of,
+    conditions_from,
     count_mode,
     filter_names,
     page_query,
@@ -24,7 +25,7 @@ from api.conditions import (
 )
 from api.context import collection_of, context_of, settings_of
 from api.counting import count_matched
-from api.documents import GEOJSON, HTML, JSON, Link, answer, url_of
+from api.documents import GEOJSON, HTML, JSON, Link, answer, url_of, versioned_etag
 from api.html import item_page, items_page
 from api.negotiate import Representation, choose
 from api.params import query_parameters
@@ -163,9 +164,10 @@ async def search(request: Request) -> Response:
 async def item(request: Request) -> Response:
     """One feature (OGC 17-069r4, /req/core/f-op)."""
     collection, scope = await collection_of(request)
-    values = query_parameters(request, SHOWING)
+    values = query_parameters(request, (*SHOWING, "known-at"))
     kind = choose(request, OFFERS, f=values.get("f"))
-    query = shown_query(asking(request, collection, scope, values))
+    asked = asking(request, collection, scope, values)
+    query = replace(shown_query(asked), known_at=conditions_from(asked).known_at)
     feature_id = request.path_params["feature_id"]
     row = None
     if "\x00" not in feature_id:
@@ -178,7 +180,13 @@ async def item(request: Request) -> Response:
     tail = b"".join((b',"links":', orjson.dumps([link.to_dict() for link in links]), b"}"))
     body = row["body"][:-1] + tail
     return answer(
-        request, body, GEOJSON, headers=crs_header(query.crs), links=links, vary="Accept, Authorization, X-API-Key"
+        request,
+        body,
+        GEOJSON,
+        headers=crs_header(query.crs),
+        links=links,
+        vary="Accept, Authorization, X-API-Key",
+        etag=versioned_etag(row["version"], body),
     )
 
 

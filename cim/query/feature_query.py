@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from cim.bbox import Bbox
 from cim.crs import CRS84, Crs
@@ -31,7 +32,8 @@ class FeatureQuery:
     `geometry` is checked GeoJSON text in CRS84 (`cim.query.geometry`). `area` is a trimmed code: features of that
     area and of the areas in it. `filter` is a compiled CQL2 expression over the collection's columns
     (`cim.query.filter`), `filter_areas` GeoJSON text of the polygons it writes out, which may cross themselves.
-    `terms`: words to search texts for (`cim.query.text_search`), a feature has one of them.
+    `terms`: words to search texts for (`cim.query.text_search`), a feature has one of them. `known_at`: of what was
+    recorded at that instant.
 
     `sort`: order of the features, by id where it is empty. `after` is the id that the page begins behind, taken out of
     a cursor; of a sorted query it is `after_values`, the sort values and then the id. `crs`: system of the coordinates
@@ -47,6 +49,7 @@ class FeatureQuery:
     filter: Sql | None = None
     filter_areas: str | None = None
     terms: tuple[str, ...] = ()
+    known_at: datetime | None = None
     sort: tuple[SortKey, ...] = ()
     crs: Crs = CRS84
     shown: tuple[str, ...] | None = None

@@ -9,14 +9,21 @@ from cim.sql import Sql
 
 _AS_IT_IS = FeatureQuery()
 
+VERSION = Sql.of("to_hex((extract(epoch FROM recorded_at) * 1000000)::bigint)")
+"""Expression: names a version of a feature, whatever it is shown as."""
+
 
 def item_sql(collection: Collection, feature_id: str, scope: Scope, query: FeatureQuery = _AS_IT_IS) -> Sql:
-    """One row `body`, the feature as UTF-8 as `query` wants it; no row when there is none that the caller may see."""
+    """One row: `body`, the feature as UTF-8 as `query` wants it, and the `version` of what is stored.
+
+    No row when there is none that the caller may see.
+    """
     return Sql.of(
-        "SELECT convert_to({}, 'UTF8') AS body FROM {} AS feature WHERE id = {} AND ({})",
+        "SELECT convert_to({}, 'UTF8') AS body, {} AS version FROM {} AS feature WHERE id = {} AND ({})",
         feature_text(
             collection, scope, crs=query.crs, shown=query.shown, has_geometry=query.has_geometry, is_whole=True
         ),
+        VERSION,
         rows(collection, query, scope),
         feature_id,
         where(collection, query, scope),

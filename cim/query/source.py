@@ -3,6 +3,7 @@
 from cim.bbox import Bbox
 from cim.model import Collection, Scope
 from cim.query.feature_query import FeatureQuery
+from cim.query.known import stored, versions
 from cim.query.masking import hides, is_masked, masked_code, masked_place, reach, sees_whole
 from cim.query.predicate import area_condition, envelope, geometry_of, is_broad, row_rule
 from cim.query.text_search import may_contain
@@ -20,9 +21,27 @@ def rows(
     take these, so none of them can tell more. `within` is a box that the statement asks of `geom` beside the query;
     `sample`: a TABLESAMPLE clause of the table itself.
     """
-    table = Sql.of("{}.{}{}", *collection.table, sample or Sql())
+    table = stored(collection, query.known_at)
+    table = Sql.of("{}{}", table, sample) if sample else table
     if sees_whole(collection, scope):
         return table
+    kept = _gathered(collection, query, scope, within) if is_masked(collection, scope) else []
+    if query.terms:
+        kept.append(may_contain(collection, query.terms))
+    condition = Sql.of(" WHERE {}", Sql.join(" AND ", kept)) if kept else Sql()
+    name = Sql() if query.known_at is None else Sql.of(" AS stored")
+    return Sql.of("(SELECT {} FROM {}{}{})", _seen(collection, scope), table, name, condition)
+
+
+def all_versions(collection: Collection, scope: Scope) -> Sql:
+    """Every version there ever was as the caller may see it, with `superseded_at`."""
+    if sees_whole(collection, scope):
+        return versions(collection)
+    return Sql.of("(SELECT {}, superseded_at FROM {} AS stored)", _seen(collection, scope), versions(collection))
+
+
+def _seen(collection: Collection, scope: Scope) -> Sql:
+    """The columns of a table, what is hidden as NULL and a masked place as its cell."""
     masked = is_masked(collection, scope)
     columns = [
         *(Sql.of(name) for name in _FIXED),
@@ -36,11 +55,7 @@ def rows(
             for p in collection.properties
         ),
     ]
-    kept = _gathered(collection, query, scope, within) if masked else []
-    if query.terms:
-        kept.append(may_contain(collection, query.terms))
-    condition = Sql.of(" WHERE {}", Sql.join(" AND ", kept)) if kept else Sql()
-    return Sql.of("(SELECT {} FROM {}{})", Sql.join(", ", columns), table, condition)
+    return Sql.join(", ", columns)
 
 
 def _gathered(collection: Collection, query: FeatureQuery, scope: Scope, within: Bbox | None) -> list[Sql]:

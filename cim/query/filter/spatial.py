@@ -87,7 +87,7 @@ def _box(numbers: Any, crs: Crs) -> Bbox:
 def checked_geometry(node: dict[str, Any], crs: Crs) -> str:
     """The GeoJSON text of a literal, in CRS84. Raises InvalidParameter, FilterTooComplex."""
     try:
-        return check_geometry(node, None if crs.is_stored else _place(crs))
+        return check_geometry(node, None if crs.is_stored else place_in(crs))
     except TooLarge as error:
         raise too_complex(f"a geometry has more than {MAX_VERTICES:,} vertices") from error
     except InvalidBody as error:
@@ -100,7 +100,7 @@ def _refuse(reason: str, crs: Crs) -> NoReturn:
 
 
 @lru_cache(maxsize=256)
-def _place(crs: Crs) -> Place:
+def place_in(crs: Crs) -> Place:
     """Longitude and latitude of two numbers in the axis order of `crs`; infinite where there are none."""
     from pyproj import Transformer
 
