@@ -38,6 +38,8 @@ STATUS = {
     "not-acceptable": 406,
     "conflict": 409,
     "load-busy": 409,
+    "write-busy": 409,
+    "idempotency-key-reused": 409,
     "precondition-failed": 412,
     "precondition-required": 428,
     "too-large": 413,

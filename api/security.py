@@ -110,6 +110,24 @@ def key_of(request: Request) -> str | None:
     return key
 
 
+def require_editor(scope: Scope, collection: Collection) -> None:
+    """Raise Unauthorized for the anonymous caller, Forbidden for one who may not change features of the collection."""
+    if not scope.roles:
+        raise Unauthorized(f"this needs an editor's or admin's key; {_HOW}")
+    if not scope.may_edit(collection.id):
+        raise Forbidden(f"the key sent may not change features of {collection.id}")
+    if collection.kind == "areas":
+        raise Forbidden("areas decide what every feature is tagged with and who may see it; change them by a load")
+
+
+def require_place(scope: Scope, *area_codes: str | None) -> None:
+    """Raise Forbidden for a place, now or before, outside the area that the caller may change."""
+    if not all(scope.covers(code) for code in area_codes):
+        raise Forbidden(
+            f"the key sent may change features of {scope.area_code} only; the place, or the former one, is outside"
+        )
+
+
 def require_admin(scope: Scope) -> None:
     """Raise Unauthorized for the anonymous caller, Forbidden for one whose role is not admin."""
     if not scope.roles:

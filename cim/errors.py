@@ -264,6 +264,20 @@ class LoadBusy(Conflict):
     title = "The source is being loaded"
 
 
+class WriteBusy(Conflict):
+    """Rows that a running load holds until it commits."""
+
+    code = "write-busy"
+    title = "The features are being written"
+
+
+class KeyReused(Conflict):
+    """An `Idempotency-Key` that came with another request before."""
+
+    code = "idempotency-key-reused"
+    title = "The idempotency key belongs to another request"
+
+
 class LoadFailed(CimError):
     """A load that stopped: what is stored stays, and the same command goes on where it was."""
 

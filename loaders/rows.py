@@ -11,12 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
 
+from cim.collections.derive import INSTANT, RULES
 from cim.model.collection import LEADING, Collection, Kind, Property
 from loaders.base import Batch, Rejection
 from loaders.blocks import copy_binary, ewkb
 from loaders.check import area_m2, check
 from loaders.convert import arrow_type, convert, flat
-from loaders.derive import INSTANT, RULES
 from loaders.mapping import Mapping, Rule
 from loaders.repair import Repairer
 from loaders.synonyms import SYNONYMS

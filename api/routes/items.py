@@ -177,8 +177,7 @@ async def item(request: Request) -> Response:
     links = item_links(settings_of(request).public_url, collection, feature_id, kind)
     if kind.f == "html":
         return item_page(request, collection, orjson.loads(row["body"]), links)
-    tail = b"".join((b',"links":', orjson.dumps([link.to_dict() for link in links]), b"}"))
-    body = row["body"][:-1] + tail
+    body = with_links(row["body"], links)
     return answer(
         request,
         body,
@@ -188,6 +187,11 @@ async def item(request: Request) -> Response:
         vary="Accept, Authorization, X-API-Key",
         etag=versioned_etag(row["version"], body),
     )
+
+
+def with_links(feature: bytes, links: list[Link]) -> bytes:
+    """A feature as the database writes it, with links."""
+    return b"".join((feature[:-1], b',"links":', orjson.dumps([link.to_dict() for link in links]), b"}"))
 
 
 def item_links(base: str, collection: Collection, feature_id: str, kind: Representation) -> list[Link]:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import asyncpg
 
 from cim.db.loans import Loans
-from cim.errors import CimError, OutsideCrs, Unavailable
+from cim.errors import CimError, OutsideCrs, Unavailable, WriteBusy
 from cim.settings import Settings
 from cim.sql import Sql
 
@@ -35,7 +35,8 @@ _LOST = (
     TimeoutError,
 )
 
-_FAILURES = (*_LOST, asyncpg.InternalServerError, asyncpg.DataError)
+_CONTENDED = (asyncpg.LockNotAvailableError, asyncpg.TransactionRollbackError)
+_FAILURES = (*_LOST, *_CONTENDED, asyncpg.InternalServerError, asyncpg.DataError)
 
 Row = Any
 """A record: values by position and by name."""
@@ -77,6 +78,10 @@ def told(error: BaseException) -> CimError | None:
         error, asyncpg.DataError
     ):  # an InterfaceError, but our own mistake: a value of the wrong type was bound
         return None
+    if isinstance(error, asyncpg.LockNotAvailableError):
+        return WriteBusy("a load is writing these features; nothing was changed, try again when it has ended")
+    if isinstance(error, asyncpg.TransactionRollbackError):
+        return Unavailable("another change came in between; nothing was changed, try again")
     return unavailable(error)
 
 
@@ -94,6 +99,12 @@ class Transaction:
         """The first row, or None."""
         text, values = sql.compile()
         return await self._connection.fetchrow(text, *values)
+
+    async def fetch_one(self, sql: Sql) -> Row:
+        """The row of a statement that always has one."""
+        row = await self.fetch_row(sql)
+        assert row is not None
+        return row
 
     async def fetch_rows(self, sql: Sql) -> Sequence[Row]:
         """All rows."""

@@ -109,7 +109,7 @@ def _order(collection: Collection, tile: TileCoord) -> Sql:
 def tile_sql(collection: Collection, query: FeatureQuery, scope: Scope, tile: TileCoord) -> Sql:
     """One row: `body` (the MVT, empty for nothing), `taken` (features looked at, one more than the cap when cut)."""
     columns = Sql.join("", [Sql.of(", {}", p.column) for p in tile_properties(collection, scope)])
-    percent = sample_percent(collection, tile)
+    percent = None if query.known_at is not None else sample_percent(collection, tile)
     sample = Sql() if percent is None else Sql.of(" TABLESAMPLE SYSTEM ({}) REPEATABLE (0)", Cast(percent, "real"))
     cap = feature_cap(tile)
     square = Sql.of("(SELECT ST_TileEnvelope({}, {}, {}))", tile.zoom, tile.col, tile.row)

@@ -1,4 +1,4 @@
-"""What the pipeline fills in where the source says nothing, and the valid time of each kind.
+"""What is filled in where a source or an edit says nothing, and the valid time of each kind: for loads and the API alike.
 
 Every rule is recorded: in the value's own provenance column (`height_source`) and as a note of the run. A
 derived value never replaces one the source gave.
@@ -12,8 +12,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cim.collections.areas import CODE_LENGTHS
-from cim.model import Kind
-from loaders.convert import arrow_type, flat
 
 METRES_PER_FLOOR = 3.0
 """The stated rule for a building that has floors and no height."""
@@ -22,7 +20,7 @@ Columns = dict[str, pa.Array]
 Sources = Mapping[str, str]
 """Property → the field it came from."""
 
-INSTANT = arrow_type(Kind.INSTANT)
+INSTANT = pa.timestamp("us", tz="UTC")
 _MICROSECOND = pa.scalar(1, pa.duration("us"))
 
 
@@ -31,11 +29,9 @@ def _first(*candidates: pa.Array) -> pa.Array:
 
 
 def _instant(column: pa.Array) -> pa.Array:
-    return flat(
-        column.cast(pa.timestamp("us")).cast(INSTANT)
-        if not pa.types.is_timestamp(column.type)
-        else column.cast(INSTANT)
-    )
+    if pa.types.is_timestamp(column.type):
+        return column.cast(INSTANT)
+    return column.cast(pa.timestamp("us")).cast(INSTANT)
 
 
 def _year_start(years: pa.Array) -> pa.Array:

@@ -1,0 +1,1 @@
+"""Features as a client writes them, checked against what the collection declares; pure."""
