@@ -13,6 +13,7 @@ from api import problems
 from api.conditions import PAGING, QUERY_NAMES, SHOWING
 from api.documents import GEOJSON, HTML, JSON, MVT, OPENAPI_30, SCHEMA_JSON
 from api.openapi_30 import to_30
+from api.openapi_changes import change_paths
 from api.openapi_parts import COMPONENTS, parameter, property_parameters, ref
 from api.openapi_services import SECURITY_SCHEMES, service_paths
 from cim.model import Collection, Scope
@@ -136,7 +137,7 @@ def _collection_paths(collection: Collection) -> dict[str, Any]:
             tag,
             "One feature",
             {GEOJSON: ref("schemas", "feature"), HTML: _PAGE},
-            [feature_id, *(ref("parameters", name) for name in SHOWING)],
+            [feature_id, *(ref("parameters", name) for name in (*SHOWING, "known-at"))],
         ),
         f"{home}/search": _post(
             f"{name}.search",
@@ -157,6 +158,8 @@ def describe(app: FastAPI, collections: Iterable[Collection], base: str) -> dict
     paths = _common_paths()
     for collection in collections:
         paths.update(_collection_paths(collection))
+        for path, operations in change_paths(collection).items():
+            paths[path] = {**paths.get(path, {}), **operations}
     paths.update(service_paths())
     for path, operations in own.get("paths", {}).items():
         paths.setdefault(path, operations)

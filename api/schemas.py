@@ -4,7 +4,7 @@ from typing import Any
 
 from api.conditions import queryable_properties
 from cim.model import Collection, Kind, Property, Scope
-from cim.query.features import ATTRIBUTES, shown_properties
+from cim.query.features import ATTRIBUTES, FIXED, shown_properties
 from cim.query.masking import sees_whole
 from cim.query.order import ID, sortables
 
@@ -69,10 +69,11 @@ def schema_document(collection: Collection, scope: Scope, lang: str, address: st
     properties: dict[str, Any] = {ID.name: {**property_schema(ID, lang), "readOnly": True}}
     properties["geometry"] = _geometry_schema(collection)
     for declared in shown_properties(collection, scope):
-        properties[declared.name] = property_schema(declared, lang)
+        kept = {"readOnly": True} if declared in FIXED else {}
+        properties[declared.name] = {**property_schema(declared, lang), **kept}
     if sees_whole(collection, scope):
         properties[ATTRIBUTES.name] = property_schema(ATTRIBUTES, lang)
-    return {**_document(collection, lang, address), "properties": properties}
+    return {**_document(collection, lang, address), "properties": properties, "additionalProperties": False}
 
 
 def feature_schema_document(collection: Collection, scope: Scope, lang: str, address: str) -> dict[str, Any]:

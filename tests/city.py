@@ -40,6 +40,10 @@ class City:
         text, values = sql.compile_psycopg()
         return self.connection.execute(text.encode(), values)
 
+    def run_text(self, statement: str) -> Any:
+        """Run a statement without values; the cursor."""
+        return self.connection.execute(statement.encode())
+
     def collection(self, collection_id: str) -> Collection:
         """The declaration of a registered collection."""
         found = find_collection(self.connection, collection_id)

@@ -39,6 +39,10 @@ CONFORMS_TO = (
     "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/queryables-query-parameters",
     "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/filter",
     "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/features-filter",
+    "http://www.opengis.net/spec/ogcapi-features-4/1.0/conf/create-replace-delete",
+    "http://www.opengis.net/spec/ogcapi-features-4/1.0/conf/update",
+    "http://www.opengis.net/spec/ogcapi-features-4/1.0/conf/optimistic-locking-etags",
+    "http://www.opengis.net/spec/ogcapi-features-4/1.0/conf/features",
     "http://www.opengis.net/spec/cql2/1.0/conf/basic-cql2",
     "http://www.opengis.net/spec/cql2/1.0/conf/advanced-comparison-operators",
     "http://www.opengis.net/spec/cql2/1.0/conf/case-insensitive-comparison",
@@ -64,7 +68,7 @@ CONFORMS_TO = (
     "http://www.opengis.net/spec/ogcapi-features-9/1.0/conf/text-search",
     "http://www.opengis.net/spec/ogcapi-features-9/1.0/conf/features-text-search",
 )
-"""Only classes that are whole, each with tests by requirement in tests/features and tests/filter."""
+"""Only classes that are whole, each with tests by requirement in tests/features, tests/filter and tests/changes."""
 
 
 async def conformance(request: Request) -> Response:
