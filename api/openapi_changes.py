@@ -9,7 +9,7 @@ from api.openapi_parts import parameter, ref
 from cim.model import Collection
 
 _TEXT = {"type": "string"}
-_SECURITY = [{"bearer": []}, {"apiKey": []}]
+_SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"apiKey": []}]
 _PROBLEM = {
     "description": "What went wrong (RFC 9457)",
     "content": {problems.MEDIA_TYPE: {"schema": ref("schemas", "problem")}},
