@@ -1,0 +1,114 @@
+"""Edits and loads of the same features: an edit is never undone in silence, and the account adds up."""
+
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.changes.conftest import ADMIN, ITEMS
+from tests.conftest import Server, clone, serving
+from tests.loading.conftest import Load, connection, feature, load, write_geojson
+
+__all__ = ["connection", "load"]
+
+PATCH = {"Content-Type": "application/merge-patch+json", "If-Match": "*"}
+
+
+@pytest.fixture(scope="module")
+def database_url(cluster: str, template: str) -> Any:
+    """One database for the file: the server and the loads share it."""
+    with clone(cluster, template) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def running(database_url: str) -> Any:
+    with serving(database_url, CIM_ADMIN_KEY=ADMIN) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def admin(running: Server) -> Any:
+    import httpx2
+
+    with httpx2.Client(base_url=running.url, timeout=30, headers={"Authorization": f"Bearer {ADMIN}"}) as opened:
+        yield opened
+
+
+def rows(*names: str, **more: Any) -> list[dict[str, Any]]:
+    return [feature(n, 114 + place * 1e-3, name=f"{n}楼", **more) for place, n in enumerate(names)]
+
+
+def test_an_edit_stands_until_the_source_says_something_new(
+    admin: Any, load: Load, connection: psycopg.Connection[Any], tmp_path: Path
+) -> None:
+    path = write_geojson(tmp_path / "spare.geojson", rows("a", "b", "c", "d"))
+    assert load("buildings", path).inserted == 4
+    assert admin.patch(f"{ITEMS}/spare.a", json={"name": "改"}, headers=PATCH).status_code == 200
+    assert admin.patch(f"{ITEMS}/spare.b", json={"height_m": 9}, headers=PATCH).status_code == 200
+    assert admin.delete(f"{ITEMS}/spare.c", headers={"If-Match": "*"}).status_code == 204
+
+    def names() -> dict[str, str]:
+        found = connection.execute("SELECT source_id, name FROM cim.building WHERE source = 'spare'").fetchall()
+        return dict(found)
+
+    # the source says what it said before: all edits stand, in silence
+    again = load("buildings", write_geojson(path, [*rows("a", "b", "c", "d"), feature("e", 114.01)]))
+    assert (again.read, again.inserted, again.updated, again.unchanged, again.rejected) == (5, 1, 0, 4, 0)
+    assert names() == {"a": "改", "b": "b楼", "d": "d楼", "e": None}
+    # it says something new of edited and deleted ones, of one what the edit says, and of one that nobody touched
+    changed = rows("a", "b", "c", "d", use="office")
+    changed[0]["properties"] = {"id": "a", "name": "改"}
+    third = load("buildings", write_geojson(path, changed))
+    assert (third.read, third.inserted, third.updated, third.unchanged, third.rejected) == (4, 0, 1, 1, 2)
+    rejected = connection.execute(
+        "SELECT code, value, original->'properties'->>'use' FROM cim.load_rejection WHERE load_run_id = %s ORDER BY value",
+        [third.run_id],
+    ).fetchall()
+    assert rejected == [("edited", "b", "office"), ("edited", "c", "office")]
+    assert names() == {"a": "改", "b": "b楼", "d": "d楼", "e": None}
+    # replacing deletes what the source no longer has, but no edited feature
+    last = load("buildings", write_geojson(path, rows("z")), replace=True)
+    assert (last.inserted, last.deleted) == (1, 2)
+    assert names() == {"a": "改", "b": "b楼", "z": "z楼"}
+
+
+def test_every_transaction_of_a_load_is_a_change(
+    admin: Any, load: Load, connection: psycopg.Connection[Any], tmp_path: Path
+) -> None:
+    def changes() -> list[Any]:
+        return connection.execute(
+            "SELECT version, recorded_at, load_run_id FROM cim.change WHERE collection_id = 'buildings' ORDER BY version"
+        ).fetchall()
+
+    before = changes()
+    path = write_geojson(tmp_path / "runs.geojson", rows("a", "b"))
+    first = load("buildings", path)
+    same = load("buildings", path)
+    second = load("buildings", write_geojson(path, rows("b", use="office")), replace=True)
+    new = changes()[len(before) :]
+    assert [run for *_, run in new] == [first.run_id, second.run_id]
+    assert same.unchanged == 2
+    assert new[0][0] < new[1][0]
+    for version, recorded_at, run_id in new:
+        written = connection.execute(
+            "SELECT count(*) FROM (SELECT FROM cim.building WHERE recorded_at = %s UNION ALL "
+            "SELECT FROM cim.building_history WHERE recorded_at = %s OR superseded_at = %s) AS w",
+            [recorded_at] * 3,
+        ).fetchone()
+        assert written[0] > 0, (version, run_id)
+    total = connection.execute("SELECT feature_count FROM cim.collection_stats WHERE collection_id = 'buildings'")
+    counted = connection.execute("SELECT count(*) FROM cim.building")
+    assert total.fetchone() == counted.fetchone()
+
+
+def test_a_feature_that_a_load_is_writing_is_not_waited_for_without_end(
+    admin: Any, load: Load, connection: psycopg.Connection[Any], tmp_path: Path
+) -> None:
+    load("buildings", write_geojson(tmp_path / "held.geojson", rows("a")))
+    with connection.transaction():
+        connection.execute("SELECT FROM cim.building WHERE id = 'held.a' FOR UPDATE")
+        answer = admin.patch(f"{ITEMS}/held.a", json={"name": "x"}, headers=PATCH)
+    assert (answer.status_code, answer.json()["type"].rpartition("/")[2]) == (409, "write-busy")
+    assert admin.patch(f"{ITEMS}/held.a", json={"name": "x"}, headers=PATCH).status_code == 200
