@@ -69,7 +69,7 @@ def test_an_edit_stands_until_the_source_says_something_new(
     assert rejected == [("edited", "b", "office"), ("edited", "c", "office")]
     assert names() == {"a": "改", "b": "b楼", "d": "d楼", "e": None}
     # replacing deletes what the source no longer has, but no edited feature
-    last = load("buildings", write_geojson(path, rows("z")), replace=True)
+    last = load("buildings", write_geojson(path, rows("z")), is_replacing=True)
     assert (last.inserted, last.deleted) == (1, 2)
     assert names() == {"a": "改", "b": "b楼", "z": "z楼"}
 
@@ -86,7 +86,7 @@ def test_every_transaction_of_a_load_is_a_change(
     path = write_geojson(tmp_path / "runs.geojson", rows("a", "b"))
     first = load("buildings", path)
     same = load("buildings", path)
-    second = load("buildings", write_geojson(path, rows("b", use="office")), replace=True)
+    second = load("buildings", write_geojson(path, rows("b", use="office")), is_replacing=True)
     new = changes()[len(before) :]
     assert [run for *_, run in new] == [first.run_id, second.run_id]
     assert same.unchanged == 2

@@ -1,12 +1,12 @@
 """What changed when, and by whom: indexes of times, changes of a collection, edits of loaded rows, kept answers.
 
-Revision ID: 0004
+Revision ID: 0005
 """
 
 from alembic import op
 
-revision = "0004"
-down_revision = "0003"
+revision = "0005"
+down_revision = "0004"
 
 _TABLES = ("area", "building", "camera", "imagery", "sensor")
 
