@@ -231,6 +231,19 @@ def test_B47_properties_that_tell_the_place_do_not_exist(masked, anyone):
         assert properties["geometry"]["format"] == "geometry-point"
 
 
+def test_B47_words_and_order_of_what_tells_the_place_do_not_exist(masked, anyone, caller, town):
+    less = caller(hidden=["address"])
+    for client, found in ((anyone, 7), (less, 0), (masked, 0)):
+        answer = client.get("/collections/buildings/items", params={"q": "福华路", "limit": 100})
+        assert len(places_in(answer.json())) == found
+        assert len(places_in(client.post("/collections/buildings/search", json={"q": ["福华路"]}).json())) == found
+    for client in (less, masked):
+        refused = client.get("/collections/buildings/items", params={"sortby": "address"})
+        assert_problem(refused, status=400, code="unknown-property", parameter="sortby")
+        refused = client.get("/collections/buildings/items", params={"properties": "address"})
+        assert_problem(refused, status=400, code="unknown-property", parameter="properties")
+
+
 def test_B47_an_area_is_told_by_its_district(masked, town):
     codes = {
         f["properties"]["area_code"] for f in masked.get("/collections/buildings/items?limit=100").json()["features"]
