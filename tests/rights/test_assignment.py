@@ -9,6 +9,7 @@ from tests.catalogue.conftest import service
 from tests.city import City
 from tests.problems import assert_problem
 from tests.rights.conftest import Caller
+from tests.rights.town import FUTIAN, NANSHAN, Town
 
 FORBIDDEN = {
     "state": "published", "version": 99, "published_at": "2024-05-01T00:00:00Z", "created_at": "2020-01-01T00:00:00Z",
@@ -83,3 +84,73 @@ def test_B41_a_load_says_who_sent_it_by_the_key_alone(admin, city):
         )
         assert_problem(refused, status=400, code="unknown-parameter")
     assert stored(city, "load_run") == before
+
+
+@pytest.fixture(scope="module")
+def nanshan(caller: Caller, town: Town) -> httpx2.Client:
+    """An editor of Nanshan."""
+    return caller(role="editor", area_code=NANSHAN)
+
+
+def feature(lon: float, **properties: Any) -> dict[str, Any]:
+    ring = [[lon, 22.53], [lon + 1e-4, 22.53], [lon + 1e-4, 22.5301], [lon, 22.5301], [lon, 22.53]]
+    return {
+        "type": "Feature",
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "properties": {"use": "office", **properties},
+    }
+
+
+@pytest.mark.parametrize(
+    "property_",
+    ["area_code", "valid_from", "source", "source_id", "recorded_at", "load_run_id", "role", "superseded_at"],
+)
+def test_B41_an_editor_writes_no_property_that_the_server_keeps(nanshan, city, town, property_):
+    before = stored(city, "building")
+    value = FUTIAN if property_ == "area_code" else "2020-01-01T00:00:00Z"
+    home = "/collections/buildings/items"
+    for method, address, body, media in (
+        ("POST", home, feature(113.93, **{property_: value}), "application/geo+json"),
+        ("PUT", f"{home}/{town.nanshan[0]}", feature(113.93, **{property_: value}), "application/geo+json"),
+        ("PATCH", f"{home}/{town.nanshan[0]}", {"properties": {property_: value}}, "application/merge-patch+json"),
+    ):
+        refused = nanshan.request(method, address, json=body, headers={"If-Match": "*", "Content-Type": media})
+        assert refused.status_code == 400, (method, refused.text)
+    assert stored(city, "building") == before
+
+
+def test_B40_an_editor_reaches_no_feature_of_another_district(nanshan, city, town):
+    before = stored(city, "building")
+    geo, merge = {"Content-Type": "application/geo+json"}, {"Content-Type": "application/merge-patch+json"}
+    match = {"If-Match": "*"}
+    for foreign in (town.futian[0], town.nowhere):
+        address = f"/collections/buildings/items/{foreign}"
+        answers = [
+            nanshan.delete(address, headers=match),
+            nanshan.patch(address, json={"properties": {"use": "industrial"}}, headers={**merge, **match}),
+            nanshan.put(address, json=feature(113.93), headers={**geo, **match}),
+            nanshan.put(address, json=feature(113.93), headers=geo),
+        ]
+        for answer in answers:
+            assert answer.status_code in (403, 404, 409, 412), answer.text
+    outside = feature(114.05)
+    assert nanshan.post("/collections/buildings/items", json=outside, headers=geo).status_code == 403
+    moved = nanshan.patch(
+        f"/collections/buildings/items/{town.nanshan[0]}",
+        json={"geometry": outside["geometry"]},
+        headers={**merge, **match},
+    )
+    assert moved.status_code == 403, moved.text
+    assert stored(city, "building") == before
+
+
+def test_an_editor_changes_what_is_in_the_district(nanshan, caller, town):
+    address = f"/collections/buildings/items/{town.nanshan[4]}"
+    headers = {"Content-Type": "application/merge-patch+json", "If-Match": nanshan.get(address).headers["etag"]}
+    assert nanshan.patch(address, json={"properties": {"name": "新楼"}}, headers=headers).status_code == 200
+    assert nanshan.get(address).json()["properties"]["name"] == "新楼"
+    for rights in ({"role": "reader"}, {"role": "editor", "collections": ["cameras"]}):
+        refused = caller(**rights).patch(
+            address, json={"properties": {"name": "x"}}, headers={**headers, "If-Match": "*"}
+        )
+        assert refused.status_code in (403, 404), refused.text
