@@ -8,11 +8,10 @@ from typing import Any
 
 import orjson
 
+from cim.cells import inert
 from cim.interval import instant_text
 from cim.query.aggregate import Aggregation, Group
 from cim.query.measures import Measure
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def _value(group: Group, measure: Measure) -> Any:
@@ -97,6 +96,4 @@ def _cell(value: Any) -> Any:
         return orjson.dumps(value).decode()
     if isinstance(value, date):
         return value.isoformat()
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return "'" + value
-    return value
+    return inert(value) if isinstance(value, str) else value

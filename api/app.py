@@ -9,6 +9,7 @@ from starlette_compress import CompressMiddleware, add_compress_type
 
 from api import problems
 from api.context import Context
+from api.export_jobs import Exports
 from api.jobs import Runner
 from api.metrics import Metrics
 from api.middleware import BodyLimit, Border, compression_options
@@ -24,6 +25,9 @@ from cim.settings import Settings
 
 _COMPRESSED = (
     "application/geo+json",
+    "application/geo+json-seq",
+    "application/vnd.ogc.fg+json",
+    "text/csv",
     "application/problem+json",
     "application/schema+json",
     "application/vnd.mapbox-vector-tile",
@@ -51,10 +55,11 @@ def create_app(settings: Settings) -> FastAPI:
     database = Database(settings)
     store = Store(settings)
     runner = Runner(database, settings, store)
+    exports = Exports(database, settings)
     keys = Keys(database, settings)
     crs_list = CrsList(parse_codes(settings.crs))
     context = Context(
-        settings, database, Registry(database), Metrics(), store, runner, crs_list, authorise=keys.authorise
+        settings, database, Registry(database), Metrics(), store, runner, exports, crs_list, authorise=keys.authorise
     )
 
     @asynccontextmanager
@@ -64,9 +69,11 @@ def create_app(settings: Settings) -> FastAPI:
         if context.registry.is_loaded:
             tell_slips(settings, context.registry)
         await runner.open()
+        await exports.open()
         try:
             yield
         finally:
+            await exports.close()
             await runner.close()
             await context.registry.close()
             await database.close()

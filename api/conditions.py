@@ -199,7 +199,7 @@ def queryable_properties(collection: Collection, scope: Scope) -> tuple[Property
 
 def filter_properties(collection: Collection, scope: Scope) -> list[Property]:
     """Properties that a query parameter may name: not documents, nor those called like a parameter of our own."""
-    taken = {*QUERY_NAMES, *PAGING, *ALWAYS, "group-by", "measures"}
+    taken = {*QUERY_NAMES, *PAGING, *ALWAYS, "group-by", "measures", "bom"}
     known = queryable_properties(collection, scope)
     return [p for p in known if p.kind is not Kind.JSON and p.name not in taken]
 

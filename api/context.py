@@ -7,6 +7,7 @@ from typing import Annotated, Any, cast
 from fastapi import Depends
 from starlette.requests import Request
 
+from api.export_jobs import Exports
 from api.jobs import Runner
 from api.metrics import Metrics
 from api.uploads import Store
@@ -36,6 +37,7 @@ class Context:
     metrics: Metrics
     store: Store
     runner: Runner
+    exports: Exports
     crs_list: CrsList
     authorise: Callable[[Request], Awaitable[Scope]] | None = None
     templates: dict[Any, str] = field(default_factory=dict)

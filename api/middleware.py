@@ -26,10 +26,12 @@ DISCONNECTED = "the client has gone"
 
 _HOST = re.compile(rb"(?:[A-Za-z0-9_.-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-_EXPOSED = b"Link, ETag, Location, Retry-After, Content-Crs, X-Request-Id, X-CIM-Truncated"
+_EXPOSED = (
+    b"Link, ETag, Location, Retry-After, Content-Crs, Content-Disposition, Content-Range, X-Request-Id, X-CIM-Truncated"
+)
 _ASKED = (
     "Accept, Accept-Language, Authorization, Content-Crs, Content-Type, Idempotency-Key, If-Match, If-None-Match, "
-    "Last-Event-ID, X-API-Key, X-Request-Id"
+    "Last-Event-ID, Prefer, Range, X-API-Key, X-Request-Id"
 )
 _UPLOADS = "/admin/loads"
 _STATIC = "/static/"
@@ -39,6 +41,8 @@ _TAKEN = (
     ("PATCH", b"accept-patch", b"application/merge-patch+json"),
 )
 """What collections take, as OPTIONS says it (OGC 20-002, /req/create-replace-delete/options-accept-post)."""
+_RIGHTS = "/exports/"
+"""Addresses that are rights themselves: the log has their route only."""
 
 _SECURITY = (
     (b"x-content-type-options", b"nosniff"),
@@ -76,6 +80,11 @@ def guard_caches(headers: list[tuple[bytes, bytes]], *, has_key: bool) -> None:
     if has_key:
         headers[:] = [pair for pair in headers if pair[0] != b"cache-control"]
         headers.append((b"cache-control", b"private, no-store"))
+
+
+def is_head(request: Request) -> bool:
+    """True where only the head of an answer is wanted: what is dear to make may be left out."""
+    return bool(request.scope.get("state", {}).get("is_head"))
 
 
 def route_of(scope: Scope, templates: Mapping[Any, str]) -> str:
@@ -146,7 +155,7 @@ class Border:
                 "request",
                 request_id=request_id,
                 method=method,
-                path=scope["path"][:300],
+                path=route if scope["path"].startswith(_RIGHTS) else scope["path"][:300],
                 route=route,
                 status=status,
                 bytes=size,
@@ -162,6 +171,7 @@ class Border:
             return
         if scope["method"] == "HEAD":
             scope["method"] = "GET"
+            scope["state"]["is_head"] = True
         await self.app(scope, receive, send)
 
     def _cors(self, scope: Scope) -> list[tuple[bytes, bytes]]:

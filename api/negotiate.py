@@ -10,11 +10,12 @@ from cim.errors import InvalidParameter, NotAcceptable
 
 @dataclass(frozen=True, slots=True)
 class Representation:
-    """One that a resource offers: its value of `f`, its media type, and types under which it is asked for too."""
+    """One that a resource offers: its value of `f`, its media type, and types and values under which it is asked for too."""
 
     f: str
     media_type: str
     also: tuple[str, ...] = ()
+    also_f: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ def choose(request: Request, offers: Sequence[Representation], *, f: str | None 
     wanted = request.query_params.get("f") if f is None else f
     if wanted is not None:
         for offer in offers:
-            if wanted in (offer.f, offer.media_type):
+            if wanted in (offer.f, offer.media_type, *offer.also_f):
                 return offer
         raise InvalidParameter("f", wanted, f"must be one of {', '.join(offer.f for offer in offers)}")
     wishes = parse_accept(", ".join(request.headers.getlist("accept")))

@@ -14,6 +14,7 @@ from api.conditions import PAGING, QUERY_NAMES, SHOWING
 from api.documents import GEOJSON, HTML, JSON, MVT, OPENAPI_30, SCHEMA_JSON
 from api.openapi_30 import to_30
 from api.openapi_changes import change_paths
+from api.openapi_exports import export_paths, format_parameters, job_paths, page_media
 from api.openapi_parts import COMPONENTS, parameter, property_parameters, ref
 from api.openapi_services import SECURITY_SCHEMES, service_paths
 from cim.model import Collection, Scope
@@ -62,6 +63,13 @@ def _post(operation_id: str, tag: str, summary: str, media: Mapping[str, Any], b
     }
 
 
+def _formatted(path: dict[str, Operation], method: str) -> dict[str, Operation]:
+    """The path with the formats of a page of features in place of the plain `f`."""
+    kept = [one for one in path[method]["parameters"] if one != ref("parameters", "f")]
+    path[method]["parameters"] = [*kept, *format_parameters(is_page=True)]
+    return path
+
+
 _OBJECT = {"type": "object"}
 _PAGE = {"type": "string"}
 
@@ -88,7 +96,6 @@ def _collection_paths(collection: Collection) -> dict[str, Any]:
     name = collection.id
     home = f"/collections/{name}"
     tag = f"{collection.title_zh} {collection.title_en}"
-    features = {GEOJSON: ref("schemas", "featureCollection"), HTML: _PAGE}
     described = {SCHEMA_JSON: _OBJECT, HTML: _PAGE}
     filters = property_parameters(collection, Scope())
     where = [ref("parameters", name) for name in QUERY_NAMES]
@@ -131,7 +138,9 @@ def _collection_paths(collection: Collection) -> dict[str, Any]:
         f"{home}/schema": _get(f"{name}.schema", tag, "Schema of the features", described),
         f"{home}/queryables": _get(f"{name}.queryables", tag, "What features can be asked for by", described),
         f"{home}/sortables": _get(f"{name}.sortables", tag, "What features can be sorted by", described),
-        f"{home}/items": _get(f"{name}.items", tag, "Features that match", features, [*where, *paging, *filters]),
+        f"{home}/items": _formatted(
+            _get(f"{name}.items", tag, "Features that match", page_media(), [*where, *paging, *filters]), "get"
+        ),
         f"{home}/items/{{featureId}}": _get(
             f"{name}.item",
             tag,
@@ -139,13 +148,10 @@ def _collection_paths(collection: Collection) -> dict[str, Any]:
             {GEOJSON: ref("schemas", "feature"), HTML: _PAGE},
             [feature_id, *(ref("parameters", name) for name in (*SHOWING, "known-at"))],
         ),
-        f"{home}/search": _post(
-            f"{name}.search",
-            tag,
-            "Features that match, within a polygon",
-            {GEOJSON: ref("schemas", "featureCollection")},
-            "searchBody",
+        f"{home}/search": _formatted(
+            _post(f"{name}.search", tag, "Features that match, within a polygon", page_media(), "searchBody"), "post"
         ),
+        **export_paths(collection, [*where, *filters]),
         f"{home}/aggregate": statistics,
         tiles: _get(f"{name}.tileset", tag, "Metadata of the tiles", {JSON: _OBJECT}),
         f"{tiles}/{{zoom}}/{{row}}/{{col}}": drawn,
@@ -160,6 +166,7 @@ def describe(app: FastAPI, collections: Iterable[Collection], base: str) -> dict
         paths.update(_collection_paths(collection))
         for path, operations in change_paths(collection).items():
             paths[path] = {**paths.get(path, {}), **operations}
+    paths.update(job_paths())
     paths.update(service_paths())
     for path, operations in own.get("paths", {}).items():
         paths.setdefault(path, operations)

@@ -232,6 +232,11 @@ _SCHEMAS = {
             "skipGeometry": {"type": "boolean"},
         },
     },
+    "exportBody": {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {**_CONDITIONS, "crs": {"type": "string"}, "skipGeometry": {"type": "boolean"}},
+    },
     "aggregateBody": {
         "type": "object",
         "additionalProperties": False,

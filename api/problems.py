@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
-from cim.errors import CimError
+from cim.errors import CimError, RangeRefused
 
 log = structlog.get_logger("api")
 
@@ -45,9 +45,12 @@ STATUS = {
     "too-large": 413,
     "decompressed-size": 413,
     "unsupported-media-type": 415,
+    "range-refused": 416,
     "driver-not-allowed": 415,
     "source-refused": 400,
     "load-failed": 500,
+    "not-writable": 400,
+    "export-failed": 500,
     "setup": 503,
     "unavailable": 503,
     "insufficient-storage": 507,
@@ -140,8 +143,16 @@ def _respond(
 def problem_response(request: Request, error: CimError) -> Response:
     """The answer that `error` becomes."""
     status = STATUS.get(error.code, 500)
+    headers = {"Content-Range": f"bytes */{error.size}"} if isinstance(error, RangeRefused) else None
     return _respond(
-        request, status, error.code, error.title, error.detail, parameter=error.parameter, facts=error.facts
+        request,
+        status,
+        error.code,
+        error.title,
+        error.detail,
+        parameter=error.parameter,
+        facts=error.facts,
+        headers=headers,
     )
 
 

@@ -285,6 +285,31 @@ class LoadFailed(CimError):
     title = "Load failed"
 
 
+class NotWritable(CimError):
+    """A format that cannot hold the features asked for: `detail` names one that can."""
+
+    code = "not-writable"
+    title = "The format cannot hold these features"
+
+
+class RangeRefused(CimError):
+    """A range of bytes that is not given: several at once, or outside the file."""
+
+    code = "range-refused"
+    title = "Range cannot be given"
+
+    def __init__(self, detail: str, size: int) -> None:
+        super().__init__(f"{detail}; the file has {size:,} bytes")
+        self.size = size
+
+
+class ExportFailed(CimError):
+    """A file that could not be made."""
+
+    code = "export-failed"
+    title = "Export failed"
+
+
 class SetupProblem(CimError):
     """The machine or the database lacks something; `detail` carries the line that mends it."""
 

@@ -37,6 +37,8 @@ class Settings(BaseSettings):
     upload_quota_bytes: int = Field(
         50 * 1024**3, description="Most bytes of uploads that wait or are kept after a failure."
     )
+    export_quota_bytes: int = Field(20 * 1024**3, description="Most bytes of exported files that are kept at once.")
+    export_ttl_s: float = Field(24 * 3600, description="Seconds that an exported file may be downloaded.")
     max_unpacked_bytes: int = Field(8 * 1024**3, description="Largest content of an uploaded archive, unpacked.")
     max_archive_members: int = Field(10_000, description="Most members of an uploaded archive.")
     loader_memory_bytes: int = Field(4 * 1024**3, description="Address space a reading child may use.")

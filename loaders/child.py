@@ -14,6 +14,7 @@ from typing import IO, Any
 import orjson
 
 from cim.errors import CimError, LoadFailed
+from cim.imports import hide
 from loaders.frames import write_frame
 from loaders.sandbox import confine
 
@@ -38,7 +39,7 @@ def main() -> None:
 
 def _serve(head: dict[str, Any], scratch: Path, sink: IO[bytes], notes: list[str]) -> None:
     # pyogrio imports geopandas and pandas (2 s) where it finds them, and reads Arrow without
-    sys.meta_path.insert(0, _Without())
+    hide("geopandas", "pandas")
     # imported once confined: native libraries start under the limits
     import numpy as np
 
@@ -98,15 +99,6 @@ def _serve(head: dict[str, Any], scratch: Path, sink: IO[bytes], notes: list[str
                 prepared.block,
             )
     write_frame(sink, {"type": "end", "batches": number})
-
-
-class _Without:
-    """An importer in front of all others that finds no geopandas and no pandas."""
-
-    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
-        """Raise ImportError for the two, leave the rest to the other importers."""
-        if name.partition(".")[0] in ("geopandas", "pandas"):
-            raise ImportError(name)
 
 
 def _plain(value: Any) -> dict[str, Any]:

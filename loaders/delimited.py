@@ -6,7 +6,8 @@ fit, and the pipeline converts them and rejects by row. A first pass over the fi
 
 import csv
 import io
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
@@ -14,12 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from cim.cells import ESCAPED
 from cim.errors import SourceRefused
 from loaders.base import Batch, Rejection, SourceField, SourceInfo, SourceOptions
 from loaders.encoding import Encoding, encoding_of
 from loaders.kinds import KindFinder
-from loaders.mended import is_mended, rearmed
 from loaders.place import Place, find_place, placed
 from loaders.sniff import Content, content_of
 
@@ -164,6 +166,7 @@ def column_names(header: list[str]) -> list[str]:
     seen: set[str] = set()
     for number, raw in enumerate(header, 1):
         base = raw.replace("\ufeff", "").replace("\x00", "").strip() or f"column_{number}"
+        base = re.sub(ESCAPED, r"\1", base)
         name, again = base, 1
         while name in seen:
             again += 1
@@ -250,10 +253,19 @@ def _feature(properties: dict[str, str]) -> dict[str, object]:
 def _table(records: list[list[str]], names: tuple[str, ...]) -> pa.Table:
     """Text columns; an empty cell is null."""
     columns = list(zip(*records, strict=True)) if records else [()] * len(names)
-    cell: Callable[[str], str] = rearmed if is_mended(set(names)) else str
     return pa.table(
-        {n: pa.array([cell(c) or None for c in column], pa.string()) for n, column in zip(names, columns, strict=True)}
+        {
+            n: restored(pa.array([c or None for c in column], pa.string()))
+            for n, column in zip(names, columns, strict=True)
+        }
     )
+
+
+def restored(column: pa.Array) -> pa.Array:
+    """Texts without the apostrophe that keeps a spreadsheet from taking them for formulas (`cim.cells`)."""
+    if not pc.any(pc.starts_with(column, "'")).as_py():
+        return column
+    return pc.replace_substring_regex(column, ESCAPED, r"\1")
 
 
 DELIMITED = DelimitedLoader()

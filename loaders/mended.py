@@ -16,17 +16,11 @@ from loaders.convert import flat
 NUMBER = "cim_row"
 _NEEDED = frozenset(MARKS[:3])
 _OURS = frozenset({*MARKS, PLACE})
-_DISARMED = re.compile(r"'[=+\-@\t\r]")
 
 
 def is_mended(names: frozenset[str] | set[str]) -> bool:
     """True for a source with these fields that rejections were written into."""
     return names >= _NEEDED
-
-
-def rearmed(cell: str) -> str:
-    """A cell without the apostrophe that kept a spreadsheet from taking it for a formula."""
-    return cell[1:] if _DISARMED.match(cell) else cell
 
 
 def without_marks(info: SourceInfo) -> SourceInfo:

@@ -18,9 +18,8 @@ from python_calamine import CalamineError, CalamineWorkbook
 
 from cim.errors import DecompressedTooLarge, SourceRefused
 from loaders.base import Batch, SourceField, SourceInfo, SourceOptions
-from loaders.delimited import column_names
+from loaders.delimited import column_names, restored
 from loaders.kinds import KindFinder
-from loaders.mended import is_mended, rearmed
 from loaders.place import Place, find_place, placed
 from loaders.sniff import Content, content_of
 
@@ -127,11 +126,7 @@ def _sheet(path: Path, options: SourceOptions, name: str, rows: list[list[Any]],
     body = rows[first + 1 :]
     while body and not any(cell != "" for cell in body[-1]):
         body.pop()
-    columns = {n: pa.array([_text(row[i]) for row in body], pa.string()) for i, n in enumerate(names)}
-    if is_mended(set(names)):
-        columns = {
-            n: pa.array([c and rearmed(c) for c in column.to_pylist()], pa.string()) for n, column in columns.items()
-        }
+    columns = {n: restored(pa.array([_text(row[i]) for row in body], pa.string())) for i, n in enumerate(names)}
     table = pa.table(columns)
     finder = KindFinder(names)
     finder.see(table)

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyogrio
 import shapely
-import xlsxwriter  # type: ignore[import-untyped]
+import xlsxwriter
 
 from cim.collections.buildings import STATUSES, USES
 from cim.collections.sensors import SENSOR_KINDS

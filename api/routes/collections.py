@@ -17,6 +17,7 @@ from api.schemas import feature_schema_document, queryables_document, schema_doc
 from cim.crs import CRS84
 from cim.interval import instant_text
 from cim.model import Collection, Scope
+from cim.query.output import OUTPUTS
 from cim.query.tiles import TILE_MATRIX_SET
 
 router = APIRouter()
@@ -40,6 +41,10 @@ def collection_links(base: str, collection: Collection) -> list[Link]:
     return [
         Link(f"{home}/items", "items", GEOJSON, "Features as GeoJSON"),
         Link(f"{home}/items?f=html", "items", HTML, "Features as HTML"),
+        *(
+            Link(f"{home}/export?f={one.f}", "enclosure", one.media_type, f"Everything as {one.title}")
+            for one in OUTPUTS
+        ),
         Link(f"{home}/schema", SCHEMA_REL, SCHEMA_JSON, "Schema of the collection"),
         Link(f"{home}/schema?f=feature", "describedby", SCHEMA_JSON, "Schema of its features as GeoJSON"),
         # GDAL before 3.7 (Debian 12) knows the relation under this spelling only

@@ -26,6 +26,7 @@ from api.conditions import (
 from api.context import collection_of, context_of, settings_of
 from api.counting import count_matched
 from api.documents import GEOJSON, HTML, JSON, Link, answer, url_of, versioned_etag
+from api.exports import OFFER_OF, bom_of
 from api.html import item_page, items_page
 from api.negotiate import Representation, choose
 from api.params import query_parameters
@@ -38,11 +39,17 @@ from cim.query.cursor import encode_cursor
 from cim.query.feature_query import FeatureQuery
 from cim.query.item import item_sql
 from cim.query.items import page_sql
+from cim.query.output import GEOJSON as GEOJSON_OUTPUT
+from cim.query.output import OUTPUTS, Frame, Output
 from cim.query.predicate import validity
 
 router = APIRouter()
 
-OFFERS = (Representation("json", GEOJSON, also=(JSON,)), Representation("html", HTML))
+ITEM_OFFERS = (Representation("json", GEOJSON, also=(JSON,)), Representation("html", HTML))
+TEXTS = tuple(OFFER_OF[output.f] for output in OUTPUTS if output.has_pages)
+OFFERS = (TEXTS[0], ITEM_OFFERS[1], *TEXTS[1:])
+_OUTPUT_OF = {output.f: output for output in OUTPUTS if output.has_pages}
+_VARY = "Accept, Authorization, X-API-Key"
 
 
 def crs_header(crs: Crs) -> dict[str, str]:
@@ -52,7 +59,7 @@ def crs_header(crs: Crs) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What the database gave for a query: features joined by commas, and where the next page begins."""
+    """What the database gave for a query: features in the text of `output`, and where the next page begins."""
 
     collection: Collection
     query: FeatureQuery
@@ -61,13 +68,16 @@ class Page:
     returned: int
     next_cursor: str | None
     counted: Mapping[str, int] | None = None
+    output: Output = GEOJSON_OUTPUT
 
-    def document(self, links: list[Link]) -> bytes:
-        """The FeatureCollection (RFC 7946; OGC 17-069r4, 7.15.8)."""
-        head: dict[str, Any] = {"type": "FeatureCollection", "timeStamp": now_text(), "numberReturned": self.returned}
-        head.update({name: max(number, self.returned) for name, number in self._numbers().items()})
-        head["links"] = [link.to_dict() for link in links]
-        return b"".join((orjson.dumps(head)[:-1], b',"features":[', self.features, b"]}"))
+    def document(self, links: list[Link], *, has_bom: bool = False) -> bytes:
+        """The features between head and tail; the FeatureCollection's members are those of OGC 17-069r4, 7.15.8."""
+        assert self.output.text is not None
+        members: dict[str, Any] = {"timeStamp": now_text(), "numberReturned": self.returned}
+        members.update({name: max(number, self.returned) for name, number in self._numbers().items()})
+        members["links"] = [link.to_dict() for link in links]
+        head = self.output.text.head(Frame(self.collection, self.scope, self.query, members, has_bom))
+        return b"".join((head, self.features, self.output.text.tail))
 
     def _numbers(self) -> Mapping[str, int]:
         """How many match, where that is known without asking, or was asked for."""
@@ -79,12 +89,12 @@ class Page:
         return {} if matched is None else {"numberMatched": matched}
 
 
-async def read_page(request: Request, asked: Asking) -> Page:
+async def read_page(request: Request, asked: Asking, output: Output = GEOJSON_OUTPUT) -> Page:
     """Run the query of a page."""
     collection, scope, query, count = asked.collection, asked.scope, page_query(asked), count_mode(asked)
     context = context_of(request)
     await check_geometries(request, query)
-    row = await context.database.fetch_one(page_sql(collection, query, scope))
+    row = await context.database.fetch_one(page_sql(collection, query, scope, output))
     cursor = None
     if row["has_more"]:
         cursor = encode_cursor(context.registry.cursor_key, binding_of(collection, query), row["last"])
@@ -92,7 +102,7 @@ async def read_page(request: Request, asked: Asking) -> Page:
     if count is not None and number_matched(collection, query, scope) is None:
         whole = replace(query, after=None, after_values=())
         counted = await count_matched(context.database, collection, whole, scope, count)
-    return Page(collection, query, scope, row["body"] or b"", row["returned"], cursor, counted)
+    return Page(collection, query, scope, row["body"] or b"", row["returned"], cursor, counted, output)
 
 
 async def check_geometries(request: Request, query: FeatureQuery) -> None:
@@ -111,27 +121,27 @@ async def check_geometries(request: Request, query: FeatureQuery) -> None:
 async def items(request: Request) -> Response:
     """Features that match the query (OGC 17-069r4, /req/core/fc-op)."""
     collection, scope = await collection_of(request)
-    values = query_parameters(request, (*QUERY_NAMES, *PAGING, *filter_names(collection, scope)))
+    values = query_parameters(request, (*QUERY_NAMES, *PAGING, "bom", *filter_names(collection, scope)))
     kind = choose(request, OFFERS, f=values.get("f"))
-    page = await read_page(request, asking(request, collection, scope, values))
+    output = _OUTPUT_OF.get(kind.f, GEOJSON_OUTPUT)
+    has_bom = bom_of(values, output)
+    page = await read_page(request, asking(request, collection, scope, values), output)
     links = page_links(settings_of(request).public_url, values, page, kind)
-    body = page.document(links)
+    body = page.document(links, has_bom=has_bom)
     if kind.f == "html":
         return items_page(request, collection, orjson.loads(body), links)
-    return answer(
-        request, body, GEOJSON, headers=crs_header(page.query.crs), links=links, vary="Accept, Authorization, X-API-Key"
-    )
+    return answer(request, body, output.media_type, headers=crs_header(page.query.crs), links=links, vary=_VARY)
 
 
 def page_links(base: str, values: dict[str, str], page: Page, kind: Representation) -> list[Link]:
     """self, alternate, next, collection (/req/core/fc-links)."""
     path = ("collections", page.collection.id, "items")
-    kept = {name: value for name, value in values.items() if name != "f"}
-    other = next(offer for offer in OFFERS if offer.f != kind.f)
-    links = [
-        Link(url_of(base, *path, **values), "self", kind.media_type, "This page"),
-        Link(url_of(base, *path, **{**kept, "f": other.f}), "alternate", other.media_type, f"This page as {other.f}"),
-    ]
+    kept = {name: value for name, value in values.items() if name not in ("f", "bom")}
+    links = [Link(url_of(base, *path, **values), "self", kind.media_type, "This page")]
+    for other in OFFERS:
+        if other.f != kind.f:
+            address = url_of(base, *path, **{**kept, "f": other.f})
+            links.append(Link(address, "alternate", other.media_type, f"This page as {other.f}"))
     if page.next_cursor is not None:
         links.append(
             Link(
@@ -145,27 +155,32 @@ def page_links(base: str, values: dict[str, str], page: Page, kind: Representati
 async def search(request: Request) -> Response:
     """The same as `items`, its conditions in a JSON body, among them a polygon."""
     collection, scope = await collection_of(request)
-    values = query_parameters(request, ())
-    choose(request, OFFERS[:1], f=values.get("f"))
+    values = query_parameters(request, ("bom",))
+    kind = choose(request, TEXTS, f=values.get("f"))
+    output = _OUTPUT_OF[kind.f]
+    has_bom = bom_of(values, output)
     asked = await asking_body(request, collection, scope, PAGING)
-    page = await read_page(request, asked)
-    address = url_of(settings_of(request).public_url, "collections", collection.id, "search")
+    page = await read_page(request, asked, output)
+    address = url_of(settings_of(request).public_url, "collections", collection.id, "search", **values)
     links = [
-        Link(address, "self", GEOJSON, "This page", "POST"),
+        Link(address, "self", kind.media_type, "This page", "POST"),
         Link(url_of(settings_of(request).public_url, "collections", collection.id), "collection", JSON),
     ]
     if page.next_cursor is not None:
         links.append(
-            Link(address, "next", GEOJSON, "The next page", "POST", {**asked.values, "cursor": page.next_cursor})
+            Link(
+                address, "next", kind.media_type, "The next page", "POST", {**asked.values, "cursor": page.next_cursor}
+            )
         )
-    return answer(request, page.document(links), GEOJSON, headers=crs_header(page.query.crs), links=links)
+    body = page.document(links, has_bom=has_bom)
+    return answer(request, body, output.media_type, headers=crs_header(page.query.crs), links=links)
 
 
 async def item(request: Request) -> Response:
     """One feature (OGC 17-069r4, /req/core/f-op)."""
     collection, scope = await collection_of(request)
     values = query_parameters(request, (*SHOWING, "known-at"))
-    kind = choose(request, OFFERS, f=values.get("f"))
+    kind = choose(request, ITEM_OFFERS, f=values.get("f"))
     asked = asking(request, collection, scope, values)
     query = replace(shown_query(asked), known_at=conditions_from(asked).known_at)
     feature_id = request.path_params["feature_id"]
@@ -184,7 +199,7 @@ async def item(request: Request) -> Response:
         GEOJSON,
         headers=crs_header(query.crs),
         links=links,
-        vary="Accept, Authorization, X-API-Key",
+        vary=_VARY,
         etag=versioned_etag(row["version"], body),
     )
 
@@ -197,7 +212,7 @@ def with_links(feature: bytes, links: list[Link]) -> bytes:
 def item_links(base: str, collection: Collection, feature_id: str, kind: Representation) -> list[Link]:
     """self, alternate, collection (/req/core/f-links)."""
     address = url_of(base, "collections", collection.id, "items", feature_id)
-    other = next(offer for offer in OFFERS if offer.f != kind.f)
+    other = next(offer for offer in ITEM_OFFERS if offer.f != kind.f)
     return [
         Link(address, "self", kind.media_type, "This feature"),
         Link(f"{address}?f={other.f}", "alternate", other.media_type, f"This feature as {other.f}"),

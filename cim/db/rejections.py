@@ -4,7 +4,6 @@ As GeoJSON and as CSV a row has its own fields and, in front, `cim_row` and why 
 these fields: a mended row keeps the number that it has in its source, and so its identity (`loaders.mended`).
 """
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import orjson
 import psycopg
 
+from cim.cells import inert
 from cim.db.wkt import wkt_of
 from cim.errors import NotFound
 from cim.sql import Cast, Sql
@@ -28,8 +28,6 @@ PLACE = "cim_wkt"
 
 _TABLES = ("CSV", "Spreadsheet (XLSX)")
 _PLAIN_CRS = (None, "OGC:CRS84", "EPSG:4326")
-_RISKY = ("=", "+", "-", "@", "\t", "\r")
-_NUMBER = re.compile(r"[+-]\d+(?:\.\d*)?(?:[eE][+-]?\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +52,10 @@ class Form:
     line: Callable[[Row, RunFacts], bytes | None]
 
 
-def inert(text: str) -> str:
-    """A cell that a spreadsheet does not take for a formula: a leading = + - @ gets an apostrophe, but for a number (CWE-1236)."""
-    return "'" + text if text.startswith(_RISKY) and not _NUMBER.fullmatch(text) else text
-
-
 def _cell(value: object) -> str:
     if isinstance(value, (dict, list, bool)):
         value = orjson.dumps(value).decode()
-    text = "" if value is None else inert(str(value))
+    text = "" if value is None else inert(str(value), may_be_number=True)
     return '"' + text.replace('"', '""') + '"'
 
 

@@ -328,3 +328,27 @@ secret = Table(
     Column("name", code_text(), primary_key=True, comment="cursor: signs paging cursors of every worker and node"),
     Column("value", LargeBinary(), nullable=False),
 )
+
+export = Table(
+    "export",
+    metadata,
+    Column(
+        "digest", code_text(), primary_key=True, comment="sha256 of the id in the address, hex: the id is the right"
+    ),
+    Column("collection_id", code_text(), nullable=False),
+    Column("format", Text(), nullable=False),
+    Column("state", Text(), nullable=False, server_default="queued"),
+    Column("request", JSONB(), nullable=False, comment="the compiled statement, under the rights of who asked"),
+    Column("file_name", Text(), nullable=False, comment="as the download is called, without its suffix"),
+    Column("done", BigInteger(), nullable=False, server_default="0", comment="rows written"),
+    Column("total", BigInteger(), comment="rows that match, where they were counted"),
+    Column("bytes", BigInteger()),
+    Column("error", JSONB()),
+    Column("caller", Text(), nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("started_at", DateTime(timezone=True)),
+    Column("ended_at", DateTime(timezone=True)),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    CheckConstraint("state IN ('queued', 'running', 'completed', 'failed', 'cancelled')", name="export_state_check"),
+)
+Index("export_expires_idx", export.c.expires_at)

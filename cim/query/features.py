@@ -98,9 +98,14 @@ def _columns(names: tuple[str, ...]) -> Sql:
 
 @lru_cache(maxsize=1024)
 def _text(names: tuple[str, ...], crs: Crs, has_geometry: bool) -> Sql:
-    properties = Sql.of("""(SELECT to_json({}) FROM (SELECT {}) AS {})""", _SHOWN, _columns(names), _SHOWN)
     return Sql.of(
         """concat('{"type":"Feature","id":', to_json(id), ',"geometry":', {}, ',"properties":', {}, '}')""",
         geometry_text(crs) if has_geometry else Sql.of("'null'"),
-        properties if names else Sql.of("'{ }'"),
+        properties_text(names),
     )
+
+
+def properties_text(names: tuple[str, ...]) -> Sql:
+    """Expression over columns of those names: an object of their values as JSON text."""
+    properties = Sql.of("""(SELECT to_json({}) FROM (SELECT {}) AS {})""", _SHOWN, _columns(names), _SHOWN)
+    return properties if names else Sql.of("'{ }'")

@@ -2,8 +2,10 @@
 
 from cim.model import Collection, Scope
 from cim.query.feature_query import FeatureQuery
-from cim.query.features import feature_text, shown_columns
+from cim.query.features import shown_columns
 from cim.query.order import POSITION, ordered_rows
+from cim.query.output.form import Output
+from cim.query.output.geojson import GEOJSON
 from cim.query.predicate import is_gathered, where
 from cim.query.source import rows
 from cim.sql import Cast, Identifier, Sql
@@ -15,22 +17,31 @@ _NUMBER, _SIZE, _BODY = Identifier("#number"), Identifier("#size"), Identifier("
 """Names beside those of a collection's properties, which may be called `number` or `body`."""
 
 
-def page_sql(collection: Collection, query: FeatureQuery, scope: Scope) -> Sql:
-    """One row: `body` (features joined by commas, UTF-8; NULL for none), `returned`, `last`, `has_more`.
+def page_sql(
+    collection: Collection,
+    query: FeatureQuery,
+    scope: Scope,
+    output: Output = GEOJSON,
+    *,
+    page_bytes: int = PAGE_BYTES,
+) -> Sql:
+    """One row: `body` (features in the text of `output`, UTF-8; NULL for none), `returned`, `last`, `has_more`.
 
     `last` is what a cursor of the next page holds: the id, or the position of a sorted query (`cim.query.order`).
     One row more than the limit is looked at, to know whether there is a next page.
     """
+    assert output.text is not None
     is_sorted = bool(query.sort)
     last = Sql.of("(array_agg({} ORDER BY {} DESC) FILTER (WHERE {} IS NOT NULL))[1]", POSITION, _NUMBER, _BODY)
     return Sql.of(
-        "SELECT convert_to(string_agg({}, ','), 'UTF8') AS body, count({}) AS returned, "
+        "SELECT convert_to(string_agg({}, {}), 'UTF8') AS body, count({}) AS returned, "
         "{} AS last, count(*) > count({}) AS has_more "
         "FROM (SELECT {}, CASE WHEN {} <= {} AND ({} = 1 OR {} <= {}) THEN {} END AS {} "
         "FROM (SELECT *, row_number() OVER () AS {}, "
         "COALESCE(sum(pg_column_size(geom)) OVER (ROWS UNBOUNDED PRECEDING), 0) AS {} "
         "FROM {} AS page) AS sized) AS made",
         _BODY,
+        Cast(output.text.separator, "text"),
         _BODY,
         last if is_sorted else Sql.of("max(id) FILTER (WHERE {} IS NOT NULL)", _BODY),
         _BODY,
@@ -39,18 +50,19 @@ def page_sql(collection: Collection, query: FeatureQuery, scope: Scope) -> Sql:
         Cast(query.limit, "bigint"),
         _NUMBER,
         _SIZE,
-        Cast(PAGE_BYTES, "bigint"),
-        feature_text(collection, scope, crs=query.crs, shown=query.shown, has_geometry=query.has_geometry),
+        Cast(page_bytes, "bigint"),
+        output.text.line(collection, scope, query),
         _BODY,
         _NUMBER,
         _SIZE,
-        _rows_of_page(collection, query, scope),
+        _rows_of_page(collection, query, scope, output.text.needs),
     )
 
 
-def _rows_of_page(collection: Collection, query: FeatureQuery, scope: Scope) -> Sql:
-    """Sub-select of the rows that a page is made of, in order, and one more."""
-    columns, source = shown_columns(collection, scope, shown=query.shown), rows(collection, query, scope)
+def _rows_of_page(collection: Collection, query: FeatureQuery, scope: Scope, needs: tuple[str, ...]) -> Sql:
+    """Sub-select of the rows that a page is made of, in order, and one more; `needs` are columns beside those shown."""
+    shown = query.shown if query.shown is None else (*query.shown, *needs)
+    columns, source = shown_columns(collection, scope, shown=shown), rows(collection, query, scope)
     if query.sort:
         return ordered_rows(collection, query, scope, columns, source, where(collection, query, scope))
     return Sql.of(

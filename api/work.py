@@ -1,0 +1,152 @@
+"""Work in folders, done by processes of their own: a few at once on this machine, and every piece survives a restart.
+
+A piece holds a lock on its folder and on one of a few slots. Its process inherits both, so that one which outlives
+its killed server is waited for and not started twice.
+"""
+
+import asyncio
+import fcntl
+import os
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import structlog
+
+from cim.errors import CimError
+from cim.settings import Settings
+
+log = structlog.get_logger("work")
+
+LOOK_EVERY_S = 5.0
+KILL_AFTER_S = 5.0
+
+Locks = tuple[int, int]
+
+
+class Workshop:
+    """Looks for pieces of work and has each done once, at most `at_once` whatever the number of server workers.
+
+    `waiting` lists the folders of work in their order; `is_ready` says whether one that is locked is still to be
+    done; `do` does it, and what it raises leaves the piece to the next look.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        at_once: int,
+        waiting: Callable[[], Iterable[Path]],
+        is_ready: Callable[[Path], bool],
+        do: Callable[[Path, Locks], Awaitable[None]],
+    ) -> None:
+        self._folder, self._at_once = folder, at_once
+        self._waiting, self._is_ready, self._do = waiting, is_ready, do
+        self._wake = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.Task[None] | None = None
+
+    def open(self) -> None:
+        """Begin to look for work, that of a former run first."""
+        self._loop = asyncio.create_task(self._look())
+
+    async def close(self) -> None:
+        """Stop; what runs is ended and done with the next start."""
+        tasks = [task for task in (self._loop, *self._tasks) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def wake(self) -> None:
+        """There is work."""
+        self._wake.set()
+
+    async def _look(self) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                self._start_what_can()
+            except OSError as error:
+                log.warning("work cannot be read", folder=self._folder.name, error=str(error))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_EVERY_S):
+                    await self._wake.wait()
+
+    def _start_what_can(self) -> None:
+        if not self._folder.is_dir():
+            return
+        for folder in self._waiting():
+            slot = self._slot()
+            if slot is None:
+                return
+            lock = locked(folder / ".lock")
+            if lock is None or not self._is_ready(folder):  # another worker has it, or had it
+                for descriptor in (slot, lock):
+                    if descriptor is not None:
+                        os.close(descriptor)
+                continue
+            task = asyncio.create_task(self._run(folder, (slot, lock)))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def _slot(self) -> int | None:
+        for number in range(self._at_once):
+            slot = locked(self._folder / f"slot-{number}")
+            if slot is not None:
+                return slot
+        return None
+
+    async def _run(self, folder: Path, locks: Locks) -> None:
+        """One piece to its end. What could not be ended (no database, no disk) stays, and is tried at the next look."""
+        try:
+            await self._do(folder, locks)
+        except (CimError, OSError, ValueError) as error:
+            log.warning("work could not be followed", folder=folder.name[:12], error=str(error))
+        else:
+            self._wake.set()
+        finally:
+            for descriptor in locks:
+                os.close(descriptor)
+
+
+async def started(
+    module: str, arguments: Sequence[str], settings: Settings, locks: Locks, more: Mapping[str, str], *, is_heard: bool
+) -> asyncio.subprocess.Process:
+    """A Python process of ours with the database's address, without the settings' key; `is_heard`: its output is read."""
+    environment = {name: value for name, value in os.environ.items() if name != "CIM_ADMIN_KEY"}
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", module, *arguments),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE if is_heard else asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL if is_heard else None,
+        env={**environment, "DATABASE_URL": str(settings.database_url), **more},
+        cwd="/",
+        pass_fds=locks,
+    )
+
+
+async def ended(process: asyncio.subprocess.Process) -> None:
+    """Ask a process to end, and kill it where it does not."""
+    with suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        async with asyncio.timeout(KILL_AFTER_S):
+            await process.wait()
+    except TimeoutError:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+def locked(path: Path) -> int | None:
+    """A lock file held by this process, or None when another holds it."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
