@@ -18,7 +18,7 @@ from loaders.check import MULTI
 
 _SIGNATURE = b"PGCOPY\n\xff\r\n\x00" + struct.pack(">ii", 0, 0)
 _TRAILER = struct.pack(">h", -1)
-_NULL = pa.scalar(struct.pack(">i", -1), pa.binary())
+_NULL = struct.pack(">i", -1)
 _EPOCH_DAYS = 10_957  # 2000-01-01 in days since 1970-01-01
 _MULTI_WKB_TYPE = {"MultiPoint": 4, "MultiLineString": 5, "MultiPolygon": 6}
 _SRID_FLAG = 0x20000000
@@ -32,9 +32,17 @@ def copy_binary(table: pa.Table, json_columns: Names[str]) -> bytes:
     """
     if not table.num_rows:
         return _SIGNATURE + _TRAILER
-    width = pa.scalar(struct.pack(">h", table.num_columns), pa.binary())
-    fields = [_field(_one(table.column(name)), name in json_columns) for name in table.column_names]
-    rows = pc.binary_join_element_wise(width, *fields, b"", null_handling="replace", null_replacement=_NULL.as_py())
+    pieces: list[pa.Array | bytes] = [struct.pack(">h", table.num_columns)]
+    for name in table.column_names:
+        field = _field(_one(table.column(name)), name in json_columns)
+        if isinstance(field, bytes) and isinstance(pieces[-1], bytes):
+            pieces[-1] += field
+        else:
+            pieces.append(field)
+    fields = [pa.scalar(piece, pa.binary()) if isinstance(piece, bytes) else piece for piece in pieces]
+    if len(fields) == 1:  # every row the same
+        fields.append(pa.array([b""] * table.num_rows, pa.binary()))
+    rows = pc.binary_join_element_wise(*fields, b"", null_handling="replace", null_replacement=_NULL)
     return b"".join([_SIGNATURE, *(_data(piece) for piece in _pieces(rows)), _TRAILER])
 
 
@@ -46,11 +54,11 @@ def _pieces(rows: pa.Array | pa.ChunkedArray) -> list[pa.Array]:
     return rows.chunks if isinstance(rows, pa.ChunkedArray) else [rows]
 
 
-def _field(column: pa.Array, is_json: bool) -> pa.Array:
-    """Length and value of each row as one binary value, null where the row is."""
+def _field(column: pa.Array, is_json: bool) -> pa.Array | bytes:
+    """Length and value of each row as one binary value, null where the row is; bytes where all rows have the same."""
     kind = column.type
     if column.null_count == len(column):
-        return pa.nulls(len(column), pa.binary())
+        return _NULL
     if pa.types.is_string(kind) or pa.types.is_binary(kind):
         return _variable(column.cast(pa.binary()), b"\x01" if is_json else b"")
     if pa.types.is_boolean(kind):

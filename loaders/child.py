@@ -45,6 +45,7 @@ def _serve(head: dict[str, Any], scratch: Path, sink: IO[bytes], notes: list[str
 
     from cim.model.declaration import collection_from
     from loaders import registry
+    from loaders.ahead import ahead
     from loaders.archive import unpacked
     from loaders.base import SourceOptions
     from loaders.check import to_wgs84
@@ -75,7 +76,7 @@ def _serve(head: dict[str, Any], scratch: Path, sink: IO[bytes], notes: list[str
     )
     number = 0
     with Repairer() as repairer:
-        for batch in loader.read(path, options, request["batch_rows"]):
+        for batch in ahead(loader.read(path, options, request["batch_rows"])):
             number += 1
             if len(batch.geometry) != len(batch.rows):
                 raise LoadFailed(f"{loader.name}: {len(batch.geometry)} geometries for {len(batch.rows)} rows")
