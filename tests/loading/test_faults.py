@@ -18,6 +18,7 @@ from cim.db.embedded import Cluster
 from cim.db.migrate import upgrade
 from cim.db.ownership import owned
 from tests.loading.conftest import feature, write_geojson
+from tests.platform.programs import short_folder
 
 Connection = psycopg.Connection[Any]
 ROWS = 10_000
@@ -173,14 +174,8 @@ def test_a_reading_child_that_dies_fails_the_load_and_leaves_it_to_go_on(big_sou
         assert (code, report["read"]) == (3, ROWS)
 
 
-def test_F03_a_load_whose_database_is_stopped_fails_plainly_and_goes_on_after(
-    big_source: Path, tmp_path_factory: Any
-) -> None:
-    folder = tmp_path_factory.mktemp("f03")
-    for place in (folder, *folder.parents[:2]):
-        place.chmod(0o755)
-    cluster = Cluster(folder)
-    with owned(cluster) as url:
+def test_F03_a_load_whose_database_is_stopped_fails_plainly_and_goes_on_after(big_source: Path) -> None:
+    with short_folder() as folder, owned(cluster := Cluster(folder)) as url:
         upgrade(url)
         with psycopg.connect(url, autocommit=True) as connection, started(big_source, url) as process:
             deadline = time.monotonic() + 60
