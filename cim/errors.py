@@ -56,7 +56,7 @@ class UnknownParameter(CimError):
         hint = nearest(parameter, names)
         super().__init__(
             f"{quoted(parameter)} is not a parameter here"
-            + (f"; did you mean '{hint}'?" if hint else "")
+            + (f"; did you mean '{hint}'?" if hint else ".")
             + f" Known: {', '.join(names)}",
             parameter=parameter[:200],
         )
@@ -87,7 +87,7 @@ class UnknownProperty(CimError):
         hint = nearest(name, names)
         super().__init__(
             f"{collection} has no property {quoted(name)}"
-            + (f"; did you mean '{hint}'?" if hint else "")
+            + (f"; did you mean '{hint}'?" if hint else ".")
             + f" Known: {', '.join(names)}",
             parameter=parameter,
         )
@@ -111,7 +111,7 @@ class UnknownFunction(CimError):
         hint = nearest(name, names)
         super().__init__(
             f"there is no function {quoted(name)}"
-            + (f"; did you mean '{hint}'?" if hint else "")
+            + (f"; did you mean '{hint}'?" if hint else ".")
             + f" Offered, as /functions lists them: {', '.join(names)}",
             parameter=parameter,
         )
