@@ -8,18 +8,21 @@ from starlette.routing import Route
 from starlette_compress import CompressMiddleware, add_compress_type
 
 from api import problems
+from api.compression import compression_options
 from api.context import Context
 from api.export_jobs import Exports
 from api.jobs import Runner
 from api.metrics import Metrics
-from api.middleware import BodyLimit, Border, compression_options
+from api.middleware import BodyLimit, Border
 from api.routes import ROUTERS
 from api.routes.portal import mount_static
 from api.security import Keys, tell_slips
+from api.tile_cache import TileCache
 from api.uploads import Store
 from cim.crs import CrsList, parse_codes
 from cim.db.pool import Database
 from cim.db.registry import Registry
+from cim.db.stamps import Stamps
 from cim.errors import SetupProblem
 from cim.settings import Settings
 
@@ -58,8 +61,18 @@ def create_app(settings: Settings) -> FastAPI:
     exports = Exports(database, settings)
     keys = Keys(database, settings)
     crs_list = CrsList(parse_codes(settings.crs))
+    tiles = TileCache(Stamps(database), settings.tile_cache_bytes)
     context = Context(
-        settings, database, Registry(database), Metrics(), store, runner, exports, crs_list, authorise=keys.authorise
+        settings,
+        database,
+        Registry(database),
+        Metrics(),
+        store,
+        runner,
+        exports,
+        crs_list,
+        tiles,
+        authorise=keys.authorise,
     )
 
     @asynccontextmanager

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from api.export_jobs import Exports
 from api.jobs import Runner
 from api.metrics import Metrics
+from api.tile_cache import TileCache
 from api.uploads import Store
 from cim.crs import CrsList
 from cim.db.pool import Database
@@ -29,6 +30,7 @@ class Context:
 
     `authorise`: what a caller may see, by the key they sent; without one everybody is anonymous.
     `templates`: path template of each plain endpoint, for metrics. `is_draining`: told to stop, still answering.
+    `tiles_asked`: addresses of tiles as `api.routes.tiles` read them.
     """
 
     settings: Settings
@@ -39,8 +41,10 @@ class Context:
     runner: Runner
     exports: Exports
     crs_list: CrsList
+    tiles: TileCache
     authorise: Callable[[Request], Awaitable[Scope]] | None = None
     templates: dict[Any, str] = field(default_factory=dict)
+    tiles_asked: dict[Any, Any] = field(default_factory=dict)
     is_draining: bool = False
 
 

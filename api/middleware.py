@@ -254,8 +254,3 @@ class BodyLimit:
             return message
 
         await self.app(scope, receive_counted, send)
-
-
-def compression_options() -> dict[str, Any]:
-    """Levels for bodies made for one caller; media types that are compressed already are not in the lists."""
-    return {"minimum_size": 1000, "zstd_level": 3, "brotli_quality": 4, "gzip_level": 4}

@@ -11,12 +11,13 @@ from fastapi.openapi.utils import get_openapi
 
 from api import problems
 from api.conditions import PAGING, QUERY_NAMES, SHOWING
-from api.documents import GEOJSON, HTML, JSON, MVT, OPENAPI_30, SCHEMA_JSON
+from api.documents import GEOJSON, HTML, JSON, OPENAPI_30, SCHEMA_JSON
 from api.openapi_30 import to_30
 from api.openapi_changes import change_paths
 from api.openapi_exports import export_paths, format_parameters, job_paths, page_media
 from api.openapi_parts import COMPONENTS, parameter, property_parameters, ref
 from api.openapi_services import SECURITY_SCHEMES, service_paths
+from api.openapi_tiles import grid_paths, tile_paths
 from cim.model import Collection, Scope
 from cim.query.grouping import groupable
 
@@ -115,24 +116,11 @@ def _collection_paths(collection: Collection) -> dict[str, Any]:
         ),
     ]
     numbers = {JSON: ref("schemas", "aggregate"), "text/csv": _PAGE, GEOJSON: ref("schemas", "featureCollection")}
-    tile = [
-        parameter(part, f"{part} of the tile", {"type": "integer", "minimum": 0}, place="path")
-        for part in ("zoom", "row", "col")
-    ]
     feature_id = parameter("featureId", "Id of a feature", {"type": "string"}, place="path")
-    tiles = f"{home}/tiles/WebMercatorQuad"
     statistics = _get(
         f"{name}.aggregate", tag, "Statistics over the features that match", numbers, [*where, *statistical, *filters]
     )
     statistics |= _post(f"{name}.aggregatePosted", tag, "Statistics within a polygon", numbers, "aggregateBody")
-    drawn = _get(
-        f"{name}.tile",
-        tag,
-        "A vector tile",
-        {MVT: {"type": "string", "format": "binary"}},
-        [*tile, *where, *filters],
-    )
-    drawn["get"]["responses"]["204"] = {"description": "Nothing lies in the tile"}
     return {
         home: _get(f"{name}.collection", tag, collection.description_en, {JSON: _OBJECT, HTML: _PAGE}),
         f"{home}/schema": _get(f"{name}.schema", tag, "Schema of the features", described),
@@ -153,15 +141,14 @@ def _collection_paths(collection: Collection) -> dict[str, Any]:
         ),
         **export_paths(collection, [*where, *filters]),
         f"{home}/aggregate": statistics,
-        tiles: _get(f"{name}.tileset", tag, "Metadata of the tiles", {JSON: _OBJECT}),
-        f"{tiles}/{{zoom}}/{{row}}/{{col}}": drawn,
+        **tile_paths(_get, collection, tag, [*where, *filters]),
     }
 
 
 def describe(app: FastAPI, collections: Iterable[Collection], base: str) -> dict[str, Any]:
     """The OpenAPI 3.1 document of this node, as it is now."""
     own = get_openapi(title="OpenCIM", version=VERSION, routes=app.routes)
-    paths = _common_paths()
+    paths = {**_common_paths(), **grid_paths(_get)}
     for collection in collections:
         paths.update(_collection_paths(collection))
         for path, operations in change_paths(collection).items():

@@ -14,11 +14,12 @@ from api.negotiate import Representation, choose
 from api.params import query_parameters
 from api.routes.portal import preferred_language
 from api.schemas import feature_schema_document, queryables_document, schema_document, sortables_document
+from api.tiling import STYLE, TILEJSON
 from cim.crs import CRS84
 from cim.interval import instant_text
 from cim.model import Collection, Scope
+from cim.query.grids import WEB_MERCATOR_QUAD
 from cim.query.output import OUTPUTS
-from cim.query.tiles import TILE_MATRIX_SET
 
 router = APIRouter()
 
@@ -38,6 +39,7 @@ _VARY = "Accept, Accept-Language, Cookie, Authorization, X-API-Key"
 def collection_links(base: str, collection: Collection) -> list[Link]:
     """Where everything of a collection is (/req/core/fc-md-links, /req/core/sfc-md-success)."""
     home = url_of(base, "collections", collection.id)
+    tiles = f"{home}/tiles/{WEB_MERCATOR_QUAD.id}"
     return [
         Link(f"{home}/items", "items", GEOJSON, "Features as GeoJSON"),
         Link(f"{home}/items?f=html", "items", HTML, "Features as HTML"),
@@ -51,8 +53,10 @@ def collection_links(base: str, collection: Collection) -> list[Link]:
         Link(f"{home}/schema?f=feature", "describedBy", SCHEMA_JSON, "Schema of its features as GeoJSON"),
         Link(f"{home}/queryables", QUERYABLES_REL, SCHEMA_JSON, "What to ask for"),
         Link(f"{home}/sortables", SORTABLES_REL, SCHEMA_JSON, "What to sort by"),
-        Link(f"{home}/tiles/{TILE_MATRIX_SET}", TILES_REL, JSON, "Vector tiles"),
-        Link(f"{home}/tiles/{TILE_MATRIX_SET}/{{tileMatrix}}/{{tileRow}}/{{tileCol}}", "item", MVT, templated=True),
+        Link(f"{home}/tiles", TILES_REL, JSON, "Vector tiles"),
+        Link(f"{tiles}/{{tileMatrix}}/{{tileRow}}/{{tileCol}}", "item", MVT, templated=True),
+        Link(f"{tiles}?f=tilejson", "describedby", TILEJSON, "TileJSON"),
+        Link(f"{home}/style", "stylesheet", STYLE, "Style for MapLibre"),
     ]
 
 

@@ -18,6 +18,8 @@ OFFERS = (Representation("json", JSON), Representation("html", HTML))
 
 FUNCTIONS_REL = "http://www.opengis.net/def/rel/ogc/1.0/functions"
 
+SCHEMES_REL = "http://www.opengis.net/def/rel/ogc/1.0/tiling-schemes"
+
 
 def landing_document(base: str, lang: str) -> dict[str, Any]:
     """Links to everything this node offers (OGC 17-069r4, /req/core/root-success)."""
@@ -31,6 +33,7 @@ def landing_document(base: str, lang: str) -> dict[str, Any]:
         Link(f"{base}/conformance", "conformance", JSON, "Conformance classes"),
         Link(f"{base}/collections", "data", JSON, "Collections" if is_english else "数据集合"),
         Link(f"{base}/functions", FUNCTIONS_REL, JSON, "Functions of filters"),
+        Link(f"{base}/tileMatrixSets", SCHEMES_REL, JSON, "Tile matrix sets"),
         Link(f"{base}/catalogue", "http://www.opengis.net/def/rel/ogc/1.0/ogc-catalog", JSON, "Catalogue"),
         Link(f"{base}/stac", "related", JSON, "STAC"),
     ]

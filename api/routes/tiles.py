@@ -1,111 +1,253 @@
-"""Vector tiles of a collection, and how to ask for them."""
+"""Vector tiles of a collection, and how to ask for them (OGC API - Tiles, OGC 20-057)."""
 
-from typing import Any
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+from functools import partial
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from api.conditions import QUERY_NAMES, asking, conditions_from, filter_names
-from api.context import collection_of, context_of, settings_of
-from api.documents import JSON, MVT, Link, answer, json_answer, url_of
+from api.context import Context, collection_of, context_of, registry_of, scope_of, settings_of
+from api.documents import JSON, MVT, Link, is_unchanged, json_answer, url_of
 from api.negotiate import Representation, choose
 from api.params import query_parameters
 from api.routes.items import check_geometries
-from cim.errors import NotFound
-from cim.model import Collection
-from cim.query.masking import deepest_zoom
-from cim.query.tiles import (
-    MAX_ZOOM,
-    TILE_MATRIX_SET,
-    feature_cap,
-    parse_tile,
-    sample_percent,
-    tile_properties,
-    tile_sql,
+from api.tile_cache import KeptTile
+from api.tiling import (
+    GEODATA_REL,
+    STYLE,
+    TILEJSON,
+    style_document,
+    tilejson_document,
+    tileset_document,
+    tileset_item,
 )
+from cim.errors import InvalidParameter
+from cim.model import Collection, Property, Scope
+from cim.query.feature_query import FeatureQuery
+from cim.query.grids import GRIDS, WEB_MERCATOR_QUAD, Grid, TileCoord, grid_of, parse_tile
+from cim.query.masking import deepest_zoom
+from cim.query.tiles import first_plan, next_plan, tile_properties, tile_sql
 
 router = APIRouter()
 
 TILE_OFFERS = (Representation("mvt", MVT, also=("application/x-protobuf", "application/octet-stream")),)
-TILESET_OFFERS = (Representation("json", JSON), Representation("tilejson", "application/vnd.mapbox.tile+json"))
+JSON_OFFERS = (Representation("json", JSON),)
+TILESET_OFFERS = (*JSON_OFFERS, Representation("tilejson", TILEJSON))
+STYLE_OFFERS = (Representation("style", STYLE, also=(JSON,)),)
 
-_TMS_URI = "http://www.opengis.net/def/tilematrixset/OGC/1.0/WebMercatorQuad"
-_PATH = "/collections/{collection_id}/tiles/{tile_matrix_set}"
+TRIES = 4
+"""Times a tile is made smaller that is larger than its budget."""
+MAX_ASKED = 4_096
+"""Addresses of tiles whose reading a worker remembers."""
+
+_VARY = b"Accept, Accept-Encoding, Authorization, X-API-Key"
+_PATH = "/collections/{collection_id}/tiles"
 
 
-def _check_matrix_set(request: Request) -> None:
-    wanted = request.path_params["tile_matrix_set"]
-    if wanted != TILE_MATRIX_SET:
-        raise NotFound("tile matrix set", wanted, [TILE_MATRIX_SET])
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What an address asks for. `key` is what it is kept under, None where it may not be kept.
+
+    `source`: the registry's collection it was read against, `collection` the same as the caller sees it.
+    """
+
+    source: Collection
+    collection: Collection
+    scope: Scope
+    query: FeatureQuery
+    tile: TileCoord
+    properties: tuple[Property, ...]
+    key: Hashable | None
 
 
 async def tile(request: Request) -> Response:
-    """One tile: 204 when nothing lies in it; `X-CIM-Truncated` tells the cap when features were left out."""
-    _check_matrix_set(request)
-    collection, scope = await collection_of(request)
+    """One tile: 204 when nothing lies in it; `X-CIM-Truncated` tells that it is a reduced picture, and of how many features."""
+    scope = await scope_of(request)
+    context = context_of(request)
+    asked = _remembered(request, context, scope) or await _read(request, context)
+    make = partial(make_tile, request, asked)
+    if asked.key is None:
+        made = await make()
+    else:
+        made = await context.tiles.tile(asked.key, asked.collection.id, make)
+    return _answer(request, context, asked, made)
+
+
+def _address(request: Request, scope: Scope) -> Hashable:
+    return request.scope["path"], request.scope["query_string"], request.headers.get("accept"), scope
+
+
+def _remembered(request: Request, context: Context, scope: Scope) -> Asked | None:
+    """What the same address asked lately, if its collection is still declared and counted the same."""
+    asked: Asked | None = context.tiles_asked.get(_address(request, scope))
+    if asked is None or registry_of(request).find(asked.source.id) is not asked.source:
+        return None
+    return asked
+
+
+async def _read(request: Request, context: Context) -> Asked:
+    """What the address asks. Raises NotFound, InvalidParameter and its kin."""
     parts = request.path_params
-    coord = parse_tile(parts["zoom"], parts["row"], parts["col"], deepest_zoom(collection, scope, MAX_ZOOM))
-    values = query_parameters(request, (*QUERY_NAMES, *filter_names(collection, scope)))
+    grid = grid_of(parts["tile_matrix_set"])
+    collection, scope = await collection_of(request)
+    coord = parse_tile(parts["zoom"], parts["row"], parts["col"], grid, deepest=deepest(collection, scope, grid))
+    values = query_parameters(request, (*QUERY_NAMES, "properties", *filter_names(collection, scope)))
     choose(request, TILE_OFFERS, f=values.get("f"))
     query = conditions_from(asking(request, collection, scope, values))
-    await check_geometries(request, query)
-    row = await context_of(request).database.fetch_one(tile_sql(collection, query, scope, coord))
-    headers = {}
-    if row["taken"] > feature_cap(coord) or sample_percent(collection, coord) is not None:
-        headers["X-CIM-Truncated"] = str(feature_cap(coord))
-    if not row["body"]:
-        return Response(status_code=204, headers={**headers, "Cache-Control": "no-cache"})
-    return answer(request, row["body"], MVT, headers=headers, vary="Authorization, X-API-Key")
+    properties = tile_properties(collection, scope, _names(values.get("properties")))
+    key = None
+    if is_own(query):
+        seen = replace(scope, caller="", collections=None)
+        names = tuple(p.name for p in properties)
+        key = (collection.id, coord, query.fingerprint(), seen, names)
+    asked = Asked(registry_of(request).get(collection.id), collection, scope, query, coord, properties, key)
+    if len(context.tiles_asked) >= MAX_ASKED:
+        context.tiles_asked.clear()
+    context.tiles_asked[_address(request, scope)] = asked
+    return asked
 
 
-def tilejson_document(base: str, collection: Collection, fields: dict[str, str], deepest: int) -> dict[str, Any]:
-    """TileJSON 3.0 of a collection."""
-    home = url_of(base, "collections", collection.id, "tiles", TILE_MATRIX_SET)
-    document: dict[str, Any] = {
-        "tilejson": "3.0.0",
-        "name": collection.title_en,
-        "tiles": [f"{home}/{{z}}/{{y}}/{{x}}"],
-        "minzoom": 0,
-        "maxzoom": deepest,
-        "vector_layers": [{"id": collection.id, "fields": fields}],
-    }
-    if collection.extent.bounds_crs84 is not None:
-        document["bounds"] = list(collection.extent.bounds_crs84)
-    if collection.attribution:
-        document["attribution"] = collection.attribution
-    return document
+def _names(text: str | None) -> list[str] | None:
+    """The properties a tile shall carry, `properties=` for none beside the id. Raises InvalidParameter."""
+    if text is None or not text:
+        return None if text is None else []
+    names = text.split(",")
+    if len(set(names)) < len(names):
+        raise InvalidParameter("properties", text, "each name once, separated by commas")
+    return names
 
 
-async def tileset(request: Request) -> Response:
-    """Metadata of the tiles: as OGC 20-057 has it, or as TileJSON."""
-    _check_matrix_set(request)
-    collection, scope = await collection_of(request)
-    values = query_parameters(request, ())
-    kind = choose(request, TILESET_OFFERS, f=values.get("f"))
-    base = settings_of(request).public_url
-    drawn = tile_properties(collection, scope)
-    if kind.f == "tilejson":
-        fields = {"id": "String", **{p.name: p.kind.value for p in drawn}}
-        return json_answer(
-            request, tilejson_document(base, collection, fields, deepest_zoom(collection, scope, MAX_ZOOM)), JSON
+def is_own(query: FeatureQuery) -> bool:
+    """True where the answer depends on rows of the collection alone, as they are now: only then its stamp says that it is good."""
+    plain = FeatureQuery()
+    others = replace(
+        query,
+        bbox=None,
+        geometry=None,
+        interval=None,
+        ids=None,
+        area=None,
+        equals=(),
+        filter=None,
+        filter_areas=None,
+        terms=(),
+        known_at=None,
+    )
+    return others == plain
+
+
+def deepest(collection: Collection, scope: Scope, grid: Grid) -> int:
+    """The last zoom that there is for the caller; a grid in degrees is one zoom ahead of Web Mercator."""
+    ahead = grid.columns - 1
+    return max(deepest_zoom(collection, scope, grid.max_zoom + ahead) - ahead, 0)
+
+
+async def make_tile(request: Request, asked: Asked) -> KeptTile:
+    """The tile, made now: anew and smaller until it is within its budget."""
+    await check_geometries(request, asked.query)
+    database = context_of(request).database
+    last = deepest(asked.collection, asked.scope, asked.tile.grid)
+    plan = first_plan(asked.collection, asked.query, asked.tile, deepest=last)
+    for _ in range(TRIES):
+        row = await database.fetch_one(
+            tile_sql(asked.collection, asked.query, asked.scope, asked.tile, plan=plan, properties=asked.properties)
         )
-    home = url_of(base, "collections", collection.id, "tiles", TILE_MATRIX_SET)
-    links = [
-        Link(home, "self", JSON, "This document"),
-        Link(f"{home}?f=tilejson", "describedby", "application/vnd.mapbox.tile+json", "TileJSON"),
-        Link(f"{home}/{{tileMatrix}}/{{tileRow}}/{{tileCol}}", "item", MVT, "Vector tiles", templated=True),
-    ]
+        body = row["body"] or b""
+        if plan.is_kept(len(body), row["taken"]):
+            break
+        plan = next_plan(plan, len(body), asked.collection, asked.query, asked.tile)
+    return KeptTile(body, row["stamp"] or "", plan.truncated(asked.collection, row["taken"]))
+
+
+def _answer(request: Request, context: Context, asked: Asked, made: KeptTile) -> Response:
+    headers = [(b"vary", _VARY), (b"cache-control", b"no-cache")]
+    if made.truncated is not None:
+        headers.append((b"x-cim-truncated", str(made.truncated).encode()))
+    if not made.bodies["identity"]:
+        return _Plain(204, headers)
+    headers.append((b"etag", made.etag.encode()))
+    if is_unchanged(request, made.etag):
+        return _Plain(304, headers)
+    accepted = request.headers.get("accept-encoding", "")
+    coding, body = context.tiles.coded(asked.key, made, accepted)
+    headers.append((b"content-type", MVT.encode()))
+    if coding != "identity":
+        headers.append((b"content-encoding", coding.encode()))
+    headers.append((b"content-length", str(len(body)).encode()))
+    return _Plain(200, headers, body)
+
+
+class _Plain(Response):
+    """An answer whose headers are ready: the framework's own way of making them costs as much as finding the tile."""
+
+    def __init__(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes = b"") -> None:
+        self.status_code = status
+        self.background = None
+        self.body = body
+        self.raw_headers = headers
+
+
+async def tilesets(request: Request) -> Response:
+    """The tilesets of a collection, one a tile matrix set (OGC 20-057, /req/tilesets-list/tileset-path)."""
+    collection, _ = await collection_of(request)
+    choose(request, JSON_OFFERS, f=query_parameters(request, ()).get("f"))
+    base = settings_of(request).public_url
+    data = url_of(base, "collections", collection.id)
+    links = [Link(f"{data}/tiles", "self", JSON, "This document"), Link(data, GEODATA_REL, JSON, collection.title_en)]
     document = {
-        "title": collection.title_en,
-        "dataType": "vector",
-        "crs": "http://www.opengis.net/def/crs/EPSG/0/3857",
-        "tileMatrixSetURI": _TMS_URI,
-        "layers": [{"id": collection.id, "dataType": "vector"}],
         "links": [link.to_dict() for link in links],
+        "tilesets": [tileset_item(base, collection, grid) for grid in GRIDS],
     }
     return json_answer(request, document)
 
 
-router.add_route(_PATH + "/{zoom}/{row}/{col}", tile, methods=["GET"])
-router.add_route(_PATH, tileset, methods=["GET"])
+async def tileset(request: Request) -> Response:
+    """Metadata of a tileset as OGC 20-057 has it; those of WebMercatorQuad also as TileJSON."""
+    grid = grid_of(request.path_params["tile_matrix_set"])
+    collection, scope = await collection_of(request)
+    offers = TILESET_OFFERS if grid is WEB_MERCATOR_QUAD else JSON_OFFERS
+    kind = choose(request, offers, f=query_parameters(request, ()).get("f"))
+    base = settings_of(request).public_url
+    drawn = tile_properties(collection, scope)
+    if kind.f == "tilejson":
+        return json_answer(request, tilejson_document(base, collection, drawn, deepest(collection, scope, grid)), JSON)
+    return json_answer(request, tileset_document(base, collection, drawn, grid))
+
+
+async def style(request: Request) -> Response:
+    """A style that draws the collection's tiles by MapLibre, and needs no other host."""
+    collection, scope = await collection_of(request)
+    choose(request, STYLE_OFFERS, f=query_parameters(request, ()).get("f"))
+    base = settings_of(request).public_url
+    last = deepest(collection, scope, WEB_MERCATOR_QUAD)
+    return json_answer(request, style_document(base, collection, tile_properties(collection, scope), last), STYLE)
+
+
+async def tile_matrix_sets(request: Request) -> Response:
+    """The tile matrix sets that tiles are offered in (OGC 20-057, 9.1)."""
+    choose(request, JSON_OFFERS, f=query_parameters(request, ()).get("f"))
+    base = settings_of(request).public_url
+    listed = []
+    for grid in GRIDS:
+        link = Link(url_of(base, "tileMatrixSets", grid.id), "self", JSON, grid.title)
+        entry = {"id": grid.id, "title": grid.title, "crs": grid.crs, "links": [link.to_dict()]}
+        listed.append(entry if grid.uri is None else {**entry, "uri": grid.uri})
+    return json_answer(request, {"tileMatrixSets": listed})
+
+
+async def tile_matrix_set(request: Request) -> Response:
+    """The definition of a tile matrix set (OGC 17-083r4)."""
+    grid = grid_of(request.path_params["tile_matrix_set"])
+    choose(request, JSON_OFFERS, f=query_parameters(request, ()).get("f"))
+    return json_answer(request, grid.document())
+
+
+router.add_route(_PATH + "/{tile_matrix_set}/{zoom}/{row}/{col}", tile, methods=["GET"])
+router.add_route(_PATH + "/{tile_matrix_set}", tileset, methods=["GET"])
+router.add_route(_PATH, tilesets, methods=["GET"])
+router.add_route("/collections/{collection_id}/style", style, methods=["GET"])
+router.add_route("/tileMatrixSets", tile_matrix_sets, methods=["GET"])
+router.add_route("/tileMatrixSets/{tile_matrix_set}", tile_matrix_set, methods=["GET"])

@@ -28,7 +28,11 @@ def retag(connection: psycopg.Connection[Any], collection: Collection) -> int:
         *collection.table,
         *collection.table,
     ).compile_psycopg()
-    changed = connection.execute(text.encode(), values).rowcount
-    if changed:
-        connection.execute("SELECT pg_notify('cim_registry', %s)", [collection.id])
+    with connection.transaction():
+        changed = connection.execute(text.encode(), values).rowcount
+        if changed:
+            connection.execute(
+                "UPDATE cim.collection_stats SET version = version + 1 WHERE collection_id = %s", [collection.id]
+            )
+            connection.execute("SELECT pg_notify('cim_registry', %s)", [collection.id])
     return changed

@@ -112,6 +112,11 @@ class Registry:
             raise NotFound("collection", collection_id, self._entries)
         return found
 
+    def find(self, collection_id: str) -> Collection | None:
+        """The collection of that id, or None."""
+        found = (self._entries or {}).get(collection_id)
+        return None if found is None else found.collection
+
     def __iter__(self) -> Iterator[Collection]:
         if self._entries is None:
             raise Unavailable("the database cannot answer now; try again in a few seconds")

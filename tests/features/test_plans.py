@@ -12,10 +12,11 @@ from cim.db.pool import Database
 from cim.db.registry import Registry
 from cim.model import Collection, Scope
 from cim.query.feature_query import FeatureQuery, SortKey
+from cim.query.grids import parse_tile
 from cim.query.item import item_sql
 from cim.query.items import page_sql
 from cim.query.order import parse_sort
-from cim.query.tiles import parse_tile, tile_sql
+from cim.query.tiles import tile_sql
 from cim.settings import Settings
 from cim.sql import Sql
 from tests.city import City

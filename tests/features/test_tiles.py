@@ -9,7 +9,7 @@ import pytest
 from pyproj import Transformer
 from shapely.geometry import box
 
-from cim.query.tiles import TileCoord, parse_tile
+from cim.query.grids import TileCoord, parse_tile
 from tests.city import City, square
 from tests.problems import assert_problem
 
@@ -121,4 +121,4 @@ def test_tileset_and_tilejson_name_the_tiles(town: Any, client: Any) -> None:
     tilejson = client.get(TILES, params={"f": "tilejson"}).json()
     assert client.get(tilejson["tiles"][0].format(z=tile[0], y=tile[1], x=tile[2])).status_code == 200
     assert tilejson["vector_layers"][0]["id"] == "buildings"
-    assert_problem(client.get("/collections/buildings/tiles/WorldCRS84Quad"), status=404, code="not-found")
+    assert_problem(client.get("/collections/buildings/tiles/WorldCRS85Quad"), status=404, code="not-found")

@@ -14,12 +14,13 @@ from cim.model import Collection, Scope
 from cim.query.aggregate import Aggregation, aggregate_sql
 from cim.query.feature_query import FeatureQuery
 from cim.query.features import feature_text, shown_columns
+from cim.query.grids import BUFFER, EXTENT, TileCoord
 from cim.query.grouping import parse_groupings
 from cim.query.item import item_sql
 from cim.query.items import page_sql
 from cim.query.measures import default_measures, measured
 from cim.query.stac import items_sql
-from cim.query.tiles import BUFFER, EXTENT, TileCoord, tile_properties, tile_sql
+from cim.query.tiles import tile_properties, tile_sql
 from cim.sql import Sql
 from tools.bench.places import Box, Places
 from tools.bench.raw import Statement

@@ -9,8 +9,8 @@ export const DRAWN = {
   buildings: ["buildings"],
   areas: ["areas-tint", "areas-community", "areas-street", "areas-district", "areas-city",
     "areas-name-city", "areas-name-district", "areas-name-street", "areas-name-community"],
-  sensors: ["sensors"],
-  cameras: ["cameras", "wedges", "wedges-line"],
+  sensors: ["sensors", "sensors-clusters"],
+  cameras: ["cameras", "cameras-clusters", "wedges", "wedges-line"],
   imagery: ["imagery", "imagery-fill"],
 };
 const MARKS = { areas: ["line", "#86989a"], cameras: ["dot", CAMERA], imagery: ["dash", IMAGERY] };

@@ -13,6 +13,7 @@ import { TILED, buildingZoom } from "./style.js";
 import { wireTabs } from "./tabs.js";
 
 const CLICKABLE = ["cameras", "sensors", "buildings", "imagery"];
+const CLUSTERS = ["cameras-clusters", "sensors-clusters"];
 
 /** id → title, count and bounds of every collection the server knows. */
 async function readCollections() {
@@ -45,13 +46,16 @@ function wireMap(map, collections) {
     const rank = (feature) => CLICKABLE.indexOf(feature.layer.id);
     const exact = map.queryRenderedFeatures(point, { layers: CLICKABLE });
     const hit = [...(exact.length ? exact : hits)].sort((a, b) => rank(a) - rank(b))[0];
+    if (!hit && map.queryRenderedFeatures(reach, { layers: CLUSTERS }).length) {
+      return map.easeTo({ center: lngLat, zoom: map.getZoom() + 1.5 }); // nearer, where its points stand apart
+    }
     if (!hit) return record.close();
     // on a phone the record covers the lower half
     if (isNarrow()) map.easeTo({ center: lngLat, offset: [0, -window.innerHeight * 0.22] });
     return record.open(hit.layer.id, String(hit.properties.id ?? hit.id));
   });
   map.on("mousemove", ({ point }) => {
-    const isOver = !asking.isDrawing() && !map.isMoving() && map.queryRenderedFeatures(point, { layers: CLICKABLE }).length > 0;
+    const isOver = !asking.isDrawing() && !map.isMoving() && map.queryRenderedFeatures(point, { layers: [...CLICKABLE, ...CLUSTERS] }).length > 0;
     map.getCanvas().classList.toggle("is-over", isOver);
   });
 

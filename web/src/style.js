@@ -1,5 +1,5 @@
 // The map's style: no glyph server, no sprite, no tiles but our own. Names are drawn with the reader's own fonts.
-import { ACCENT, CAMERA, CHOSEN, IMAGERY, SENSOR_COLOURS, USE_COLOURS, WEDGE, byCode } from "./colours.js";
+import { ACCENT, CAMERA, CHOSEN, IMAGERY, SENSOR_COLOURS, UNKNOWN, USE_COLOURS, WEDGE, byCode } from "./colours.js";
 import { address } from "./api.js";
 
 export const FONTS = "'Noto Sans CJK SC','PingFang SC','Microsoft YaHei','Source Han Sans SC',sans-serif";
@@ -18,9 +18,9 @@ export const HEIGHT = [
   5,
 ];
 
-const tiles = (collection, minzoom = 11) => ({
+const tiles = (collection, minzoom = 11, asked = "") => ({
   type: "vector",
-  tiles: [decodeURI(address(`collections/${collection}/tiles/WebMercatorQuad/{z}/{y}/{x}`).href)], // row before column
+  tiles: [decodeURI(address(`collections/${collection}/tiles/WebMercatorQuad/{z}/{y}/{x}`).href) + asked], // row before column
   minzoom,
   maxzoom: 16,
   promoteId: "id",
@@ -33,12 +33,21 @@ const line = (id, source, colour, width, more = {}) => ({
 const selected = (yes, no) => ["case", ["boolean", ["feature-state", "selected"], false], yes, no];
 const grow = (...stops) => ["interpolate", ["exponential", 1.4], ["zoom"], ...stops];
 const point = (id, source, colour, sizes) => ({
-  id, type: "circle", source, "source-layer": source,
+  id, type: "circle", source, "source-layer": source, filter: ["!", ["has", "cluster"]],
   paint: {
     "circle-color": colour,
     "circle-radius": grow(...sizes),
     "circle-stroke-color": selected(CHOSEN, "#ffffff"),
     "circle-stroke-width": grow(14, selected(4, 0), 15.5, selected(4, 0.9), 17, selected(4, 1.6)),
+  },
+});
+// below zoom 13 the tiles hold marks that stand for several points
+const clusters = (source, colour) => ({
+  id: `${source}-clusters`, type: "circle", source, "source-layer": source, filter: ["has", "cluster"],
+  paint: {
+    "circle-color": colour,
+    "circle-opacity": 0.7,
+    "circle-radius": ["interpolate", ["linear"], ["log10", ["get", "point_count"]], 0, 2, 3, 9],
   },
 });
 const name = (level, minzoom, maxzoom, size, colour, more = {}) => ({
@@ -58,7 +67,7 @@ export function styleDocument(buildingMinzoom) {
     sources: {
       "areas-city": geojson(), "areas-district": geojson(), "areas-street": geojson(), "areas-community": geojson(),
       "areas-names": geojson(), imagery: geojson(), wedges: geojson(), question: geojson(), selection: geojson(), sketch: geojson(),
-      buildings: tiles("buildings", buildingMinzoom), sensors: tiles("sensors"), cameras: tiles("cameras"),
+      buildings: tiles("buildings", buildingMinzoom, "?properties=use,height_m,floors_above"), sensors: tiles("sensors"), cameras: tiles("cameras"),
     },
     layers: [
       { id: "ground", type: "background", paint: { "background-color": "#dbe5e8" } },
@@ -83,6 +92,8 @@ export function styleDocument(buildingMinzoom) {
         },
       },
       line("selection", "selection", CHOSEN, 3, { layer: { filter: ["!=", ["geometry-type"], "Point"] } }), // seen through what stands before it
+      clusters("sensors", UNKNOWN),
+      clusters("cameras", CAMERA),
       point("sensors", "sensors", byCode("kind", SENSOR_COLOURS), [11, 0.8, 14, 1.7, 15.5, 3.4, 17.5, 6.5]),
       point("cameras", "cameras", CAMERA, [11, 0.8, 14, 1.7, 15.5, 3.2, 17.5, 6]),
       { id: "sketch-fill", type: "fill", source: "sketch", filter: ["==", ["geometry-type"], "Polygon"], paint: { "fill-color": ACCENT, "fill-opacity": 0.14 } },
