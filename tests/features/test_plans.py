@@ -116,6 +116,9 @@ def test_one_feature_is_one_look_into_the_primary_key(seeded: str) -> None:
 
 def test_a_tile_uses_the_spatial_index(seeded: str) -> None:
     assert "building_geom_idx" in plan(seeded, None, tile=("16", "28570", "53523"))
+    reduced = plan(seeded, None, tile=("12", "1785", "3345"))
+    assert reduced.count("building_geom_idx") + reduced.count("building_pkey") == 2
+    assert "Seq Scan on building" not in reduced
 
 
 MASKED = Scope(precision_m=200.0)

@@ -195,6 +195,17 @@ def test_B47_a_tile_holds_the_cells_and_zooming_ends_there(masked, anyone, cells
     )
 
 
+def test_B47_a_kept_tile_is_nobody_elses(masked, anyone, cells):
+    lon, lat = next(iter(cells.values()))
+    x, y = TO_3857.transform(lon, lat)
+    size = 2 * WORLD / 2**8
+    url = f"/collections/buildings/tiles/WebMercatorQuad/8/{int((WORLD - y) / size)}/{int((x + WORLD) / size)}"
+    whole, hidden = anyone.get(url), masked.get(url)
+    assert whole.content != hidden.content
+    assert [anyone.get(url).content, masked.get(url).content] == [whole.content, hidden.content]
+    assert hidden.headers["cache-control"] == "private, no-store"
+
+
 @pytest.mark.parametrize("crs", ["EPSG:4547", "EPSG:4490", "EPSG:3857"])
 def test_B48_no_system_leads_around_the_mask(masked, cells, town, crs):
     transform = Transformer.from_crs(4326, crs)
