@@ -60,7 +60,7 @@ class Asked:
     query: FeatureQuery
     tile: TileCoord
     properties: tuple[Property, ...]
-    key: Hashable | None
+    key: str | None
 
 
 async def tile(request: Request) -> Response:
@@ -102,7 +102,7 @@ async def _read(request: Request, context: Context) -> Asked:
     if is_own(query):
         seen = replace(scope, caller="", collections=None)
         names = tuple(p.name for p in properties)
-        key = (collection.id, coord, query.fingerprint(), seen, names)
+        key = repr((collection.id, coord, query.fingerprint(), seen, names))  # a text knows its hash
     asked = Asked(registry_of(request).get(collection.id), collection, scope, query, coord, properties, key)
     if len(context.tiles_asked) >= MAX_ASKED:
         context.tiles_asked.clear()
