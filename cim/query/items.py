@@ -8,13 +8,10 @@ from cim.query.output.form import Output
 from cim.query.output.geojson import GEOJSON
 from cim.query.predicate import is_gathered, where
 from cim.query.source import rows
-from cim.sql import Cast, Identifier, Sql
+from cim.sql import Cast, Sql
 
 PAGE_BYTES = 4 * 1024 * 1024
 """A page ends after the feature that brings its stored geometries to this size, whatever its limit (catalogue B23)."""
-
-_NUMBER, _SIZE, _BODY = Identifier("#number"), Identifier("#size"), Identifier("#body")
-"""Names beside those of a collection's properties, which may be called `number` or `body`."""
 
 
 def page_sql(
@@ -28,34 +25,35 @@ def page_sql(
     """One row: `body` (features in the text of `output`, UTF-8; NULL for none), `returned`, `last`, `has_more`.
 
     `last` is what a cursor of the next page holds: the id, or the position of a sorted query (`cim.query.order`).
-    One row more than the limit is looked at, to know whether there is a next page.
+    One row more than the limit is looked at, to know whether there is a next page. Sizes are added up row by row only
+    on a page whose sum is over the budget. The LIMIT keeps `made` a step of its own: drawn into the aggregates above
+    it, the text of every feature would be made once for each of them.
     """
     assert output.text is not None
-    is_sorted = bool(query.sort)
-    last = Sql.of("(array_agg({} ORDER BY {} DESC) FILTER (WHERE {} IS NOT NULL))[1]", POSITION, _NUMBER, _BODY)
     return Sql.of(
-        "SELECT convert_to(string_agg({}, {}), 'UTF8') AS body, count({}) AS returned, "
-        "{} AS last, count(*) > count({}) AS has_more "
-        "FROM (SELECT {}, CASE WHEN {} <= {} AND ({} = 1 OR {} <= {}) THEN {} END AS {} "
-        "FROM (SELECT *, row_number() OVER () AS {}, "
-        "COALESCE(sum(pg_column_size(geom)) OVER (ROWS UNBOUNDED PRECEDING), 0) AS {} "
-        "FROM {} AS page) AS sized) AS made",
-        _BODY,
-        Cast(output.text.separator, "text"),
-        _BODY,
-        last if is_sorted else Sql.of("max(id) FILTER (WHERE {} IS NOT NULL)", _BODY),
-        _BODY,
-        Sql.of("{}, {}", POSITION, _NUMBER) if is_sorted else Sql.of("id"),
-        _NUMBER,
-        Cast(query.limit, "bigint"),
-        _NUMBER,
-        _SIZE,
-        Cast(page_bytes, "bigint"),
-        output.text.line(collection, scope, query),
-        _BODY,
-        _NUMBER,
-        _SIZE,
+        "WITH page AS MATERIALIZED {}, "
+        "total AS MATERIALIZED (SELECT count(*) AS number, COALESCE(sum(pg_column_size(geom)), 0) AS size FROM page) "
+        "SELECT convert_to(string_agg(body, {}), 'UTF8') AS body, count(*) AS returned, "
+        "{} AS last, (SELECT number FROM total) > count(*) AS has_more "
+        "FROM (SELECT {} AS last, {} AS body FROM page LIMIT (SELECT CASE WHEN size <= {} THEN {} ELSE {} END FROM total)) AS made",
         _rows_of_page(collection, query, scope, output.text.needs),
+        Cast(output.text.separator, "text"),
+        Sql.of("(array_agg(last))[count(*)]" if query.sort else "max(last)"),
+        Sql.of("{}", POSITION) if query.sort else Sql.of("id"),
+        output.text.line(collection, scope, query),
+        Cast(page_bytes, "bigint"),
+        Cast(query.limit, "bigint"),
+        _within_budget(query.limit, page_bytes),
+    )
+
+
+def _within_budget(limit: int, page_bytes: int) -> Sql:
+    """Sub-select of how many of the first rows of `page` are within the budget; the first one is always sent."""
+    return Sql.of(
+        "(SELECT LEAST(GREATEST(count(*), 1), {}) FROM "
+        "(SELECT sum(pg_column_size(geom)) OVER (ROWS UNBOUNDED PRECEDING) AS size FROM page) AS sized WHERE size <= {})",
+        Cast(limit, "bigint"),
+        Cast(page_bytes, "bigint"),
     )
 
 
