@@ -1,5 +1,5 @@
 # The verbs of OpenCIM. The two that matter: `make run`, `make test`.
-.PHONY: help run test check soak bench lock build doctor clean
+.PHONY: help run test check soak bench bench-load lock build clean
 PY := .venv/bin/python
 
 help: ## list the verbs
@@ -24,8 +24,11 @@ soak: ## the tests that take long
 	$(PY) -m pytest -m soak --timeout 7200
 
 BUILDINGS ?= 1000000
-bench: ## answers beside the raw database and peers, as ratios (BUILDINGS=100000 ARGS="--only by-id"; OF=load: loading beside ogr2ogr)
-	$(PY) $(if $(filter load,$(OF)),tools/bench_load.py,-m tools.bench) --buildings $(BUILDINGS) $(ARGS)
+bench: ## answers beside the raw database and peers, as ratios (BUILDINGS=100000 ARGS="--only by-id")
+	$(PY) -m tools.bench --buildings $(BUILDINGS) $(ARGS)
+
+bench-load: ## loading beside ogr2ogr: prints the ratio (needs gdal-bin; BUILDINGS=100000 ARGS="--rounds 1")
+	$(PY) tools/bench_load.py --buildings $(BUILDINGS) $(ARGS)
 
 lock: ## resolve the Python packages anew
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
@@ -33,9 +36,6 @@ lock: ## resolve the Python packages anew
 
 build: ## build the page into web/dist
 	@rm -f web/dist/.sources; tools/setup run
-
-doctor: ## say what is wrong with this set-up, and the line that mends it
-	@.venv/bin/cim doctor
 
 clean: ## remove what setup made in this folder (not the city's data)
 	rm -rf .venv web/node_modules web/dist .pytest_cache .mypy_cache .ruff_cache

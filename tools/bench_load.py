@@ -1,4 +1,4 @@
-"""`make bench OF=load`: our load beside `ogr2ogr -f PostgreSQL` with COPY, same file, same machine, same run.
+"""`make bench-load`: our load beside `ogr2ogr -f PostgreSQL` with COPY, same file, same machine, same run.
 
 Both fill a table that ends with the same indexes. ogr2ogr only reads and writes; ours also confines the reader,
 maps, checks every geometry, computes areas, tags each building with its community, merges by id and accounts.
@@ -10,11 +10,13 @@ import json
 import os
 import resource
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +33,7 @@ from cim.db.connect import database
 from cim.db.migrate import upgrade
 from cim.settings import Settings
 
-console = Console()
+console = Console(width=None if sys.stdout.isatty() else 140)
 
 
 def footprints(count: int) -> pa.Table:
@@ -159,11 +161,42 @@ def peer(url: str, path: Path, indexes: str) -> float:
     return time.monotonic() - started
 
 
+HEADINGS = (
+    "source",
+    "ogr2ogr, key + GiST",
+    "ogr2ogr, our indexes",
+    "cim load",
+    "ratio",
+    "ratio, our indexes",
+    "peak MiB",
+)
+
+
+def compared(url: str, peers: Path, path: Path, count: int) -> tuple[float, ...]:
+    """One round: seconds of ogr2ogr from `peers` twice and of ours from `path`, both ratios, peak MiB."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("TRUNCATE cim.building, cim.building_history")
+        connection.execute("DELETE FROM cim.load_run WHERE kind = 'buildings'")
+    place, every = peer(url, peers, "place"), peer(url, peers, "all")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("DROP TABLE public.peer")
+        connection.execute("CHECKPOINT")
+    seconds, mib, account = ours(url, "buildings", path)
+    assert account["inserted"] == count, account
+    return place, every, seconds, place / seconds, every / seconds, mib
+
+
+def cells(figures: Sequence[float]) -> list[str]:
+    """The figures of `compared` as a row shows them."""
+    place, every, seconds, ratio, ratio_all, mib = figures
+    return [f"{place:.1f} s", f"{every:.1f} s", f"{seconds:.1f} s", f"{ratio:.2f}", f"{ratio_all:.2f}", f"{mib:.0f}"]
+
+
 def main() -> None:
     """Run the comparison and print it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--buildings", type=int, default=1_000_000)
-    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=3, help="the last line of each source is the median of them")
     arguments = parser.parse_args()
     if not shutil.which("ogr2ogr"):
         raise SystemExit("the peer is missing: apt-get install gdal-bin")
@@ -177,30 +210,15 @@ def main() -> None:
         with database(Settings()) as url:
             upgrade(url)
             ours(url, "areas", grid_of_areas(folder))
-            table = Table(
-                "source",
-                "ogr2ogr, key + GiST",
-                "ogr2ogr, our indexes",
-                "cim load",
-                "ratio",
-                "ratio, our indexes",
-                "peak MiB",
-            )
-            for name, path in [item for item in files.items() for _ in range(arguments.rounds)]:
-                with console.status(name):
-                    with psycopg.connect(url, autocommit=True) as connection:
-                        connection.execute("TRUNCATE cim.building, cim.building_history")
-                        connection.execute("DELETE FROM cim.load_run WHERE kind = 'buildings'")
-                    place, every = peer(url, files["FlatGeobuf"], "place"), peer(url, files["FlatGeobuf"], "all")
-                    with psycopg.connect(url, autocommit=True) as connection:
-                        connection.execute("DROP TABLE public.peer")
-                        connection.execute("CHECKPOINT")
-                    seconds, mib, account = ours(url, "buildings", path)
-                    assert account["inserted"] == arguments.buildings, account
-                table.add_row(
-                    name, f"{place:.1f} s", f"{every:.1f} s", f"{seconds:.1f} s", f"{place / seconds:.2f}",
-                    f"{every / seconds:.2f}", f"{mib:.0f}",
-                )  # fmt: skip
+            table = Table(*HEADINGS)
+            for name, path in files.items():
+                rounds = []
+                for number in range(arguments.rounds):
+                    with console.status(f"{name}, round {number + 1} of {arguments.rounds}"):
+                        rounds.append(compared(url, files["FlatGeobuf"], path, arguments.buildings))
+                    table.add_row(f"{name} {number + 1}", *cells(rounds[-1]))
+                medians = [statistics.median(column) for column in zip(*rounds, strict=True)]
+                table.add_row(f"{name}, median", *cells(medians), style="bold", end_section=True)
             console.print(table)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
