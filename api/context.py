@@ -30,7 +30,7 @@ class Context:
 
     `authorise`: what a caller may see, by the key they sent; without one everybody is anonymous.
     `templates`: path template of each plain endpoint, for metrics. `is_draining`: told to stop, still answering.
-    `tiles_asked`: addresses of tiles as `api.routes.tiles` read them.
+    `tiles_asked`: addresses of tiles as `api.routes.tiles` read them. `streams`: answers that go on until one side goes.
     """
 
     settings: Settings
@@ -46,6 +46,7 @@ class Context:
     templates: dict[Any, str] = field(default_factory=dict)
     tiles_asked: dict[Any, Any] = field(default_factory=dict)
     is_draining: bool = False
+    streams: int = 0
 
 
 def context_of(request: Request) -> Context:

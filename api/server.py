@@ -75,6 +75,14 @@ def _drain_before_stop(app: Any) -> None:
         loop.call_soon_threadsafe(loop.call_later, DRAIN_S, stop, number, frame)
 
     signal.signal(signal.SIGTERM, drain)
+    interrupt = signal.getsignal(signal.SIGINT)
+    if callable(interrupt):
+
+        def stop_at_once(number: int, frame: FrameType | None) -> None:
+            app.state.context.is_draining = True  # streams end by themselves
+            interrupt(number, frame)
+
+        signal.signal(signal.SIGINT, stop_at_once)
 
 
 def check_port(settings: Settings) -> None:

@@ -61,6 +61,7 @@ class Registry:
         self._database = database
         self._entries: dict[str, Entry] | None = None
         self._changed = asyncio.Event()
+        self._read_anew = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.generation = 0
         self._cursor_key: bytes | None = None
@@ -86,6 +87,13 @@ class Registry:
         rows = await self._database.fetch_rows(_READ)
         self._entries = {row["id"]: entry_of(row) for row in rows}
         self.generation += 1
+        waiting, self._read_anew = self._read_anew, asyncio.Event()
+        waiting.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Return when the registry has been read again, or after that time."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._read_anew.wait(), seconds)
 
     @property
     def is_loaded(self) -> bool:
