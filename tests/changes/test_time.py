@@ -99,7 +99,7 @@ def test_known_at_pages_and_one_feature_and_tiles(client: Any, story: dict[str, 
     assert one.json()["properties"]["name"] == "goes"
     assert_problem(client.get(f"{ITEMS}/api.goes"), status=404, code="not-found")
     # the tile that holds 114.15 22.55 at zoom 14
-    tile = "/collections/buildings/tiles/WebMercatorQuad/14/7133/13386"
+    tile = "/collections/buildings/tiles/WebMercatorQuad/14/7138/13387"
     statuses = [client.get(tile, params={"known-at": story[moment]}).status_code for moment in ("made", "end")]
     assert statuses == [204, 200]
 
