@@ -3,10 +3,13 @@
 from typing import Any
 
 from api import problems
+from api.conditions import QUERY_NAMES
 from api.documents import GEOJSON, JSON
 from api.editing import FEATURES, MERGE_PATCH
-from api.openapi_parts import parameter, ref
-from cim.model import Collection
+from api.openapi_parts import parameter, property_parameters, ref
+from api.routes.changes import DEFAULT_LIMIT, MAX_LIMIT
+from api.routes.feed import EVENTS
+from cim.model import Collection, Scope
 
 _TEXT = {"type": "string"}
 _SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"apiKey": []}]
@@ -57,7 +60,51 @@ def _write(
 
 def change_paths(collection: Collection) -> dict[str, Any]:
     """Operations that write features of a collection (OGC 20-002), and those that tell what changed, by path."""
-    return {} if collection.kind == "areas" else _edits(collection)
+    return {**_changes(collection), **({} if collection.kind == "areas" else _edits(collection))}
+
+
+def _read(
+    collection: Collection, name: str, summary: str, parameters: list[Any], kinds: tuple[str, ...] = (JSON,)
+) -> Any:
+    content = {kind: {"schema": {"type": "string"} if kind == EVENTS else {"type": "object"}} for kind in kinds}
+    return {
+        "get": {
+            "operationId": f"{collection.id}.{name}",
+            "tags": [f"{collection.title_zh} {collection.title_en}"],
+            "summary": summary,
+            "parameters": [*parameters, ref("parameters", "f"), ref("parameters", "lang")],
+            "responses": {"200": {"description": summary, "content": content}, "default": _PROBLEM},
+        }
+    }
+
+
+def _changes(collection: Collection) -> dict[str, Any]:
+    home = f"/collections/{collection.id}"
+    limit = parameter(
+        "limit", "Entries of a page", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}
+    )
+    cursor = ref("parameters", "cursor")
+    between = {**parameter("between", "Two instants or dates, earlier/later", _TEXT), "required": True}
+    count = parameter("count", "exact: how many were added, altered and removed", {"type": "string", "enum": ["exact"]})
+    conditions = [ref("parameters", name) for name in QUERY_NAMES if name != "known-at"]
+    since = parameter(
+        "since", "Token of the last answer; 'now' for what comes from now on; without it everything", _TEXT
+    )
+    last = _header("Last-Event-ID", "Id of the last event of a stream that broke; wins over since")
+    return {
+        f"{home}/items/{{featureId}}/history": _read(
+            collection, "history", "Versions of a feature, the latest first",
+            [parameter("featureId", "Id of a feature", _TEXT, place="path"), limit, cursor],
+        ),
+        f"{home}/changes": _read(
+            collection, "changes", "What was added, altered and removed between two instants",
+            [between, limit, cursor, ref("parameters", "crs"), count, *conditions, *property_parameters(collection, Scope())],
+        ),
+        f"{home}/changes/feed": _read(
+            collection, "feed", "Changes in the order of their commits, by polling or as server-sent events",
+            [since, limit, last], (JSON, EVENTS),
+        ),
+    }  # fmt: skip
 
 
 def _edits(collection: Collection) -> dict[str, Any]:
