@@ -84,7 +84,7 @@ def _changes(collection: Collection) -> dict[str, Any]:
         "limit", "Entries of a page", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}
     )
     cursor = ref("parameters", "cursor")
-    between = {**parameter("between", "Two instants or dates, earlier/later", _TEXT), "required": True}
+    between = parameter("between", "Two instants or dates, earlier/later; the last 24 hours without it", _TEXT)
     count = parameter("count", "exact: how many were added, altered and removed", {"type": "string", "enum": ["exact"]})
     conditions = [ref("parameters", name) for name in QUERY_NAMES if name != "known-at"]
     since = parameter(

@@ -1,7 +1,7 @@
 """What changed: versions of a feature, and the difference between what was recorded at two instants."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -26,6 +26,8 @@ router = APIRouter()
 OFFERS = (Representation("json", JSON),)
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
+LATELY = timedelta(hours=24)
+"""What is looked at where no two instants are given."""
 VARY = "Accept, Authorization, X-API-Key"
 CHANGES = ("between", "limit", "cursor", "crs", "count")
 
@@ -86,6 +88,9 @@ async def changes(request: Request) -> Response:
     names = (name for name in QUERY_NAMES if name != "known-at")
     values = query_parameters(request, (*names, *CHANGES, *filter_names(collection, scope)))
     choose(request, OFFERS, f=values.get("f"))
+    if "between" not in values:  # stated, so that the links of the pages say the same
+        end = datetime.now(UTC)
+        values["between"] = f"{instant_text(end - LATELY)}/{instant_text(end)}"
     asked = asking(request, collection, scope, values)
     between, limit = _between(values), limit_of(values)
     query = replace(conditions_from(asked), crs=asked.crs("crs"))
@@ -125,8 +130,8 @@ async def _counts(request: Request, asked: Asking, query: Any, between: Between)
 
 
 def _between(values: dict[str, str]) -> Between:
-    """`between`: two instants or dates; a date means its first instant, and as the second its last."""
-    text = values.get("between", "").replace(" ", "+")
+    """`between`, of `values`: two instants or dates; a date means its first instant, and as the second its last."""
+    text = values["between"].replace(" ", "+")
     allowed = "must be two RFC 3339 instants or dates, earlier/later"
     if text.count("/") != 1:
         raise InvalidParameter("between", text, allowed)

@@ -1,7 +1,7 @@
 """What a transaction did to a collection: its statistics move on, and one row of `cim.change` says when and by whom.
 
 The row of `cim.collection_stats` is locked from here until the commit, so the versions of a collection are in the
-order of its commits: who has read version 7 can miss nothing that was given 6 or less (docs/decisions/0006).
+order of its commits: who has read version 7 can miss nothing that was given 6 or less (docs/decisions/0007).
 Rows written carry the change's `recorded_at`, superseded ones have it as `superseded_at`.
 """
 
