@@ -59,3 +59,35 @@ def test_B47_a_former_place_is_masked_as_the_present_one(caller: Caller, moved, 
     page = masked.get("/collections/buildings/items", params={"limit": 100, "known-at": moved["before"]}).json()
     for feature in page["features"]:
         assert {"name", "address", "use"}.isdisjoint(feature["properties"])
+
+
+def test_what_changed_is_told_of_what_the_caller_sees(caller: Caller, moved):
+    """A move from one district to another is a removal here and an addition there; nobody else's change is told."""
+    between = {"between": f"{moved['before']}/2100-01-01T00:00:00Z"}
+    for code, change in ((NANSHAN, "removed"), (FUTIAN, "added")):
+        client = caller(area_code=code)
+        told = client.get("/collections/buildings/changes", params=between).json()["changes"]
+        assert [(one["id"], one["change"]) for one in told] == [(moved["id"], change)]
+        versions = client.get(f"/collections/buildings/items/{moved['id']}/history").json()["versions"]
+        assert {v["feature"]["properties"]["area_code"][:6] for v in versions} <= {code}
+    strange = caller(area_code="440307")
+    assert strange.get("/collections/buildings/changes", params=between).json()["changes"] == []
+    assert strange.get("/collections/buildings/changes/feed").json()["changes"] == []
+    assert_problem(strange.get(f"/collections/buildings/items/{moved['id']}/history"), status=404, code="not-found")
+
+
+def test_B47_versions_and_changes_tell_cells(caller: Caller, moved, town):
+    masked = caller(precision_m=PRECISION_M, hidden=["use"])
+    former, present = cell_of(*middle_of(town.places[moved["id"]])), cell_of(MOVED_TO[0] + 1e-4, MOVED_TO[1] + 1e-4)
+    versions = masked.get(f"/collections/buildings/items/{moved['id']}/history").json()["versions"]
+    assert_at(versions[0]["feature"]["geometry"], present)
+    assert_at(versions[-1]["feature"]["geometry"], former)
+    params = {"between": f"{moved['before']}/2100-01-01T00:00:00Z"}
+    (told,) = masked.get("/collections/buildings/changes", params=params).json()["changes"]
+    assert_at(told["oldGeometry"], former)
+    assert_at(told["feature"]["geometry"], present)
+    feed = masked.get("/collections/buildings/changes/feed").json()["changes"]
+    assert_at(feed[-1]["feature"]["geometry"], present)
+    for document in (versions, told, feed):
+        text = str(document)
+        assert not [word for word in ("'use'", "搬迁", "深南大道", "'name'", "'attributes'") if word in text]

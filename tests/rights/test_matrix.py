@@ -135,11 +135,11 @@ def test_B40_a_district_never_tells_another_what_it_has(callers, operations, tow
             answer = send(
                 callers[name], method, f"{address}?limit=100" if address.endswith("/items") else address, operation
             )
-            asked = address.rsplit("/", 1)[-1]
+            asked = address.split("/")
             for word in words:
-                if word != asked:  # a 404 says what was asked
+                if word not in asked:  # a 404 says what was asked
                     assert word not in answer.text, (name, method, address, word)
-            if asked in foreign:
+            if not set(asked).isdisjoint(foreign):
                 assert_problem(answer, status=404, code="not-found")
 
 
