@@ -90,7 +90,7 @@ def _measure_all(
     keys = [*(row.key for row in known), *CACHED, WALK]
     if unknown := set(chosen) - set(keys):
         raise SystemExit(f"--only: {', '.join(sorted(unknown))}; there is {', '.join(keys)}")
-    server = ours(made, workers=wanted.workers)
+    server = ours(made, workers=wanted.workers, env={"CIM_TILE_CACHE_BYTES": "0"})  # but in the cached rows
     stack.callback(server.stop)
     servers = {"ours": server, **({} if wanted.no_peers else _peers(wanted, made, stack, known, chosen))}
     pace = Pace(wanted.seconds, wanted.rounds)
@@ -100,8 +100,11 @@ def _measure_all(
             continue
         if not wanted.no_peers and "martin-cached" not in servers:
             _join(servers, "martin-cached", lambda: peers.martin(wanted.cache, made, 0, is_cached=True), stack)
+        if "ours-cached" not in servers:
+            servers["ours-cached"] = ours(made, workers=wanted.workers)
+            stack.callback(servers["ours-cached"].stop)
         row = cached_row(key, f"{size // 1000} kB", nearest_tile(server.port, getattr(drawn, tiles), size))
-        cached = {"ours": server, "martin": servers.get("martin-cached")}
+        cached = {"ours": servers["ours-cached"], "martin": servers.get("martin-cached")}
         outcomes.append(measure(row, made, {n: s for n, s in cached.items() if s}, pace, console.print))
     if not chosen or WALK in chosen:
         outcomes.append(_walk(made, server, buildings, wanted.rounds))
