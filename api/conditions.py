@@ -5,7 +5,7 @@ fields of FeatureQuery. Items, search, tiles, statistics and exports all take wh
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import Request
@@ -19,24 +19,27 @@ from api.params import (
     json_bytes,
     json_object_of,
     parse_json_value,
-    parse_limit,
     parse_value,
 )
-from cim.bbox import Bbox, bbox_of, parse_bbox
+from api.references import parse_reference
+from cim.bbox import Bbox, bbox_of, parse_bbox, parse_number
 from cim.crs import CRS84, Crs, CrsList
 from cim.db.registry import Registry
 from cim.errors import InvalidParameter, TooNested, UnknownParameter
 from cim.interval import parse_interval
 from cim.model import Collection, Kind, Property, Scope
 from cim.query.areas import parse_area_code
-from cim.query.counts import COUNT_MODES
-from cim.query.cursor import decode_cursor
-from cim.query.feature_query import DEFAULT_LIMIT, MAX_LIMIT, FeatureQuery, SortKey
-from cim.query.features import parse_shown, shown_properties
+from cim.query.feature_query import FeatureQuery, Reference, Relation
+from cim.query.features import shown_properties
 from cim.query.geometry import check_geometry
-from cim.query.order import ID, parse_position, parse_sort
+from cim.query.order import ID
 from cim.query.predicate import visible_properties
+from cim.query.relations import MAX_DISTANCE_M, intersecting, lying_within, near, seeing
 from cim.query.text_search import parse_terms
+from cim.sql import Sql
+
+_SUMMED = ("relations", "references")
+"""Fields that several conditions add to."""
 
 Fields = dict[str, Any]
 """Fields of FeatureQuery and their values."""
@@ -160,7 +163,45 @@ def _filter(asking: Asking) -> Fields:
     if language is None and not asking.is_body:
         language = TEXT
     node = read_filter(asking.values["filter"], language, is_body=asking.is_body)
-    return filter_fields(node, asking.collection, asking.scope, asking.crs("filter-crs"))
+    referred: list[Reference] = []
+
+    def resolve(collection: str, text: str, is_filter: bool) -> Sql:
+        value = {"collection": collection, "filter" if is_filter else "id": text}
+        referred.append(parse_reference(asking.registry, asking.scope, "filter", value))
+        return referred[-1].geometry
+
+    fields = filter_fields(node, asking.collection, asking.scope, asking.crs("filter-crs"), resolve)
+    return {**fields, "references": tuple(referred)}
+
+
+def _related(name: str, relate: Callable[..., Relation]) -> Callable[[Asking], Fields]:
+    """A condition that relates features to others."""
+
+    def read(asking: Asking) -> Fields:
+        reference = parse_reference(asking.registry, asking.scope, name, asking.values[name])
+        relation = relate(asking.collection, asking.scope, reference, joins=not asking.has("known-at"))
+        return {"relations": (relation,), "references": (reference,)}
+
+    return read
+
+
+def _near(asking: Asking) -> Fields:
+    """`near` with `distance` in metres; in a body also as member `distance_m` of the object."""
+    value, distance = asking.values["near"], asking.values.get("distance")
+    if isinstance(value, dict) and "distance_m" in value:
+        value = dict(value)
+        distance = value.pop("distance_m") if distance is None else distance
+    reference = parse_reference(asking.registry, asking.scope, "near", value)
+    metres = _metres(distance, is_body=asking.is_body)
+    relation = near(asking.collection, asking.scope, reference, metres, joins=not asking.has("known-at"))
+    return {"relations": (relation,), "references": (reference,)}
+
+
+def _metres(value: Any, *, is_body: bool) -> float:
+    number = value if is_body else parse_number(value or "")
+    if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number <= MAX_DISTANCE_M:
+        raise InvalidParameter("distance", value, f"must be a number of metres from 0 to {MAX_DISTANCE_M:,.0f}")
+    return float(number)
 
 
 CONDITIONS = (
@@ -173,12 +214,16 @@ CONDITIONS = (
     Condition("known-at", _known_at),
     Condition("properties", _properties, in_query=False),
     Condition("filter", _filter, also=("filter-lang", "filter-crs")),
+    Condition("intersects", _related("intersects", intersecting)),
+    Condition("within", _related("within", lying_within)),
+    Condition("near", _near, also=("distance",)),
+    Condition("sees", _related("sees", seeing)),
 )
 
 SHOWING = ("crs", "properties", "skipGeometry")
 """Parameters that say how features are shown, of a page and of a single one."""
 
-PAGING = ("limit", "cursor", "sortby", "count", *SHOWING)
+PAGING = ("limit", "cursor", "sortby", "nearest", "count", *SHOWING)
 """Parameters of a page of features, beside the conditions."""
 
 
@@ -232,7 +277,8 @@ def conditions_from(asked: Asking) -> FeatureQuery:
     fields: Fields = {}
     for condition in CONDITIONS:
         if asked.has(condition.name) and (condition.in_query or asked.is_body):
-            fields.update(condition.read(asked))
+            for name, value in condition.read(asked).items():
+                fields[name] = (*fields.get(name, ()), *value) if name in _SUMMED else value
         elif not asked.has(condition.name):
             _refuse_alone(asked, condition)
     if not asked.is_body:
@@ -247,6 +293,8 @@ def _refuse_alone(asked: Asking, condition: Condition) -> None:
             continue
         if name.endswith("-crs"):
             asked.crs(name)
+        elif name == "distance":
+            raise InvalidParameter(name, asked.values[name], "is how near, but near does not say to what")
         else:
             check_language(asked.text(name))
 
@@ -254,76 +302,3 @@ def _refuse_alone(asked: Asking, condition: Condition) -> None:
 def _equals(asked: Asking) -> tuple[tuple[Property, object], ...]:
     known = {p.name: p for p in filter_properties(asked.collection, asked.scope)}
     return tuple((known[n], parse_value(known[n], asked.values[n])) for n in sorted(asked.values) if n in known)
-
-
-def shown_query(asked: Asking, *, is_whole: bool = True) -> FeatureQuery:
-    """How features are shown, without conditions. `is_whole`: a single feature, which may show `attributes`."""
-    shown = None
-    if asked.has("properties") and not isinstance(asked.values["properties"], dict):
-        shown = parse_shown(asked.collection, asked.scope, asked.texts("properties"), is_whole=is_whole)
-    return FeatureQuery(crs=asked.crs("crs"), shown=shown, has_geometry=not _flag(asked, "skipGeometry"))
-
-
-def page_query(asked: Asking) -> FeatureQuery:
-    """The conditions with order, page size, position, and how the features are shown."""
-    query, look = conditions_from(asked), shown_query(asked, is_whole=False)
-    limit = DEFAULT_LIMIT
-    if "limit" in asked.values:  # a null is no limit
-        limit = _body_limit(asked.values["limit"]) if asked.is_body else parse_limit(asked.values["limit"])
-    query = replace(
-        query, sort=_sort(asked), limit=limit, crs=look.crs, shown=look.shown, has_geometry=look.has_geometry
-    )
-    if not asked.has("cursor"):
-        return query
-    last = decode_cursor(asked.registry.cursor_key, binding_of(asked.collection, query), asked.text("cursor"))
-    return replace(query, after_values=parse_position(query.sort, last)) if query.sort else replace(query, after=last)
-
-
-def _flag(asked: Asking, name: str) -> bool:
-    value = asked.values.get(name)
-    if value is None or isinstance(value, bool):
-        return bool(value)
-    if asked.is_body or value not in ("true", "false"):
-        raise InvalidParameter(name, value, "must be true or false")
-    return bool(value == "true")
-
-
-def _sort(asked: Asking) -> tuple[SortKey, ...]:
-    """`sortby`: `-height_m,name`, or in a body also [{"field": "height_m", "direction": "desc"}] (a `+` may come as a space)."""
-    if not asked.has("sortby"):
-        return ()
-    value = asked.values["sortby"]
-    if asked.is_body and isinstance(value, list) and all(isinstance(one, dict) for one in value):
-        keys = [_sort_text(one) for one in value]
-    else:
-        keys = [f"+{key[1:]}" if key[:1] == " " else key for key in asked.texts("sortby")]
-    return parse_sort(asked.collection, asked.scope, keys)
-
-
-def _sort_text(key: dict[str, Any]) -> str:
-    name, direction = key.get("field"), key.get("direction", "asc")
-    if set(key) - {"field", "direction"} or not isinstance(name, str) or direction not in ("asc", "desc"):
-        raise InvalidParameter("sortby", key, 'must be {"field": <property>, "direction": "asc" or "desc"}')
-    return f"{'-' if direction == 'desc' else '+'}{check_text('sortby', name)}"
-
-
-def count_mode(asked: Asking) -> str | None:
-    """`count`: exact, estimate, or None where nobody asks how many match. Raises InvalidParameter."""
-    if not asked.has("count"):
-        return None
-    mode = asked.text("count")
-    if mode not in COUNT_MODES:
-        raise InvalidParameter("count", mode, f"must be {' or '.join(COUNT_MODES)}")
-    return mode
-
-
-def _body_limit(limit: Any) -> int:
-    if isinstance(limit, bool) or not isinstance(limit, int):
-        allowed = f"must be a whole number from 1; more than {MAX_LIMIT:,} gives {MAX_LIMIT:,}"
-        raise InvalidParameter("limit", limit, allowed)
-    return parse_limit(str(limit))
-
-
-def binding_of(collection: Collection, query: FeatureQuery) -> bytes:
-    """What a cursor is good for."""
-    return collection.id.encode() + b"\n" + query.fingerprint()

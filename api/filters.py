@@ -6,7 +6,7 @@ from api.params import parse_json as decode_json
 from cim.crs import Crs
 from cim.errors import FilterTooComplex, InvalidBody, InvalidParameter, TooNested
 from cim.model import Collection, Scope
-from cim.query.filter import STATED, Node, compile_filter, literal_geometries, parse_json, parse_text
+from cim.query.filter import STATED, Node, Resolve, compile_filter, literal_geometries, parse_json, parse_text
 
 TEXT, JSON = "cql2-text", "cql2-json"
 LANGUAGES = (TEXT, JSON)
@@ -55,8 +55,10 @@ def too_nested() -> FilterTooComplex:
     return FilterTooComplex(f"filter: it is nested too deeply; {STATED} are taken")
 
 
-def filter_fields(node: Node, collection: Collection, scope: Scope, crs: Crs) -> dict[str, Any]:
+def filter_fields(
+    node: Node, collection: Collection, scope: Scope, crs: Crs, resolve: Resolve | None = None
+) -> dict[str, Any]:
     """The fields of FeatureQuery for a filter whose coordinates are in `crs`. Raises what `compile_filter` raises."""
-    compiled = compile_filter(node, collection, scope, crs)
+    compiled = compile_filter(node, collection, scope, crs, resolve=resolve)
     areas = [text for text in literal_geometries(node, crs) if "Polygon" in text]
     return {"filter": compiled, "filter_areas": _COLLECTION_OF % ",".join(areas) if areas else None}

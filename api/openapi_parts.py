@@ -10,7 +10,9 @@ from cim.query.counts import COUNT_MODES
 from cim.query.feature_query import DEFAULT_LIMIT, MAX_LIMIT
 from cim.query.filter import STATED
 from cim.query.geometry import MAX_NESTING, MAX_VERTICES
+from cim.query.nearest import MAX_NEAREST
 from cim.query.order import MAX_KEYS
+from cim.query.relations import MAX_DISTANCE_M, SIGHT
 from cim.query.text_search import MAX_TERMS
 
 
@@ -40,6 +42,23 @@ def _list(name: str, description: str, items: dict[str, Any] | None = None) -> d
     schema = {"type": "array", "minItems": 1, "items": items or {"type": "string"}}
     return {**parameter(name, description, schema), "style": "form", "explode": False}
 
+
+def _reference(name: str, description: str) -> dict[str, Any]:
+    """A parameter that refers to other features."""
+    how = "areas/<id>, areas?<CQL2 text> (at most 1,000 features), <lon>,<lat>, or a WKT geometry in CRS84"
+    return parameter(name, f"{description} another feature, one of several, or a place: {how}", {"type": "string"})
+
+
+_REFERENCE = {
+    "description": "text as in a query string, or an object",
+    "type": ["string", "object"],
+    "properties": {
+        "collection": {"type": "string"},
+        "id": {"type": "string"},
+        "filter": {"description": "CQL2-JSON as an object, or CQL2 text"},
+        "geometry": {"type": "object"},
+    },
+}
 
 _POSITION_BOX = {
     "type": "array",
@@ -112,6 +131,19 @@ _PARAMETERS = {
         f"Features with one of these terms (at most {MAX_TERMS}) in a text such as their name or address; words of a term "
         "stand together and in order; capitals and width of characters do not matter",
     ),
+    "intersects": _reference("intersects", "Features that have a point in common with"),
+    "within": _reference("within", "Features of which no part lies outside"),
+    "near": _reference("near", "Features at most `distance` from"),
+    "distance": parameter(
+        "distance",
+        "Metres on the spheroid, for near",
+        {"type": "number", "minimum": 0, "maximum": MAX_DISTANCE_M},
+    ),
+    "sees": _reference("sees", f"Cameras and the like ({', '.join(SIGHT)}) that have in sight"),
+    "nearest": _reference(
+        "nearest",
+        f"One page of the features nearest to (at most {MAX_NEAREST:,}, with `distance_m`): nearest first, from",
+    ),
     "sortby": _list(
         "sortby",
         f"Order: up to {MAX_KEYS} of the collection's sortables, `-` before one for descending; without a value last",
@@ -140,6 +172,8 @@ _CONDITIONS = {
     "filter": {"description": "CQL2-JSON as an object, or CQL2 text"},
     "filter-lang": {"type": "string", "enum": list(LANGUAGES)},
     "filter-crs": {"type": "string"},
+    **dict.fromkeys(("intersects", "within", "near", "sees"), _REFERENCE),
+    "distance": {"type": "number", "description": "metres, for near, which also takes it as its member distance_m"},
     "ids": {"type": "array", "items": {"type": "string"}, "maxItems": MAX_IDS},
     "q": {"type": ["array", "string"], "items": {"type": "string"}},
     "properties": {
@@ -229,6 +263,7 @@ _SCHEMAS = {
                     "description": 'text as in a query string, or {"field": "height_m", "direction": "desc"}',
                 },
             },
+            "nearest": _REFERENCE,
             "skipGeometry": {"type": "boolean"},
         },
     },

@@ -9,10 +9,11 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.conditions import QUERY_NAMES, Asking, asking, binding_of, conditions_from, filter_names
+from api.conditions import QUERY_NAMES, Asking, asking, conditions_from, filter_names
 from api.context import collection_of, database_of, registry_of, settings_of
 from api.documents import JSON, Link, json_answer, url_of
 from api.negotiate import Representation, choose
+from api.pages import binding_of
 from api.params import parse_limit, query_parameters
 from api.routes.items import check_geometries
 from cim.errors import InvalidParameter, NotFound

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from api.conditions import QUERY_NAMES, SHOWING, Asking, asking, asking_body, conditions_from, filter_names, shown_query
+from api.conditions import QUERY_NAMES, SHOWING, Asking, asking, asking_body, conditions_from, filter_names
 from api.context import collection_of, context_of, settings_of
 from api.documents import JSON, Link, url_of
 from api.export_jobs import failure_of
@@ -26,6 +26,7 @@ from api.files import file_answer
 from api.html import title_of
 from api.middleware import is_head
 from api.negotiate import choose
+from api.pages import shown_query
 from api.params import query_parameters
 from api.routes.items import check_geometries, crs_header
 from api.routes.portal import preferred_language

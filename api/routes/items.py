@@ -16,12 +16,8 @@ from api.conditions import (
     Asking,
     asking,
     asking_body,
-    binding_of,
     conditions_from,
-    count_mode,
     filter_names,
-    page_query,
-    shown_query,
 )
 from api.context import collection_of, context_of, settings_of
 from api.counting import count_matched
@@ -29,19 +25,23 @@ from api.documents import GEOJSON, HTML, JSON, Link, answer, url_of, versioned_e
 from api.exports import OFFER_OF, bom_of
 from api.html import item_page, items_page
 from api.negotiate import Representation, choose
+from api.pages import binding_of, count_mode, page_query, shown_query
 from api.params import query_parameters
 from cim.crs import Crs
+from cim.db.pool import Database
 from cim.errors import InvalidBody, InvalidParameter, NotFound
 from cim.interval import now_text
 from cim.model import Collection, Scope
 from cim.query.counts import number_matched
 from cim.query.cursor import encode_cursor
-from cim.query.feature_query import FeatureQuery
+from cim.query.feature_query import FeatureQuery, Reference
 from cim.query.item import item_sql
 from cim.query.items import page_sql
+from cim.query.nearest import as_shown
 from cim.query.output import GEOJSON as GEOJSON_OUTPUT
 from cim.query.output import OUTPUTS, Frame, Output
 from cim.query.predicate import validity
+from cim.query.reference import COUNTED, MAX_REFERRED
 
 router = APIRouter()
 
@@ -67,6 +67,7 @@ class Page:
     features: bytes
     returned: int
     next_cursor: str | None
+    has_more: bool
     counted: Mapping[str, int] | None = None
     output: Output = GEOJSON_OUTPUT
 
@@ -76,7 +77,7 @@ class Page:
         members: dict[str, Any] = {"timeStamp": now_text(), "numberReturned": self.returned}
         members.update({name: max(number, self.returned) for name, number in self._numbers().items()})
         members["links"] = [link.to_dict() for link in links]
-        head = self.output.text.head(Frame(self.collection, self.scope, self.query, members, has_bom))
+        head = self.output.text.head(Frame(*as_shown(self.collection, self.scope, self.query), members, has_bom))
         return b"".join((head, self.features, self.output.text.tail))
 
     def _numbers(self) -> Mapping[str, int]:
@@ -84,7 +85,7 @@ class Page:
         if self.counted is not None:
             return self.counted
         matched = number_matched(self.collection, self.query, self.scope)
-        if matched is None and self.query.is_first_page and self.next_cursor is None:
+        if matched is None and self.query.is_first_page and not self.has_more:
             matched = self.returned
         return {} if matched is None else {"numberMatched": matched}
 
@@ -96,13 +97,13 @@ async def read_page(request: Request, asked: Asking, output: Output = GEOJSON_OU
     await check_geometries(request, query)
     row = await context.database.fetch_one(page_sql(collection, query, scope, output))
     cursor = None
-    if row["has_more"]:
+    if row["has_more"] and query.nearest is None:
         cursor = encode_cursor(context.registry.cursor_key, binding_of(collection, query), row["last"])
     counted = None
     if count is not None and number_matched(collection, query, scope) is None:
         whole = replace(query, after=None, after_values=())
         counted = await count_matched(context.database, collection, whole, scope, count)
-    return Page(collection, query, scope, row["body"] or b"", row["returned"], cursor, counted, output)
+    return Page(collection, query, scope, row["body"] or b"", row["returned"], cursor, row["has_more"], counted, output)
 
 
 async def check_geometries(request: Request, query: FeatureQuery) -> None:
@@ -116,6 +117,27 @@ async def check_geometries(request: Request, query: FeatureQuery) -> None:
         row = await database.fetch_one(validity(query.filter_areas))
         if not row["is_valid"]:
             raise InvalidParameter("filter", "geometry", f"it is not valid: {row['reason']}"[:300])
+    for reference in query.references:
+        await _check_reference(database, reference)
+
+
+async def _check_reference(database: Database, reference: Reference) -> None:
+    """Raise InvalidParameter for a reference to nothing, to too much, or to a place that crosses itself."""
+    name, shown = reference.parameter, reference.shown
+    if reference.areas is not None:
+        row = await database.fetch_one(validity(reference.areas))
+        if not row["is_valid"]:
+            raise InvalidParameter(name, shown, f"its geometry is not valid: {row['reason']}"[:300])
+    if reference.counted is None:
+        return
+    row = await database.fetch_one(reference.counted)
+    if row["found"] > MAX_REFERRED:
+        number = f"{row['found']:,}" if row["found"] <= COUNTED else f"more than {COUNTED:,}"
+        raise InvalidParameter(name, shown, f"these are {number} features, at most {MAX_REFERRED:,} can be referred to")
+    if reference.is_one and row["found"] == 0:
+        raise InvalidParameter(name, shown, "there is no such feature")
+    if reference.is_one and row["placed"] == 0:
+        raise InvalidParameter(name, shown, "this feature has no geometry")
 
 
 async def items(request: Request) -> Response:

@@ -26,6 +26,32 @@ class SortKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Reference:
+    """Other features, or a place, that a parameter names (`cim.query.reference`); `shown` is what messages call them.
+
+    `geometry`: all of them in one, evaluated once a statement; NULL where there is none. `several`: a statement of the
+    `place` of each, where they may be several. `counted`: asks how many were `found`, and how many `placed`: the caller
+    of the query asks it first, and whether `areas` (GeoJSON text of polygons that were written out) are valid.
+    """
+
+    parameter: str
+    shown: str
+    geometry: Sql
+    several: Sql | None = None
+    counted: Sql | None = None
+    areas: str | None = None
+    is_one: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """How features lie to others, as a condition (`cim.query.relations`); `box`: what their box must meet, where known."""
+
+    condition: Sql
+    box: Sql | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class FeatureQuery:
     """Conditions that a feature must all meet, and how the features are wanted.
 
@@ -33,11 +59,13 @@ class FeatureQuery:
     area and of the areas in it. `filter` is a compiled CQL2 expression over the collection's columns
     (`cim.query.filter`), `filter_areas` GeoJSON text of the polygons it writes out, which may cross themselves.
     `terms`: words to search texts for (`cim.query.text_search`), a feature has one of them. `known_at`: of what was
-    recorded at that instant.
+    recorded at that instant. `relations` to other features; `references`: all features that the conditions and
+    `nearest` refer to.
 
-    `sort`: order of the features, by id where it is empty. `after` is the id that the page begins behind, taken out of
-    a cursor; of a sorted query it is `after_values`, the sort values and then the id. `crs`: system of the coordinates
-    in the answer. `shown`: names of the properties in the answer, None for all. `has_geometry`: False leaves it out.
+    `sort`: order of the features, by id where it is empty; `nearest`: by their distance to this, one page only.
+    `after` is the id that the page begins behind, taken out of a cursor; of a sorted query it is `after_values`, the
+    sort values and then the id. `crs`: system of the coordinates in the answer. `shown`: names of the properties in
+    the answer, None for all. `has_geometry`: False leaves it out.
     """
 
     bbox: Bbox | None = None
@@ -50,7 +78,10 @@ class FeatureQuery:
     filter_areas: str | None = None
     terms: tuple[str, ...] = ()
     known_at: datetime | None = None
+    relations: tuple[Relation, ...] = ()
+    references: tuple[Reference, ...] = ()
     sort: tuple[SortKey, ...] = ()
+    nearest: Reference | None = None
     crs: Crs = CRS84
     shown: tuple[str, ...] | None = None
     has_geometry: bool = True
@@ -72,6 +103,8 @@ class FeatureQuery:
         return replace(
             self,
             sort=(),
+            nearest=None,
+            references=(),
             crs=CRS84,
             shown=None,
             has_geometry=True,

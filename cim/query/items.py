@@ -3,6 +3,7 @@
 from cim.model import Collection, Scope
 from cim.query.feature_query import FeatureQuery
 from cim.query.features import shown_columns
+from cim.query.nearest import as_shown, nearest_rows
 from cim.query.order import POSITION, ordered_rows
 from cim.query.output.form import Output
 from cim.query.output.geojson import GEOJSON
@@ -25,6 +26,7 @@ def page_sql(
     """One row: `body` (features in the text of `output`, UTF-8; NULL for none), `returned`, `last`, `has_more`.
 
     `last` is what a cursor of the next page holds: the id, or the position of a sorted query (`cim.query.order`).
+    The nearest features show their `distance_m`.
     One row more than the limit is looked at, to know whether there is a next page. Sizes are added up row by row only
     on a page whose sum is over the budget. The LIMIT keeps `made` a step of its own: drawn into the aggregates above
     it, the text of every feature would be made once for each of them.
@@ -40,7 +42,7 @@ def page_sql(
         Cast(output.text.separator, "text"),
         Sql.of("(array_agg(last))[count(*)]" if query.sort else "max(last)"),
         Sql.of("{}", POSITION) if query.sort else Sql.of("id"),
-        output.text.line(collection, scope, query),
+        output.text.line(*as_shown(collection, scope, query)),
         Cast(page_bytes, "bigint"),
         Cast(query.limit, "bigint"),
         _within_budget(query.limit, page_bytes),
@@ -61,6 +63,8 @@ def _rows_of_page(collection: Collection, query: FeatureQuery, scope: Scope, nee
     """Sub-select of the rows that a page is made of, in order, and one more; `needs` are columns beside those shown."""
     shown = query.shown if query.shown is None else (*query.shown, *needs)
     columns, source = shown_columns(collection, scope, shown=shown), rows(collection, query, scope)
+    if query.nearest is not None:
+        return nearest_rows(collection, query, scope, columns, source, where(collection, query, scope))
     if query.sort:
         return ordered_rows(collection, query, scope, columns, source, where(collection, query, scope))
     return Sql.of(

@@ -95,6 +95,7 @@ def _conditions(collection: Collection, query: FeatureQuery, scope: Scope, *, wa
         if sees_whole(collection, scope):  # of others `cim.query.source` asks it of the true columns
             conditions.append(may_contain(collection, query.terms))
         conditions.append(contains(collection, scope, query.terms))
+    conditions.extend(Sql.of("({})", relation.condition) for relation in query.relations)
     if query.filter is not None:
         conditions.append(Sql.of("({})", query.filter))
     if query.after is not None:

@@ -73,4 +73,5 @@ def _gathered(collection: Collection, query: FeatureQuery, scope: Scope, within:
         kept.append(Sql.of("({} OR geom IS NULL)", Sql.join(" OR ", boxes)))
     if query.geometry is not None:
         kept.append(Sql.of("geom && {}", reach(scope, geometry_of(query.geometry))))
+    kept.extend(Sql.of("geom && {}", reach(scope, one.box)) for one in query.relations if one.box is not None)
     return kept

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -11,11 +12,13 @@ from cim.collections import BUILDINGS
 from cim.db.pool import Database
 from cim.db.registry import Registry
 from cim.model import Collection, Scope
-from cim.query.feature_query import FeatureQuery, SortKey
+from cim.query.feature_query import FeatureQuery, Reference, SortKey
 from cim.query.grids import parse_tile
 from cim.query.item import item_sql
 from cim.query.items import page_sql
 from cim.query.order import parse_sort
+from cim.query.reference import one_feature, place_written, some_features
+from cim.query.relations import intersecting, lying_within, near
 from cim.query.tiles import tile_sql
 from cim.settings import Settings
 from cim.sql import Sql
@@ -191,6 +194,45 @@ def test_words_are_found_by_their_index(seeded: str, sort: tuple[str, ...]) -> N
     text = plan(seeded, FeatureQuery(terms=("福田", "futian tower"), sort=by(*sort) if sort else ()))
     assert text.count("building_text_idx") >= 2  # once a term
     assert "Seq Scan" not in text
+
+
+def station() -> Reference:
+    return one_feature("near", BUILDINGS, Scope(), "test.000100")
+
+
+def offices() -> Reference:
+    few = FeatureQuery(area="440301001")
+    return some_features("near", "buildings?…", BUILDINGS, Scope(), few)
+
+
+@pytest.mark.parametrize("relate", [intersecting, lying_within, lambda *args: near(*args, 200.0)])
+def test_one_other_feature_is_taken_once_and_its_box_from_the_index(seeded: str, relate: Any) -> None:
+    text = plan(seeded, FeatureQuery(relations=(relate(BUILDINGS, Scope(), station()),)))
+    assert re.search(r"InitPlan \d+ \(returns", text)
+    assert "Bitmap Index Scan on building_geom_idx" in text or "Index Scan using building_geom_idx" in text
+    assert "building_pkey" in text  # the other feature
+    assert "Seq Scan" not in text
+
+
+@pytest.mark.parametrize("relate", [intersecting, lying_within, lambda *args: near(*args, 200.0)])
+def test_several_other_features_are_looked_up_one_by_one(seeded: str, relate: Any) -> None:
+    text = plan(seeded, FeatureQuery(relations=(relate(BUILDINGS, Scope(), offices()),)))
+    assert "CTE others" in text
+    assert "Index Scan using building_geom_idx" in text or "Bitmap Index Scan on building_geom_idx" in text
+    assert re.search(r"Index Cond: \(id = ANY \(", text)
+    assert "Seq Scan" not in text
+
+
+def test_the_nearest_are_walked_to_in_the_spatial_index(seeded: str) -> None:
+    place = place_written("nearest", "POINT", '{"type":"Point","coordinates":[114.0,22.5]}')
+    nearest = FeatureQuery(nearest=place, references=(place,))
+    text = plan(seeded, nearest)
+    assert "Order By: (geom <-> " in text
+    assert "Seq Scan" not in text
+    assert buffers(seeded, nearest) < 500
+    within = plan(seeded, FeatureQuery(nearest=place, area="440301001"))
+    assert "building_area_code_idx" in within
+    assert "<->" not in within
 
 
 def test_the_text_depends_on_the_shape_of_a_question_only() -> None:

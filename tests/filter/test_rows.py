@@ -236,7 +236,12 @@ def test_collections_of_geometries_and_empty_ones_are_rows_too(rows):
     rows.find(shapes, "S_INTERSECTS(buffer(centroid(geometry), 10), BBOX(0,0,1,1))")
 
 
-@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.name)
+REFERRING = ("feature", "features")  # of texts written out, by HTTP: tests/features/test_relations.py
+
+
+@pytest.mark.parametrize(
+    "function", [one for one in FUNCTIONS if one.name not in REFERRING], ids=lambda function: function.name
+)
 def test_req_functions_every_function_takes_each_type_it_advertises(rows, things, function):
     values = {
         Type.TEXT: ["name", "'x'"],

@@ -5,7 +5,7 @@ from cim.query.filter.document import parse_json
 from cim.query.filter.functions import FUNCTIONS, Argument, Context, Function, Resolve
 from cim.query.filter.limits import MAX_BYTES, MAX_DEPTH, MAX_ITEMS, MAX_NODES, STATED, Node
 from cim.query.filter.spatial import literal_geometries
-from cim.query.filter.text import parse_text
+from cim.query.filter.text import parse_geometry, parse_text
 from cim.query.filter.values import Type
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Type",
     "compile_filter",
     "literal_geometries",
+    "parse_geometry",
     "parse_json",
     "parse_text",
 ]

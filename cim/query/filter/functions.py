@@ -15,15 +15,18 @@ from cim.sql import Sql
 MAX_BUFFER_M = 100_000
 """How far a buffer may reach."""
 
-Resolve = Callable[[str], Collection]
-"""The collection of an id as the caller may see it. Raises NotFound."""
+Resolve = Callable[[str, str, bool], Sql]
+"""The place of other features, under the caller's rights, as one geometry: by collection, and id or (True) filter in CQL2 text.
+
+Raises InvalidParameter.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
     """What a filter is compiled for: the rows of `collection` that `scope` may see, coordinates in `crs`.
 
-    `resolve` finds other collections; None where a filter may not refer to any.
+    `resolve` finds features of other collections; None where a filter may not refer to any.
     """
 
     collection: Collection
@@ -159,6 +162,20 @@ def _buffer(_: Context, operands: Sequence[Expression]) -> Sql:
     return per_row(template, g=geometry.sql, m=bound(as_type(metres, Type.NUMBER)))
 
 
+def _referring(*, by_filter: bool) -> Compile:
+    """The place of other features: both operands are written out."""
+
+    def refer(context: Context, operands: Sequence[Expression]) -> Sql:
+        if context.resolve is None:
+            fail("feature(…)", "a filter that is referred to cannot refer to other features itself")
+        first, second = (operand.literal for operand in operands)
+        if not isinstance(first, str) or not isinstance(second, str):
+            fail("feature(…)", "the collection and the id or filter are texts that are written out")
+        return context.resolve(first, second, by_filter)
+
+    return refer
+
+
 _TEXT = (Argument("text", (Type.TEXT,)),)
 _NUMBER = (Argument("number", NUMERIC),)
 _GEOMETRY = (Argument("geometry", (Type.GEOMETRY,)),)
@@ -219,5 +236,19 @@ FUNCTIONS: tuple[Function, ...] = (
         (Type.NUMBER,),
         _distance,
         within=_near,
+    ),
+    Function(
+        "feature",
+        "the place of another feature",
+        (Argument("collection", (Type.TEXT,)), Argument("id", (Type.TEXT,))),
+        (Type.GEOMETRY,),
+        _referring(by_filter=False),
+    ),
+    Function(
+        "features",
+        "the place of all features of another collection that meet a filter (CQL2 text), at most 1,000, as one",
+        (Argument("collection", (Type.TEXT,)), Argument("filter", (Type.TEXT,))),
+        (Type.GEOMETRY,),
+        _referring(by_filter=True),
     ),
 )

@@ -3,6 +3,8 @@
 Binding, weakest first: OR · AND · NOT · comparisons, LIKE, BETWEEN, IN, IS NULL · + - · * / % div · ^ · sign.
 """
 
+from typing import Any
+
 from cim.query.filter.document import parse_json
 from cim.query.filter.limits import MAX_DEPTH, MAX_ITEMS, Node, too_complex
 from cim.query.filter.names import ARRAY, COMPARISON, canonical
@@ -32,6 +34,15 @@ def parse_text(text: str) -> Node:
     if reader.tokens.peek().kind is not Kind.END:
         reader.tokens.fail("expected AND, OR or the end")
     return parse_json(tree)
+
+
+def parse_geometry(text: str) -> dict[str, Any]:
+    """The GeoJSON of one geometry in well-known text. Raises InvalidParameter, FilterTooComplex."""
+    tokens = Tokens(text)
+    geometry = read_geometry(tokens)
+    if tokens.peek().kind is not Kind.END:
+        tokens.fail("expected the end")
+    return geometry
 
 
 class _Reader:
