@@ -25,6 +25,7 @@ from sqlalchemy import (
     Table,
     Text,
     func,
+    text,
 )
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
@@ -33,6 +34,7 @@ from sqlalchemy.types import TypeEngine
 
 from cim.collections import BUILTIN
 from cim.model import Collection, Kind
+from cim.query.predicate import VALID_TIME
 
 SCHEMA = "cim"
 DATASET_SCHEMA = "dataset"
@@ -88,7 +90,10 @@ def feature_tables(collection: Collection, target: MetaData = metadata) -> tuple
         for p in collection.properties
     ]
     current = Table(name, target, *fixed_columns(collection.geometry_type, collection.srid), *properties, schema=schema)
-    Index(f"{name}_geom_idx", current.c.geom, postgresql_using="gist")
+    if collection.has_time_index:
+        Index(f"{name}_geom_time_idx", current.c.geom, text(VALID_TIME), postgresql_using="gist")
+    else:
+        Index(f"{name}_geom_idx", current.c.geom, postgresql_using="gist")
     # rows without geometry match every box; a GiST index would be read whole to find them
     Index(f"{name}_no_geom_idx", current.c.id, postgresql_where=current.c.geom.is_(None))
     Index(f"{name}_area_code_idx", current.c.area_code)

@@ -123,6 +123,11 @@ class Collection:
         """Where superseded versions go: `<table>_history` in the same schema."""
         return Identifier(self.table_schema), Identifier(self.table_name + "_history")
 
+    @property
+    def has_time_index(self) -> bool:
+        """True where many features of one place differ in time (scenes): one index holds place and valid time."""
+        return self.kind == "imagery"
+
     def names(self) -> Iterator[str]:
         """Names of the properties, in declared order."""
         return (p.name for p in self.properties)

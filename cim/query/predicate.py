@@ -86,7 +86,7 @@ def _conditions(collection: Collection, query: FeatureQuery, scope: Scope, *, wa
     if query.geometry is not None:
         conditions.append(_intersects(query.geometry))
     if query.interval is not None:
-        conditions.append(_during(query.interval))
+        conditions.append(_during(collection, query.interval))
     if query.area is not None:
         conditions.append(area_condition(query.area, walks=walks and len(query.area) <= BROAD_AREA_DIGITS))
     for declared, value in query.equals:
@@ -149,13 +149,23 @@ def validity(text: str) -> Sql:
     )
 
 
-def _during(interval: Interval) -> Sql:
+VALID_TIME = (
+    "tstzrange(LEAST(COALESCE(valid_from, '-infinity'::timestamptz), COALESCE(valid_to, 'infinity'::timestamptz)), "
+    "GREATEST(COALESCE(valid_from, '-infinity'::timestamptz), COALESCE(valid_to, 'infinity'::timestamptz)), '[]'::text)"
+)
+"""Valid time as a range that holds its end too, whichever end comes first: what the index of place and time has, letter for letter."""
+
+
+def _during(collection: Collection, interval: Interval) -> Sql:
     """Valid time is half-open and NULL is open, so a feature without any always matches (/req/core/fc-time-response)."""
     conditions = []
     if interval.end is not None:
         conditions.append(Sql.of("(valid_from IS NULL OR valid_from <= {})", Cast(interval.end, "timestamptz")))
     if interval.begin is not None:
         conditions.append(Sql.of("(valid_to IS NULL OR valid_to > {})", Cast(interval.begin, "timestamptz")))
+    if conditions and collection.has_time_index:
+        ends = Cast(interval.begin, "timestamptz"), Cast(interval.end, "timestamptz")
+        conditions.append(Sql.of("{} && (SELECT tstzrange({}, {}, '[]'))", Sql.of(VALID_TIME), *ends))
     return Sql.join(" AND ", conditions) if conditions else Sql.of("TRUE")
 
 

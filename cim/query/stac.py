@@ -91,16 +91,16 @@ def items_sql(
     condition = where(imagery, query, scope, is_page=True)
     if collections is not None:
         condition = Sql.of("{} AND stac_collection = ANY({})", condition, Cast(list(collections), "text[]"))
+    # the LIMIT keeps `made` a step of its own, so that the text of an item is made once
     return Sql.of(
-        "SELECT convert_to(string_agg(body, ','), 'UTF8') AS body, count(body) AS returned, "
-        "max(id) FILTER (WHERE body IS NOT NULL) AS last_id, count(*) > count(body) AS has_more "
-        "FROM (SELECT id, CASE WHEN row_number() OVER (ORDER BY id) <= {} THEN {} END AS body "
-        "FROM (SELECT * FROM {} AS feature WHERE {} ORDER BY id LIMIT {}) AS page) AS made",
-        Cast(query.limit, "bigint"),
-        _item_text(base),
+        "WITH page AS MATERIALIZED (SELECT * FROM {} AS feature WHERE {} ORDER BY id LIMIT {}) "
+        "SELECT convert_to(string_agg(body, ','), 'UTF8') AS body, count(*) AS returned, max(id) AS last_id, "
+        "(SELECT count(*) FROM page) > count(*) AS has_more FROM (SELECT id, {} AS body FROM page LIMIT {}) AS made",
         rows(imagery, query, scope),
         condition,
         Cast(query.limit + 1, "bigint"),
+        _item_text(base),
+        Cast(query.limit, "bigint"),
     )
 
 
