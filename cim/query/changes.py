@@ -102,7 +102,11 @@ def feed_sql(collection: Collection, scope: Scope, version: int, after: str | No
     """
     rule = row_rule(collection, scope) or Sql.of("TRUE")
     versions = all_versions(collection, scope)
-    behind = Sql() if after is None else Sql.of(" AND (c.version > {} OR id > {})", Cast(version, "bigint"), after)
+    behind = Sql()
+    if after is not None:  # one comparison, so that the index on (recorded_at, id) begins there
+        behind = Sql.of(
+            " AND id > CASE WHEN c.version = {} THEN {} ELSE '' END", Cast(version, "bigint"), Cast(after, "text")
+        )
     count = Cast(limit, "bigint")
     return Sql.of(
         "SELECT c.version, c.recorded_at, c.load_run_id, e.id, e.change, e.body FROM (SELECT version, recorded_at, load_run_id "

@@ -243,3 +243,10 @@ def test_without_two_instants_it_is_the_last_day(client: Any, story: dict[str, s
     assert len(found["changes"]) == 1
     following = next(link["href"] for link in found["links"] if link["rel"] == "next")
     assert client.get(following).json()["between"] == found["between"]
+
+
+def test_other_forms_know_it_too(client: Any, story: dict[str, str]) -> None:
+    table = client.get(ITEMS, params={"known-at": story["made"], "f": "csv"})
+    assert table.status_code == 200, table.text
+    assert "goes" in table.text
+    assert "goes" not in client.get(ITEMS, params={"f": "csv"}).text
