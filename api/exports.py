@@ -5,6 +5,7 @@ A stream is read in chunks by keyset: a connection of the pool is held for the t
 last chunk of its transfer coding, so that no client takes it for whole.
 """
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
@@ -22,8 +23,8 @@ from cim.query.feature_query import FeatureQuery
 from cim.query.items import page_sql
 from cim.query.output import OUTPUTS, Frame, Output
 
-CHUNK_ROWS = 1_000
-CHUNK_BYTES = 512 * 1024
+CHUNK_ROWS = 500
+CHUNK_BYTES = 256 * 1024
 """Stored geometry of a chunk; one feature may be larger."""
 PIECE_BYTES = 64 * 1024
 
@@ -81,22 +82,34 @@ async def chunk_of(database: Database, export: Export, after: str | None) -> Any
 
 
 async def text_stream(database: Database, export: Export, first: Any) -> AsyncIterator[bytes]:
-    """The whole text in pieces; `first` is its first chunk, read before the answer began."""
+    """The whole text in pieces; `first` is its first chunk, read before the answer began.
+
+    The next chunk is asked for when half of one is sent: a quick reader does not wait for it, a slow one has at most
+    two in memory.
+    """
     text = export.output.text
     assert text is not None
     separator = text.separator.encode()
     yield export.head()
     row: Any = first
-    while True:
-        body: bytes = row["body"] or b""
-        more, last_id = row["has_more"], row["last"]
-        del row  # one chunk in memory, not two
-        for start in range(0, len(body), PIECE_BYTES):
-            yield body[start : start + PIECE_BYTES]
-        del body
-        if not more:
-            break
-        row = await chunk_of(database, export, last_id)
-        if row["body"]:
-            yield separator
-    yield text.tail
+    ahead: asyncio.Task[Any] | None = None
+    try:
+        while row is not None:
+            body: bytes = row["body"] or b""
+            more, last = row["has_more"], row["last"]
+            row = None
+            for start in range(0, len(body), PIECE_BYTES):
+                if more and ahead is None and 2 * start >= len(body):
+                    ahead = asyncio.create_task(chunk_of(database, export, last))
+                yield body[start : start + PIECE_BYTES]
+            del body
+            if more:
+                row = await (ahead or chunk_of(database, export, last))
+                ahead = None
+                if row["body"]:
+                    yield separator
+        yield text.tail
+    finally:
+        if ahead is not None:
+            ahead.cancel()
+            await asyncio.gather(ahead, return_exceptions=True)
