@@ -4,17 +4,20 @@ A loader writes no SQL, opens no connection, prints nothing and asks nothing. It
 sandboxed child (`loaders.child`), never in the process that holds the database connection.
 """
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
-
-import numpy as np
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any, Protocol
 
 from cim.crs import check_datum
 from cim.model import Kind
+
+if TYPE_CHECKING:  # the parent of the reading child needs neither
+    import numpy as np
+    import pyarrow as pa
 
 BATCH_ROWS = 20_000
 """Rows a loader yields at a time: bounds memory, and is the unit of commit and of resuming."""

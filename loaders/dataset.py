@@ -2,7 +2,6 @@
 
 import re
 
-from cim.db.tables import DATASET_SCHEMA, FIXED_COLUMNS
 from cim.errors import InvalidParameter
 from cim.model import Collection, Kind, Property
 from cim.model.place import tells_place
@@ -30,6 +29,8 @@ def collection_of(
     """
     if not re.fullmatch(r"[a-z][a-z0-9_-]{0,50}", collection_id):
         raise InvalidParameter("collection", collection_id, "a letter, then up to 50 of a-z, 0-9, _ and -")
+    from cim.db.tables import DATASET_SCHEMA, FIXED_COLUMNS  # takes half a second; known collections need it not
+
     taken = set(FIXED_COLUMNS) | {"superseded_at"}
     properties: list[Property] = []
     for source_field in info.fields[:MAX_PROPERTIES]:

@@ -23,6 +23,7 @@ from cim import errors
 from cim.collections import BUILTIN
 from cim.db.account import Account
 from cim.db.areas import areas_for_tagging, retag
+from cim.db.indexes import prepare
 from cim.db.ingest import BatchRows, Ingest, RunRequest, dry
 from cim.db.registry_write import find_collection, register
 from cim.errors import CimError, InvalidParameter, LoadFailed, NotFound, SourceRefused
@@ -159,6 +160,7 @@ def load_source(
             dry(connection) if request.is_dry else nullcontext(),
         ):
             digest = beside.submit(fingerprint, request.path)  # while the child starts
+            beside.submit(prepare)
             info = child.open()
             collection = _collection(connection, request, info)
             _check_place(request, collection, info)

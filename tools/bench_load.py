@@ -148,12 +148,15 @@ def peer(url: str, path: Path, indexes: str) -> float:
         connection.execute("DROP TABLE IF EXISTS public.peer")
         connection.execute(
             'CREATE TABLE public.peer (ogc_fid bigserial PRIMARY KEY, geom geometry(Polygon, 4326), id text COLLATE "C", '
-            'name text, floors_above int, height_m float8, use text COLLATE "C", year_built int)'
+            'name text, floors_above int, height_m float8, use text COLLATE "C", year_built int, recorded_at timestamptz DEFAULT now())'
         )
         connection.execute("CREATE INDEX ON public.peer USING gist (geom)")
         if indexes == "all":
-            connection.execute("CREATE UNIQUE INDEX ON public.peer (id); CREATE INDEX ON public.peer (use)")
-            connection.execute("CREATE INDEX ON public.peer (left(id, 6)); CREATE INDEX ON public.peer (year_built)")
+            connection.execute("CREATE UNIQUE INDEX ON public.peer (id); CREATE INDEX ON public.peer (use, id)")
+            connection.execute(
+                "CREATE INDEX ON public.peer (left(id, 6)); CREATE INDEX ON public.peer (recorded_at, id)"
+            )
+            connection.execute("CREATE INDEX ON public.peer USING gin (cim.bigrams(ARRAY[name]))")
         connection.execute("CHECKPOINT")
     started = time.monotonic()
     target = ["-f", "PostgreSQL", f"PG:{url}", str(path), "-nln", "public.peer", "-append", "-q"]

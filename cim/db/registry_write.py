@@ -7,12 +7,8 @@ from typing import Any
 
 import psycopg
 from psycopg.types.json import Jsonb
-from sqlalchemy import MetaData
-from sqlalchemy.dialects import postgresql
-from sqlalchemy.schema import CreateTable
 
 from cim.collections import BUILTIN
-from cim.db.tables import feature_tables, index_statements
 from cim.errors import Conflict, NotFound
 from cim.model import Collection
 from cim.model.declaration import collection_from, declaration_of
@@ -44,10 +40,12 @@ def register(connection: Connection, collection: Collection, *, is_builtin: bool
         if known is not None and not is_builtin and declaration_of(known) != declaration_of(collection):
             raise Conflict(f"a collection '{collection.id}' exists already and is declared otherwise")
         if not is_builtin:
-            for table in feature_tables(collection, MetaData()):
-                create = CreateTable(table, if_not_exists=True).compile(dialect=postgresql.dialect())  # type: ignore[no-untyped-call]
-                connection.execute(str(create).encode())
-            for statement in index_statements(collection).values():
+            from cim.db.tables import (
+                index_statements,
+                table_statements,
+            )  # half a second, which most commands need not pay
+
+            for statement in (*table_statements(collection), *index_statements(collection).values()):
                 connection.execute(statement.encode())
         connection.execute(
             "INSERT INTO cim.collection (id, declaration, is_builtin) VALUES (%s, %s, %s) ON CONFLICT (id) DO UPDATE "

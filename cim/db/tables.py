@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
-from sqlalchemy.schema import CreateIndex
+from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.types import TypeEngine
 
 from cim.collections import BUILTIN
@@ -122,6 +122,13 @@ def feature_tables(collection: Collection, target: MetaData = metadata) -> tuple
     Index(f"{name}_history_superseded_at_idx", history.c.superseded_at, history.c.id)
     Index(f"{name}_history_geom_idx", history.c.geom, postgresql_using="gist")
     return current, history
+
+
+def table_statements(collection: Collection) -> list[str]:
+    """`CREATE TABLE IF NOT EXISTS` of a collection's table and of its history."""
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    tables = feature_tables(collection, MetaData())
+    return [str(CreateTable(table, if_not_exists=True).compile(dialect=dialect)) for table in tables]
 
 
 def index_statements(collection: Collection) -> dict[str, str]:
