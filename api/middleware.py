@@ -77,7 +77,7 @@ def guard_caches(headers: list[tuple[bytes, bytes]], *, has_key: bool) -> None:
     """What is answered depends on the key: no cache gives one caller's answer to another, and none keeps it for one with a key."""
     if not any(name == b"vary" and b"x-api-key" in value.lower() for name, value in headers):
         headers.append((b"vary", b"Authorization, X-API-Key"))
-    if has_key:
+    if has_key and not any(name == b"cache-control" and b"no-store" in value for name, value in headers):
         headers[:] = [pair for pair in headers if pair[0] != b"cache-control"]
         headers.append((b"cache-control", b"private, no-store"))
 
