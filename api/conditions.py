@@ -223,7 +223,7 @@ CONDITIONS = (
 SHOWING = ("crs", "properties", "skipGeometry")
 """Parameters that say how features are shown, of a page and of a single one."""
 
-PAGING = ("limit", "cursor", "sortby", "nearest", "count", *SHOWING)
+PAGING = ("limit", "cursor", "sortby", "nearest", "count", "areas", *SHOWING)
 """Parameters of a page of features, beside the conditions."""
 
 

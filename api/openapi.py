@@ -134,7 +134,7 @@ def _collection_paths(collection: Collection) -> dict[str, Any]:
             tag,
             "One feature",
             {GEOJSON: ref("schemas", "feature"), HTML: _PAGE},
-            [feature_id, *(ref("parameters", name) for name in (*SHOWING, "known-at"))],
+            [feature_id, *(ref("parameters", name) for name in (*SHOWING, "areas", "known-at"))],
         ),
         f"{home}/search": _formatted(
             _post(f"{name}.search", tag, "Features that match, within a polygon", page_media(), "searchBody"), "post"

@@ -150,6 +150,9 @@ _PARAMETERS = {
         {"type": "string", "pattern": r"^[+-]?[^+\-\s].*$"},
     ),
     "properties": _list("properties", "Properties that a feature shows; all without it"),
+    "areas": parameter(
+        "areas", "true shows the names of the areas that a feature lies in, by level, as `area`", {"type": "boolean"}
+    ),
     "skipGeometry": parameter("skipGeometry", "true leaves geometries out (null)", {"type": "boolean"}),
     "f": parameter("f", "Representation; wins over Accept", {"type": "string"}),
     "lang": parameter("lang", "Language of titles", {"type": "string", "enum": ["zh-CN", "en"]}),
@@ -264,6 +267,7 @@ _SCHEMAS = {
                 },
             },
             "nearest": _REFERENCE,
+            "areas": {"type": "boolean"},
             "skipGeometry": {"type": "boolean"},
         },
     },

@@ -8,6 +8,7 @@ from api.params import check_text, parse_limit
 from api.references import parse_reference
 from cim.errors import InvalidParameter
 from cim.model import Collection
+from cim.query.area_names import can_name
 from cim.query.counts import COUNT_MODES
 from cim.query.cursor import decode_cursor
 from cim.query.feature_query import DEFAULT_LIMIT, MAX_LIMIT, FeatureQuery, SortKey
@@ -21,7 +22,12 @@ def shown_query(asked: Asking, *, is_whole: bool = True) -> FeatureQuery:
     shown = None
     if asked.has("properties") and not isinstance(asked.values["properties"], dict):
         shown = parse_shown(asked.collection, asked.scope, asked.texts("properties"), is_whole=is_whole)
-    return FeatureQuery(crs=asked.crs("crs"), shown=shown, has_geometry=not _flag(asked, "skipGeometry"))
+    has_areas = _flag(asked, "areas")
+    if has_areas and not can_name(asked.scope):
+        raise InvalidParameter("areas", "true", "the names of areas are not open to you")
+    return FeatureQuery(
+        crs=asked.crs("crs"), shown=shown, has_geometry=not _flag(asked, "skipGeometry"), has_areas=has_areas
+    )
 
 
 def page_query(asked: Asking) -> FeatureQuery:
@@ -31,6 +37,7 @@ def page_query(asked: Asking) -> FeatureQuery:
     if "limit" in asked.values:  # a null is no limit
         limit = _body_limit(asked.values["limit"]) if asked.is_body else parse_limit(asked.values["limit"])
     query = replace(query, limit=limit, crs=look.crs, shown=look.shown, has_geometry=look.has_geometry)
+    query = replace(query, has_areas=look.has_areas)
     if asked.has("nearest"):
         return _nearest(asked, query)
     query = replace(query, sort=_sort(asked))

@@ -40,7 +40,7 @@ def collection_of(
         while name in taken:
             name += "_"
         taken.add(name)
-        kind = source_field.kind
+        kind = Kind(source_field.kind)  # as text where the reading child told it
         if plain(source_field.name) in ID_NAMES:
             kind = Kind.TEXT
         is_searchable = kind is Kind.TEXT and sum(p.is_searchable for p in properties) < MAX_SEARCHABLE

@@ -37,11 +37,11 @@ from cim.query.cursor import encode_cursor
 from cim.query.feature_query import FeatureQuery, Reference
 from cim.query.item import item_sql
 from cim.query.items import page_sql
-from cim.query.nearest import as_shown
 from cim.query.output import GEOJSON as GEOJSON_OUTPUT
 from cim.query.output import OUTPUTS, Frame, Output
 from cim.query.predicate import validity
 from cim.query.reference import COUNTED, MAX_REFERRED
+from cim.query.shown import as_shown
 
 router = APIRouter()
 
@@ -201,7 +201,7 @@ async def search(request: Request) -> Response:
 async def item(request: Request) -> Response:
     """One feature (OGC 17-069r4, /req/core/f-op)."""
     collection, scope = await collection_of(request)
-    values = query_parameters(request, (*SHOWING, "known-at"))
+    values = query_parameters(request, (*SHOWING, "areas", "known-at"))
     kind = choose(request, ITEM_OFFERS, f=values.get("f"))
     asked = asking(request, collection, scope, values)
     query = replace(shown_query(asked), known_at=conditions_from(asked).known_at)

@@ -65,7 +65,7 @@ class FeatureQuery:
     `sort`: order of the features, by id where it is empty; `nearest`: by their distance to this, one page only.
     `after` is the id that the page begins behind, taken out of a cursor; of a sorted query it is `after_values`, the
     sort values and then the id. `crs`: system of the coordinates in the answer. `shown`: names of the properties in
-    the answer, None for all. `has_geometry`: False leaves it out.
+    the answer, None for all. `has_geometry`: False leaves it out. `has_areas`: with the names of its areas.
     """
 
     bbox: Bbox | None = None
@@ -85,6 +85,7 @@ class FeatureQuery:
     crs: Crs = CRS84
     shown: tuple[str, ...] | None = None
     has_geometry: bool = True
+    has_areas: bool = False
     limit: int = DEFAULT_LIMIT
     after: str | None = None
     after_values: tuple[object, ...] = ()
@@ -108,6 +109,7 @@ class FeatureQuery:
             crs=CRS84,
             shown=None,
             has_geometry=True,
+            has_areas=False,
             limit=DEFAULT_LIMIT,
             after=None,
             after_values=(),

@@ -4,6 +4,7 @@ from cim.model import Collection, Scope
 from cim.query.feature_query import FeatureQuery
 from cim.query.features import feature_text
 from cim.query.predicate import where
+from cim.query.shown import area_column, as_shown
 from cim.query.source import rows
 from cim.sql import Sql
 
@@ -18,13 +19,15 @@ def item_sql(collection: Collection, feature_id: str, scope: Scope, query: Featu
 
     No row when there is none that the caller may see.
     """
+    shown_as, _, shown = as_shown(collection, scope, query)
+    source = rows(collection, query, scope)
+    if query.has_areas:
+        source = Sql.of("(SELECT *{} FROM {} AS feature)", area_column(collection, scope, query), source)
     return Sql.of(
         "SELECT convert_to({}, 'UTF8') AS body, {} AS version FROM {} AS feature WHERE id = {} AND ({})",
-        feature_text(
-            collection, scope, crs=query.crs, shown=query.shown, has_geometry=query.has_geometry, is_whole=True
-        ),
+        feature_text(shown_as, scope, crs=query.crs, shown=shown.shown, has_geometry=query.has_geometry, is_whole=True),
         VERSION,
-        rows(collection, query, scope),
+        source,
         feature_id,
         where(collection, query, scope),
     )

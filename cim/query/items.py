@@ -3,11 +3,12 @@
 from cim.model import Collection, Scope
 from cim.query.feature_query import FeatureQuery
 from cim.query.features import shown_columns
-from cim.query.nearest import as_shown, nearest_rows
+from cim.query.nearest import nearest_rows
 from cim.query.order import POSITION, ordered_rows
 from cim.query.output.form import Output
 from cim.query.output.geojson import GEOJSON
 from cim.query.predicate import is_gathered, where
+from cim.query.shown import area_column, as_shown
 from cim.query.source import rows
 from cim.sql import Cast, Sql
 
@@ -63,6 +64,7 @@ def _rows_of_page(collection: Collection, query: FeatureQuery, scope: Scope, nee
     """Sub-select of the rows that a page is made of, in order, and one more; `needs` are columns beside those shown."""
     shown = query.shown if query.shown is None else (*query.shown, *needs)
     columns, source = shown_columns(collection, scope, shown=shown), rows(collection, query, scope)
+    columns = Sql.of("{}{}", columns, area_column(collection, scope, query)) if query.has_areas else columns
     if query.nearest is not None:
         return nearest_rows(collection, query, scope, columns, source, where(collection, query, scope))
     if query.sort:

@@ -1,7 +1,5 @@
 """The features nearest to a place, on the spheroid, nearest first. One page of them: there is no cursor."""
 
-from dataclasses import replace
-
 from cim.model import Collection, Kind, Property, Scope
 from cim.query.feature_query import FeatureQuery, Reference
 from cim.query.order import is_narrow
@@ -14,15 +12,6 @@ SHOWN_DISTANCE = Property("distance_m", Kind.NUMBER, "距离", "Distance", unit=
 """What the nearest show beside their own properties: metres from the place to the centimetre, 0 where they meet it."""
 
 _DISTANCE = Identifier("#distance")
-
-
-def as_shown(collection: Collection, scope: Scope, query: FeatureQuery) -> tuple[Collection, Scope, FeatureQuery]:
-    """What features are written as: those of a nearest query have the distance too, where no property is called so."""
-    if query.nearest is None or collection.has(SHOWN_DISTANCE.name):
-        return collection, scope, query
-    shown = None if query.shown is None else (*query.shown, SHOWN_DISTANCE.name)
-    made = replace(collection, properties=(*collection.properties, SHOWN_DISTANCE))
-    return made, scope, replace(query, shown=shown)
 
 
 def nearest_rows(

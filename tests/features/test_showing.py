@@ -93,3 +93,25 @@ def test_a_cursor_goes_on_whatever_is_shown(town: Any, client: Any) -> None:
     following = next(link["href"] for link in document["links"] if link["rel"] == "next")
     rest = client.get(f"{following}&properties=name&skipGeometry=true").json()["features"]
     assert [one["id"] for one in rest] == [f"test.b{n}" for n in range(3, 7)]
+
+
+def test_features_are_stamped_with_their_areas(city: City, client: Any, town: Any) -> None:
+    for code, level, name in (
+        ("4403", "city", "深圳市"),
+        ("440304", "district", "福田区"),
+        ("440304001", "street", "园岭街道"),
+    ):
+        city.feature("areas", square(114.0, 22.5), key=code, code=code, level=level, name=name)
+    city.building(square(114.6, 22.5), key="stamped", area_code="440304001002", name="章")
+    city.settle(client)
+    names = {"city": "深圳市", "district": "福田区", "street": "园岭街道"}
+    one = client.get(f"{ITEMS}/test.stamped", params={"areas": "true", "properties": "name"}).json()
+    assert one["properties"] == {"name": "章", "area": names}
+    page = client.get(ITEMS, params={"areas": "true", "sortby": "-id", "limit": 2}).json()["features"]
+    assert [feature["properties"]["area"] for feature in page] == [names, None]
+    assert "area" not in client.get(f"{ITEMS}/test.stamped").json()["properties"]
+    nearest = client.get(ITEMS, params={"areas": "true", "nearest": "114.6,22.5", "limit": 1}).json()["features"][0]
+    assert (nearest["properties"]["area"], nearest["properties"]["distance_m"]) == (names, 0)
+    posted = client.post("/collections/buildings/search", json={"areas": True, "ids": ["test.stamped"]}).json()
+    assert posted["features"][0]["properties"]["area"] == names
+    assert_problem(client.get(ITEMS, params={"areas": "yes"}), status=400, code="invalid-parameter", parameter="areas")

@@ -241,6 +241,8 @@ def test_any_vector_file_becomes_a_collection(load: Load, connection: Connection
         "x",
     )
     assert load("dataset", source, collection_id="trees").unchanged == 3
+    searched = one(connection, "SELECT indexdef FROM pg_indexes WHERE indexname = 'trees_text_idx'")
+    assert "树种" in searched
     with pytest.raises(InvalidParameter, match="a letter"):
         load("dataset", source, collection_id="Trees!")
     with pytest.raises(InvalidParameter, match="built in"):

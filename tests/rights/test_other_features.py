@@ -97,3 +97,14 @@ def test_relations_take_the_masked_place(caller: Caller, town: Town) -> None:
     assert town.nanshan[0] not in ids(masked.get(BUILDINGS, params={"within": true.envelope.wkt}))
     nearest = masked.get(BUILDINGS, params={"nearest": f"sensors/{town.sensor}", "limit": 1}).json()["features"][0]
     assert shape(nearest["geometry"]).equals(shown[nearest["id"]])
+
+
+def test_names_of_areas_are_those_of_areas_one_may_see(caller: Caller, anyone: Any, town: Town) -> None:
+    path, asked_for = f"{BUILDINGS}/{town.nanshan[0]}", {"areas": "true"}
+    everything = anyone.get(path, params=asked_for).json()["properties"]["area"]
+    assert everything == {"city": "深圳市", "district": "南山区", "street": "南头街道"}
+    own = caller(area_code=NANSHAN).get(path, params=asked_for).json()["properties"]["area"]
+    assert own == {"district": "南山区", "street": "南头街道"}
+    for rights in ({"collections": ["buildings"]}, {"hidden": ["areas.name"]}):
+        answer = caller(**rights).get(path, params=asked_for)
+        assert_problem(answer, status=400, code="invalid-parameter", parameter="areas")
