@@ -70,12 +70,12 @@ async def _answer(request: Request, asked: Asking, values: dict[str, str]) -> Re
         "Vary": _VARY,
         **crs_header(query.crs),
     }
+    if is_head(request) and not prefers_async(request):  # nothing is made for it
+        return Response(headers=headers)
     if output.text is None or prefers_async(request):
         return await _as_file(request, wanted, title, headers)
     database = context_of(request).database
     first = await chunk_of(database, wanted, None)
-    if is_head(request):
-        return Response(headers=headers)
     return StreamingResponse(text_stream(database, wanted, first), headers=headers)
 
 
