@@ -10,6 +10,7 @@ from starlette_compress import CompressMiddleware, add_compress_type
 from api import problems
 from api.compression import compression_options
 from api.context import Context
+from api.direct import Application, Doors, Endpoint
 from api.export_jobs import Exports
 from api.jobs import Runner
 from api.metrics import Metrics
@@ -91,7 +92,7 @@ def create_app(settings: Settings) -> FastAPI:
             await context.registry.close()
             await database.close()
 
-    app = FastAPI(
+    app = Application(
         title="OpenCIM",
         version="0.1.0",
         docs_url=None,
@@ -112,4 +113,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(CompressMiddleware, **compression_options())
     app.add_middleware(BodyLimit, context=context)
     app.add_middleware(Border, context=context)
+    app.doors = Doors(route for route in app.routes if type(route) is Route)
+    compressed = CompressMiddleware(Endpoint(app), **compression_options())
+    app.short_way = Border(BodyLimit(compressed, context=context), context=context)
     return app

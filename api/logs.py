@@ -4,6 +4,9 @@ import json
 import logging
 import re
 import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 
 import orjson
 import structlog
@@ -25,6 +28,45 @@ def key_values(_: object, __: str, event: structlog.typing.EventDict) -> str:
 def json_line(_: object, __: str, event: structlog.typing.EventDict) -> str:
     """The event as one line of JSON."""
     return orjson.dumps(event, default=str).decode()
+
+
+def _written(text: str) -> str:
+    return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What the log says of one request."""
+
+    request_id: str
+    method: str
+    path: str
+    route: str
+    status: int
+    bytes: int
+    ms: float
+
+
+def request_log(settings: Settings) -> Callable[[Answered], None]:
+    """Writes the line of a request to stderr, as `configure_logs` has other events written.
+
+    Past structlog, whose way to the same line takes ten times as long.
+    """
+
+    def write_text(one: Answered) -> None:
+        stamp = datetime.now(UTC).isoformat()[:-6]
+        sys.stderr.write(
+            f"request_id={one.request_id} method={_written(one.method)} path={_written(one.path)} "
+            f"route={one.route} status={one.status} bytes={one.bytes} ms={one.ms} event=request "
+            f"timestamp={stamp}Z level=info\n"
+        )
+
+    def write_json(one: Answered) -> None:
+        stamp = datetime.now(UTC).isoformat()[:-6] + "Z"
+        event = {"event": "request", "timestamp": stamp, "level": "info"}
+        sys.stderr.write(orjson.dumps({**asdict(one), **event}).decode() + "\n")
+
+    return write_json if settings.log_json else write_text
 
 
 def configure_logs(settings: Settings) -> None:

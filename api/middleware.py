@@ -4,22 +4,21 @@ Plain ASGI, one object each: the framework's own middleware classes cost more th
 """
 
 import asyncio
+import random
 import re
 import time
 import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import structlog
 from starlette.requests import Request
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.context import Context
+from api.logs import Answered, request_log
 from api.problems import internal_error, problem_response, status_response
 from cim.errors import TooLarge
-
-access = structlog.get_logger("access")
 
 DISCONNECTED = "the client has gone"
 """Message of the cancellation that `api.server` sends to a handler whose client has gone."""
@@ -59,7 +58,8 @@ def request_id_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
                 return str(uuid.UUID(value.decode("ascii")))
             except ValueError:
                 break
-    return str(uuid.uuid4())
+    bits = f"{random.getrandbits(128):032x}"  # a name, no secret: uuid4 would ask the kernel each time
+    return f"{bits[:8]}-{bits[8:12]}-4{bits[13:16]}-{'89ab'[int(bits[16], 16) % 4]}{bits[17:20]}-{bits[20:]}"
 
 
 def has_good_host(headers: Iterable[tuple[bytes, bytes]]) -> bool:
@@ -100,6 +100,7 @@ class Border:
         self.app = app
         self._metrics = context.metrics
         self._templates = context.templates
+        self._log = request_log(context.settings)
         origins = [origin.strip().encode() for origin in context.settings.cors_origins.split(",") if origin.strip()]
         self._any_origin = b"*" in origins
         self._origins = frozenset(origins)
@@ -151,16 +152,9 @@ class Border:
             seconds = time.perf_counter() - started
             route = route_of(scope, self._templates)
             self._metrics.end(method if method in (*_METHODS, "HEAD", "OPTIONS") else "OTHER", route, status, seconds)
-            access.info(
-                "request",
-                request_id=request_id,
-                method=method,
-                path=route if scope["path"].startswith(_RIGHTS) else scope["path"][:300],
-                route=route,
-                status=status,
-                bytes=size,
-                ms=round(seconds * 1000, 1),
-            )
+            ms = round(seconds * 1000, 1)
+            path = route if scope["path"].startswith(_RIGHTS) else scope["path"][:300]
+            self._log(Answered(request_id, method, path, route, status, size, ms))
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not has_good_host(scope["headers"]):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from starlette.requests import Request
 
@@ -84,13 +85,20 @@ def choose(request: Request, offers: Sequence[Representation], *, f: str | None 
 
     HTML is sent only where `Accept` prefers it to JSON. Raises InvalidParameter for an unknown `f`, NotAcceptable.
     """
-    wanted = request.query_params.get("f") if f is None else f
+    wanted = request.query_params.get("f") if f is None and request.scope["query_string"] else f
     if wanted is not None:
         for offer in offers:
             if wanted in (offer.f, offer.media_type, *offer.also_f):
                 return offer
         raise InvalidParameter("f", wanted, f"must be one of {', '.join(offer.f for offer in offers)}")
-    wishes = parse_accept(", ".join(request.headers.getlist("accept")))
+    accepted = b", ".join([value for name, value in request.scope["headers"] if name == b"accept"])
+    return _accepted(accepted.decode("latin-1"), tuple(offers))
+
+
+@lru_cache(maxsize=1024)
+def _accepted(header: str, offers: tuple[Representation, ...]) -> Representation:
+    """The offer that an `Accept` header asks for. Raises NotAcceptable."""
+    wishes = parse_accept(header)
     if not wishes:
         return offers[0]
     weighed = [

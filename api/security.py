@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import structlog
 from starlette.requests import Request
 
+from api.documents import header_of
 from cim.db.keys import digest_of
 from cim.db.pool import Database
 from cim.db.rights import scope_of_key, unknown_properties
@@ -92,8 +93,8 @@ class Keys:
 
 def key_of(request: Request) -> str | None:
     """The key a request carries. Raises Unauthorized for a header that is none, or for two keys that differ."""
-    header = request.headers.get("authorization")
-    direct = request.headers.get("x-api-key")
+    header = header_of(request, b"authorization")
+    direct = header_of(request, b"x-api-key")
     if header is None:
         key = direct
     else:

@@ -9,6 +9,13 @@ bound. The text therefore depends only on the shape of a request, never on its v
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
+
+
+@lru_cache(maxsize=4096)
+def _pieces(text: str) -> tuple[str, ...]:
+    """A statement's literal text between its places; the same texts come with every request."""
+    return tuple(text.split("{}"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,25 +52,34 @@ class Sql:
 
         Raises ValueError when the number of `{}` and of arguments differ.
         """
-        pieces = text.split("{}")
+        pieces = _pieces(text)
         if len(pieces) != len(arguments) + 1:
             raise ValueError(f"{len(pieces) - 1} places for {len(arguments)} arguments in {text!r}")
-        fragments = [pieces[0]]
+        fragments: list[str] = []
         values: list[object] = []
+        current = pieces[0]
         for argument, piece in zip(arguments, pieces[1:], strict=True):
-            if isinstance(argument, Sql):
-                fragments[-1] += argument.fragments[0]
-                fragments.extend(argument.fragments[1:])
-                values.extend(argument.values)
-                fragments[-1] += piece
-            elif isinstance(argument, Identifier):
-                fragments[-1] += argument.quoted() + piece
-            elif isinstance(argument, Cast):
-                values.append(argument.value)
-                fragments.append("::" + argument.type + piece)
+            kind = type(argument)
+            if kind is Sql:
+                inner = argument.fragments  # type: ignore[attr-defined]
+                if len(inner) == 1:
+                    current += inner[0] + piece
+                    continue
+                fragments.append(current + inner[0])
+                fragments += inner[1:-1]
+                values += argument.values  # type: ignore[attr-defined]
+                current = inner[-1] + piece
+            elif kind is Identifier:
+                current += argument.quoted() + piece  # type: ignore[attr-defined]
+            elif kind is Cast:
+                fragments.append(current)
+                values.append(argument.value)  # type: ignore[attr-defined]
+                current = "::" + argument.type + piece  # type: ignore[attr-defined]
             else:
+                fragments.append(current)
                 values.append(argument)
-                fragments.append(piece)
+                current = piece
+        fragments.append(current)
         return Sql(tuple(fragments), tuple(values))
 
     @staticmethod

@@ -21,7 +21,7 @@ from api.conditions import (
 )
 from api.context import collection_of, context_of, settings_of
 from api.counting import count_matched
-from api.documents import GEOJSON, HTML, JSON, Link, answer, url_of, versioned_etag
+from api.documents import GEOJSON, HTML, JSON, Link, answer, etag_of, query_text, url_of, versioned_etag
 from api.exports import OFFER_OF, bom_of
 from api.html import item_page, items_page
 from api.negotiate import Representation, choose
@@ -71,14 +71,19 @@ class Page:
     counted: Mapping[str, int] | None = None
     output: Output = GEOJSON_OUTPUT
 
-    def document(self, links: list[Link], *, has_bom: bool = False) -> bytes:
-        """The features between head and tail; the FeatureCollection's members are those of OGC 17-069r4, 7.15.8."""
+    def written(self, links: list[Link], *, has_bom: bool = False) -> tuple[bytes, str]:
+        """The features between head and tail, and an ETag that the time of the answer leaves alone.
+
+        The FeatureCollection's members are those of OGC 17-069r4, 7.15.8.
+        """
         assert self.output.text is not None
-        members: dict[str, Any] = {"timeStamp": now_text(), "numberReturned": self.returned}
-        members.update({name: max(number, self.returned) for name, number in self._numbers().items()})
-        members["links"] = [link.to_dict() for link in links]
+        facts: dict[str, Any] = {"numberReturned": self.returned}
+        facts.update({name: max(number, self.returned) for name, number in self._numbers().items()})
+        facts["links"] = [link.to_dict() for link in links]
+        members = {"timeStamp": now_text(), **facts}
         head = self.output.text.head(Frame(*as_shown(self.collection, self.scope, self.query), members, has_bom))
-        return b"".join((head, self.features, self.output.text.tail))
+        etag = etag_of(orjson.dumps([self.output.f, has_bom, facts]), self.features)
+        return b"".join((head, self.features, self.output.text.tail)), etag
 
     def _numbers(self) -> Mapping[str, int]:
         """How many match, where that is known without asking, or was asked for."""
@@ -149,28 +154,28 @@ async def items(request: Request) -> Response:
     has_bom = bom_of(values, output)
     page = await read_page(request, asking(request, collection, scope, values), output)
     links = page_links(settings_of(request).public_url, values, page, kind)
-    body = page.document(links, has_bom=has_bom)
+    body, etag = page.written(links, has_bom=has_bom)
     if kind.f == "html":
         return items_page(request, collection, orjson.loads(body), links)
-    return answer(request, body, output.media_type, headers=crs_header(page.query.crs), links=links, vary=_VARY)
+    headers = crs_header(page.query.crs)
+    return answer(request, body, output.media_type, headers=headers, links=links, vary=_VARY, etag=etag)
 
 
 def page_links(base: str, values: dict[str, str], page: Page, kind: Representation) -> list[Link]:
     """self, alternate, next, collection (/req/core/fc-links)."""
-    path = ("collections", page.collection.id, "items")
-    kept = {name: value for name, value in values.items() if name not in ("f", "bom")}
-    links = [Link(url_of(base, *path, **values), "self", kind.media_type, "This page")]
+    home = url_of(base, "collections", page.collection.id)
+    given = {name: query_text(name, value) for name, value in values.items()}
+    kept = "".join(f"{text}&" for name, text in given.items() if name not in ("f", "bom"))
+    asked = "&".join(given.values())
+    links = [Link(f"{home}/items?{asked}" if asked else f"{home}/items", "self", kind.media_type, "This page")]
     for other in OFFERS:
         if other.f != kind.f:
-            address = url_of(base, *path, **{**kept, "f": other.f})
+            address = f"{home}/items?{kept}f={other.f}"
             links.append(Link(address, "alternate", other.media_type, f"This page as {other.f}"))
     if page.next_cursor is not None:
-        links.append(
-            Link(
-                url_of(base, *path, **{**values, "cursor": page.next_cursor}), "next", kind.media_type, "The next page"
-            )
-        )
-    links.append(Link(url_of(base, "collections", page.collection.id), "collection", JSON, page.collection.title_en))
+        following = "&".join({**given, "cursor": query_text("cursor", page.next_cursor)}.values())
+        links.append(Link(f"{home}/items?{following}", "next", kind.media_type, "The next page"))
+    links.append(Link(home, "collection", JSON, page.collection.title_en))
     return links
 
 
@@ -194,8 +199,8 @@ async def search(request: Request) -> Response:
                 address, "next", kind.media_type, "The next page", "POST", {**asked.values, "cursor": page.next_cursor}
             )
         )
-    body = page.document(links, has_bom=has_bom)
-    return answer(request, body, output.media_type, headers=crs_header(page.query.crs), links=links)
+    body, etag = page.written(links, has_bom=has_bom)
+    return answer(request, body, output.media_type, headers=crs_header(page.query.crs), links=links, etag=etag)
 
 
 async def item(request: Request) -> Response:
@@ -233,12 +238,13 @@ def with_links(feature: bytes, links: list[Link]) -> bytes:
 
 def item_links(base: str, collection: Collection, feature_id: str, kind: Representation) -> list[Link]:
     """self, alternate, collection (/req/core/f-links)."""
-    address = url_of(base, "collections", collection.id, "items", feature_id)
+    home = url_of(base, "collections", collection.id)
+    address = url_of(f"{home}/items", feature_id)
     other = next(offer for offer in ITEM_OFFERS if offer.f != kind.f)
     return [
         Link(address, "self", kind.media_type, "This feature"),
         Link(f"{address}?f={other.f}", "alternate", other.media_type, f"This feature as {other.f}"),
-        Link(url_of(base, "collections", collection.id), "collection", JSON, collection.title_en),
+        Link(home, "collection", JSON, collection.title_en),
     ]
 
 

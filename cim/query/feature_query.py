@@ -1,7 +1,7 @@
 """`FeatureQuery`: what is asked of a collection, the same for items, search, tiles, statistics and exports."""
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 
 from cim.bbox import Bbox
@@ -98,26 +98,19 @@ class FeatureQuery:
     @property
     def is_unfiltered(self) -> bool:
         """True when every feature of the collection meets it."""
-        return self._conditions() == FeatureQuery()
-
-    def _conditions(self) -> "FeatureQuery":
-        return replace(
-            self,
-            sort=(),
-            nearest=None,
-            references=(),
-            crs=CRS84,
-            shown=None,
-            has_geometry=True,
-            has_areas=False,
-            limit=DEFAULT_LIMIT,
-            after=None,
-            after_values=(),
-        )
+        return all(getattr(self, name) == getattr(_UNFILTERED, name) for name in (*_CONDITIONS, "equals"))
 
     def fingerprint(self) -> bytes:
         """The conditions and the order, without page size, position and what is shown: what a cursor is bound to."""
         equals = [(p.name, value) for p, value in self.equals]
         sort = [(key.property.name, key.is_descending) for key in self.sort]
-        conditions = replace(self._conditions(), equals=())
+        conditions = [getattr(self, name) for name in _CONDITIONS]
         return hashlib.sha256(repr((conditions, equals, sort)).encode("utf-8", "surrogatepass")).digest()
+
+
+_NO_CONDITIONS = frozenset(
+    {"sort", "nearest", "references", "crs", "shown", "has_geometry", "has_areas", "limit", "after", "after_values"}
+)
+"""Fields that decide what is shown of the features that match, and in which order, not which ones do."""
+_CONDITIONS = tuple(one.name for one in fields(FeatureQuery) if one.name not in _NO_CONDITIONS | {"equals"})
+_UNFILTERED = FeatureQuery()

@@ -1,0 +1,92 @@
+"""Plain endpoints called without the framework's layers, which cost more than the endpoints themselves.
+
+The framework keeps the same routes: it answers methods that are not offered, and whatever is no plain endpoint.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A route as it is matched: the path's pattern, the convertors of its parts, the methods it takes."""
+
+    pattern: re.Pattern[str]
+    convertors: Mapping[str, Any]
+    methods: frozenset[str]
+    endpoint: Any
+
+
+class Doors:
+    """The plain routes by the first part of their paths, in the order they were added."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._doors: dict[str, list[Door]] = {}
+        for route in routes:
+            door = Door(route.path_regex, route.param_convertors, frozenset(route.methods or ()), route.endpoint)
+            self._doors.setdefault(_first_part(route.path), []).append(door)
+
+    def opened(self, scope: Scope) -> bool:
+        """True when a plain endpoint answers the request; then `scope` names it and the parts of the path."""
+        path: str = scope["path"]
+        for door in self._doors.get(_first_part(path), ()):
+            match = door.pattern.match(path)
+            if match is None:
+                continue
+            if scope["method"] not in door.methods:
+                continue
+            scope["endpoint"] = door.endpoint
+            scope["path_params"] = {
+                name: door.convertors[name].convert(text) for name, text in match.groupdict().items()
+            }
+            return True
+        return False
+
+
+def _first_part(path: str) -> str:
+    return path[1:].partition("/")[0]
+
+
+class Endpoint:
+    """Calls the endpoint that `Doors` found; what it raises is answered by the application's own handlers."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        request = Request(scope, receive, send)
+        try:
+            response = await scope["endpoint"](request)
+        except Exception as error:
+            handler = self._handler_of(error)
+            if handler is None:
+                raise
+            response = await handler(request, error)
+        await response(scope, receive, send)
+
+    def _handler_of(self, error: Exception) -> Any:
+        handlers = self._app.exception_handlers
+        return next((handlers[kind] for kind in type(error).__mro__ if kind in handlers), None)
+
+
+class Application(FastAPI):
+    """FastAPI with a short way in for plain endpoints: `short_way` leads to `Endpoint` through our own layers only."""
+
+    doors = Doors(())
+    short_way: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] == "http" and self.doors.opened(scope):
+            scope["app"] = self
+            await self.short_way(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
