@@ -1,12 +1,16 @@
 """An HTTP/1.1 connection with deadlines: a head that does not end, a body that trickles, a client that has gone.
 
-A subclass of uvicorn's httptools protocol; it adds timers and changes nothing of what is parsed.
+A subclass of uvicorn's httptools protocol; it adds timers, changes nothing of what is parsed, and writes plain answers
+in one piece.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from starlette.types import ASGIApp, Message, Receive, Scope
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from api.middleware import DISCONNECTED
 from api.problems import MEDIA_TYPE, problem_body
@@ -18,7 +22,88 @@ MIN_BODY_BYTES_S = 1024
 LINGER_S = 1.0
 """Time a refused client has to take its answer."""
 
+JOINED_BYTES = 64 * 1024
+"""Up to this size a body is copied behind its head; a longer one is written by itself."""
+
 _PHRASES = {400: "Bad Request", 408: "Request Timeout", 431: "Request Header Fields Too Large"}
+
+
+async def _answer(
+    app: ASGIApp, cycle: RequestResponseCycle, scope: Scope, receive: Receive, _: Callable[[Message], Awaitable[None]]
+) -> None:
+    await app(scope, receive, _Sender(cycle))
+
+
+class _Sender:
+    """`send` of one request: a body of known length goes out with its head, which is checked as a whole.
+
+    uvicorn looks at each header field by two regular expressions and writes head and body apart; everything but the plain
+    case is left to it. A head without a length is sent at once, for its body may be long in coming.
+    """
+
+    __slots__ = ("_cycle", "_head")
+
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self._cycle = cycle
+        self._head: bytes | None = None
+
+    async def __call__(self, message: Any) -> None:
+        """Send one ASGI message."""
+        cycle = self._cycle
+        if not cycle.response_started and message["type"] == "http.response.start":
+            self._head = _plain_head(cycle, message)
+            if self._head is not None:
+                cycle.response_started, cycle.waiting_for_100_continue = True, False
+                return
+        elif self._head is not None and not cycle.response_complete:
+            head, self._head = self._head, None
+            if await self._is_sent(head, message):
+                return
+        await cycle.send(message)
+
+    async def _is_sent(self, head: bytes, message: Any) -> bool:
+        """Write the head, and with it the body where it comes whole."""
+        cycle = self._cycle
+        if cycle.flow.write_paused and not cycle.disconnected:
+            await cycle.flow.drain()
+        if cycle.disconnected:
+            return True
+        body: bytes = message.get("body", b"")
+        is_whole = not message.get("more_body", False) and len(body) == cycle.expected_content_length
+        if not is_whole or cycle.scope["method"] == "HEAD":
+            cycle.transport.write(head)
+            return False
+        if len(body) <= JOINED_BYTES:
+            cycle.transport.write(head + body)
+        else:
+            cycle.transport.write(head)
+            cycle.transport.write(body)
+        cycle.expected_content_length = 0
+        cycle.response_complete = True
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            cycle.transport.close()
+        cycle.on_response()
+        return True
+
+
+def _plain_head(cycle: RequestResponseCycle, message: Any) -> bytes | None:
+    """The head of an answer that has a length and leaves the connection open; None for any other."""
+    if not cycle.keep_alive or cycle.disconnected:
+        return None
+    lines = [STATUS_LINE[message["status"]]]
+    length = None
+    for name, value in (*cycle.default_headers, *message.get("headers", ())):
+        if name == b"content-length":
+            length = int(value)
+        elif name in (b"connection", b"transfer-encoding"):
+            return None
+        lines.append(b"%b: %b\r\n" % (name, value))
+    head = b"".join(lines)
+    if length is None or head.count(b"\n") != len(lines) or head.count(b"\r") != len(lines) or b"\0" in head:
+        return None
+    cycle.chunked_encoding, cycle.expected_content_length = False, length
+    return head + b"\r\n"
 
 
 class DeadlineProtocol(HttpToolsProtocol):
@@ -65,15 +150,15 @@ class DeadlineProtocol(HttpToolsProtocol):
             return
         if self._in_head and self._head_bytes > MAX_HEAD_BYTES:
             self._refuse(431, "head-too-large", "Request header fields too large", f"at most {MAX_HEAD_BYTES:,} bytes")
-        elif self._timer is None and self.timeout_keep_alive_task is None and self._is_idle():
-            self._arm()  # bytes that begin no request, such as empty lines
+        elif self._timer is not None:
+            return
+        elif self._in_head or self._in_body or (self.timeout_keep_alive_task is None and self._is_idle()):
+            self._arm()  # something is to come; or bytes that begin no request, such as empty lines
 
     def on_message_begin(self) -> None:
         """The first byte of a head."""
         super().on_message_begin()
         self._in_head = True
-        if self._timer is None:
-            self._arm()
 
     def on_headers_complete(self) -> None:
         """The head is whole; the body, if any, begins."""
@@ -81,7 +166,6 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._in_head, self._in_body = False, True
         self._head_bytes = self._body_bytes = 0
         super().on_headers_complete()
-        self._arm()
 
     def on_message_complete(self) -> None:
         """The request is whole."""
@@ -91,11 +175,15 @@ class DeadlineProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """As uvicorn does, keeping the task, so that it can be cancelled."""
-        task = self.loop.create_task(cycle.run_asgi(app))
-        task.add_done_callback(self.tasks.discard)
-        task.add_done_callback(lambda _: self._running.pop(cycle, None))
+        task = self.loop.create_task(cycle.run_asgi(partial(_answer, app, cycle)))
         self.tasks.add(task)
         self._running[cycle] = task
+
+        def forget(_: object) -> None:
+            self.tasks.discard(task)
+            self._running.pop(cycle, None)
+
+        task.add_done_callback(forget)
 
     def _is_idle(self) -> bool:
         return not self._in_body and (self.cycle is None or self.cycle.response_complete)

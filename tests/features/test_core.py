@@ -288,6 +288,16 @@ def test_documents_and_features_are_not_sent_again_unchanged(client: Any) -> Non
         assert client.get(path, headers={"If-None-Match": '"other"'}).status_code == 200
 
 
+def test_a_page_is_not_sent_again_because_time_has_gone_on(client: Any) -> None:
+    first = client.get(ITEMS)
+    later = first
+    while later.json()["timeStamp"] == first.json()["timeStamp"]:
+        later = client.get(ITEMS)
+    assert later.headers["etag"] == first.headers["etag"]
+    assert client.get(ITEMS, headers={"If-None-Match": first.headers["etag"]}).status_code == 304
+    assert client.get(ITEMS, params={"limit": 1}).headers["etag"] != first.headers["etag"]
+
+
 def test_head_and_options_work_everywhere(client: Any) -> None:
     for path in ("/", "/collections", ITEMS, f"{ITEMS}/test.000001", "/health/live"):
         head = client.head(path)
