@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,8 +23,7 @@ from cim.query.features import shown_columns
 from cim.query.tiles import tile_properties
 from cim.sql import Sql
 
-PORT = 18432
-"""Port of the bench's cluster on the loopback address: peers connect to it by TCP, we by its socket."""
+FIRST_PORT = 18_432
 
 SCENES = 100_000
 SCENE_REGION = (113.5, 22.2, 114.7, 23.2)
@@ -32,10 +32,14 @@ SCENE_DAYS = 3650
 
 @dataclass(frozen=True, slots=True)
 class City:
-    """Where the data are: `folder` of this size, `url` of the database that OpenCIM and the peers read."""
+    """Where the data are: `folder` of this size, `url` of the database that OpenCIM and the peers read.
+
+    `port`: the cluster's on the loopback address; peers connect by TCP, we by the socket.
+    """
 
     folder: Path
     url: str
+    port: int
     buildings: int
 
 
@@ -51,14 +55,35 @@ def city(cache: Path, buildings: int) -> Iterator[City]:
     """The city of that size, made where it is not there, its cluster running while the block does."""
     folder = cache / str(buildings)
     folder.mkdir(parents=True, exist_ok=True)
-    os.environ["PGPORT"] = str(PORT)
-    cluster = Cluster(folder / "data", options=("listen_addresses=127.0.0.1", f"port={PORT}"))
+    port = _port(folder / "data")
+    os.environ["PGPORT"] = str(port)
+    cluster = Cluster(folder / "data", options=("listen_addresses=127.0.0.1", f"port={port}"))
     with used(cluster) as url:
         upgrade(url)
-        made = City(folder, url, buildings)
+        made = City(folder, url, port, buildings)
         with connect(url, application="bench") as connection:
             _fill(made, connection)
         yield made
+
+
+def _port(data: Path) -> int:
+    """The port of the cluster where it runs already, else one that is free."""
+    running = Cluster(data)
+    if running.is_alive():
+        return int((running.data / "postmaster.pid").read_text().splitlines()[3])
+    return free_port(FIRST_PORT)
+
+
+def free_port(first: int) -> int:
+    """The first port from `first` on that nobody listens on."""
+    for port in range(first, first + 200):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise RuntimeError("no port is free")
 
 
 def _fill(made: City, connection: psycopg.Connection) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psycopg
 
-from tools.bench.city import PORT, City
-from tools.bench.servers import Server, free_port
+from tools.bench.city import City, free_port
+from tools.bench.servers import FIRST_PORT, Server
 
 FEATURES = (
     "tipg==1.6.1",
@@ -50,13 +50,13 @@ def _environment(folder: Path, packages: tuple[str, ...]) -> Path:
 
 
 def _dsn(city: City, database: str = "cim") -> str:
-    return f"postgresql://opencim:none@127.0.0.1:{PORT}/{database}"
+    return f"postgresql://opencim:none@127.0.0.1:{city.port}/{database}"
 
 
 def tipg(cache: Path, city: City, workers: int) -> Server:
     """tipg over `peer.buildings` (features) and `peer.building_tiles` (tiles)."""
     programs = _environment(cache / "peers", FEATURES)
-    port = free_port()
+    port = free_port(FIRST_PORT)
     env = {
         "DATABASE_URL": _dsn(city),
         "TIPG_DB_SCHEMAS": '["peer"]',
@@ -73,9 +73,9 @@ def tipg(cache: Path, city: City, workers: int) -> Server:
 def pygeoapi(cache: Path, city: City, workers: int) -> Server:
     """pygeoapi over `peer.buildings`, as its container runs it: gunicorn."""
     programs = _environment(cache / "peers", FEATURES)
-    port = free_port()
+    port = free_port(FIRST_PORT)
     settings, description = city.folder / "pygeoapi.json", city.folder / "pygeoapi-openapi.yml"
-    settings.write_text(json.dumps(_pygeoapi_settings(port)))
+    settings.write_text(json.dumps(_pygeoapi_settings(port, city.port)))
     env = {"PYGEOAPI_CONFIG": str(settings), "PYGEOAPI_OPENAPI": str(description)}
     done = subprocess.run(
         [str(programs / "pygeoapi"), "openapi", "generate", str(settings), "--output-file", str(description)],
@@ -89,8 +89,8 @@ def pygeoapi(cache: Path, city: City, workers: int) -> Server:
     return server
 
 
-def _pygeoapi_settings(port: int) -> dict[str, object]:
-    connection = {"host": "127.0.0.1", "port": PORT, "dbname": "cim", "user": "opencim", "password": "none"}
+def _pygeoapi_settings(port: int, database_port: int) -> dict[str, object]:
+    connection = {"host": "127.0.0.1", "port": database_port, "dbname": "cim", "user": "opencim", "password": "none"}
     provider = {
         "type": "feature",
         "name": "PostgreSQL",
@@ -143,7 +143,7 @@ def martin(cache: Path, city: City, workers: int, *, is_cached: bool = False) ->
             f"martin is not here; build it (some minutes): cargo install martin --version {MARTIN} --locked "
             f"--no-default-features --features postgres --root {cache / 'martin'}"
         )
-    port = free_port()
+    port = free_port(FIRST_PORT)
     name = "martin-cached" if is_cached else "martin"
     settings = city.folder / f"{name}.json"
     table = {
@@ -194,8 +194,8 @@ def pgstac(cache: Path, city: City, workers: int) -> Server:
             except Absent:
                 connection.execute("DROP DATABASE pgstac WITH (FORCE)")
                 raise
-    port = free_port()
-    env = {**where, "PGPORT": str(PORT), "WEB_CONCURRENCY": str(workers)}
+    port = free_port(FIRST_PORT)
+    env = {**where, "PGPORT": str(city.port), "WEB_CONCURRENCY": str(workers)}
     command = [
         str(programs / "uvicorn"),
         "stac_fastapi.pgstac.app:create_app",

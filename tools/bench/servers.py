@@ -2,17 +2,16 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tools.bench.city import City
+from tools.bench.city import City, free_port
 from tools.bench.load import Ask, fetch
 
-FIRST_PORT = 18_440
+FIRST_PORT = 18_640
 START_S = 90
 
 
@@ -50,23 +49,9 @@ class Server:
                 continue
 
 
-def free_port(taken: Sequence[int] = ()) -> int:
-    """A port that nobody listens on."""
-    for port in range(FIRST_PORT, FIRST_PORT + 200):
-        if port in taken:
-            continue
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise RuntimeError("no port is free")
-
-
 def ours(city: City, *, workers: int, env: Mapping[str, str] | None = None) -> Server:
     """OpenCIM over the city."""
-    port = free_port()
+    port = free_port(FIRST_PORT)
     command = [sys.executable, "-m", "cim.cli.main", "serve", "--port", str(port), "--workers", str(workers)]
     own = {"DATABASE_URL": city.url, "CIM_DATA_DIR": str(city.folder / "data"), **(env or {})}
     server = Server("ours", command, own, port, city.folder / "ours.log")
