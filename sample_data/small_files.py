@@ -18,6 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyogrio
+import rasterio.shutil
 import shapely
 import xlsxwriter
 
@@ -55,12 +56,19 @@ def write_files(folder: Path) -> None:
                 shutil.copytree(city / name, folder / name)
             else:
                 shutil.copyfile(city / name, folder / name)
+        write_jp2(folder / "overview_2026.jp2", city / "imagery" / "overview_2026.tif")
         buildings = pq.read_table(city / "buildings.parquet")
         _write_buildings(folder, buildings)
         sensors = pq.read_table(city / "sensors.parquet")
         write_sensors_csv(folder / "sensors.csv", sensors)
         write_sensors_xlsx(folder / "sensors.xlsx", sensors)
         write_cameras_csv(folder / "cameras_wkt.csv", pq.read_table(city / "cameras.parquet"))
+
+
+def write_jp2(path: Path, scene: Path) -> None:
+    """A scene as lossless JPEG 2000, which keeps its place but not its time."""
+    rasterio.shutil.copy(scene, path, driver="JP2OpenJPEG", QUALITY="100", REVERSIBLE="YES", YCBCR420="NO")
+    path.with_name(path.name + ".aux.xml").unlink(missing_ok=True)
 
 
 def _write_buildings(folder: Path, table: pa.Table) -> None:
