@@ -12,8 +12,8 @@ from loaders.sandbox import spawn
 
 PEAK = """
 import sys
-from loaders.child import _Without
-sys.meta_path.insert(0, _Without())
+from cim.imports import hide
+hide("geopandas", "pandas")
 from pathlib import Path
 from loaders.sandbox import confine
 confine(4 << 30, 120)

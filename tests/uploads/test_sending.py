@@ -104,6 +104,9 @@ def test_the_body_itself_is_a_file_too_and_becomes_a_dataset(sender):
     body = "id,lon,lat,material\n1,114.05,22.54,木\n2,114.06,22.55,石\n".encode()
     load = sender.ended(sender.http.post("/admin/loads", params=query, content=body))
     assert (load["state"], load["account"]["inserted"], load["collection"]) == ("completed", 2, "benches"), load
+    deadline = time.monotonic() + 5  # every worker serves a new collection within a second
+    while sender.http.get("/collections/benches").status_code == 404 and time.monotonic() < deadline:
+        time.sleep(0.05)
     found = sender.http.get("/collections/benches/items").json()["features"]
     assert {f["properties"]["material"] for f in found} == {"木", "石"}
 

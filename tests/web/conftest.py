@@ -43,9 +43,9 @@ def portal_url(
             yield running.url
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium; WebGL runs in software."""
+    """Debian's Chromium; WebGL runs in software. Playwright's event loop ends with it: other tests of the worker have their own."""
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
         yield chromium

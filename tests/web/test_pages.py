@@ -76,8 +76,14 @@ def test_the_build_is_the_same_twice(built):
 def test_the_documentation_page_lists_the_operations_without_another_host(visit):
     visitor = visit().open("/api?f=html")
     visitor.page.locator(".opblock").first.wait_for()
-    shown = visitor.page.locator(".opblock-summary-path").all_inner_texts()
-    assert any("items" in path.replace("\u200b", "") for path in shown)
+    items = visitor.page.locator(".opblock-summary-path[data-path='/collections/buildings/items']")
+    for _ in range(100):  # operations are drawn when they come into view
+        if items.count():
+            break
+        visitor.page.mouse.wheel(0, 1500)
+        visitor.page.wait_for_timeout(50)
+    items.first.wait_for()
+    visitor.page.evaluate("scrollTo(0, 0)")
     assert visitor.page.locator(".info .title").inner_text()
     assert "default-src 'none'" in visitor.headers["content-security-policy"]
     visitor.page.locator(".opblock-summary").first.click()
