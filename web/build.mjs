@@ -1,12 +1,13 @@
 // One step from sources to dist: hashed names, a manifest for the server, nothing fetched at run time.
 import { createHash } from "node:crypto";
-import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { cp, mkdir, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { basename, dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
-const dist = join(here, "dist");
+const served = join(here, "dist");
+const dist = join(here, "node_modules", `.dist-${process.pid}`); // put in place at the end, file by file: a page in use misses nothing
 const packageFolder = (name) => join(here, "node_modules", name);
 const versionOf = async (name) => JSON.parse(await readFile(join(packageFolder(name), "package.json"), "utf8")).version;
 const withoutMap = (text) => text.replace(/\n?\/[/*]# sourceMappingURL=.*$/s, "\n");
@@ -57,4 +58,16 @@ await cp(join(packageFolder("maplibre-gl"), "LICENSE.txt"), join(dist, "maplibre
 const versions = {};
 for (const name of ["maplibre-gl", "swagger-ui-dist"]) versions[name] = await versionOf(name);
 await writeFile(join(dist, "manifest.json"), `${JSON.stringify({ versions, files }, null, 2)}\n`);
+
+const filesIn = async (folder) =>
+  (await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []))
+    .filter((entry) => entry.isFile() && !entry.name.startsWith("."))
+    .map((entry) => relative(folder, join(entry.parentPath ?? entry.path, entry.name)));
+const made = (await filesIn(dist)).sort((one, other) => (one === "manifest.json") - (other === "manifest.json"));
+for (const name of made) {
+  await mkdir(dirname(join(served, name)), { recursive: true });
+  await rename(join(dist, name), join(served, name));
+}
+for (const name of await filesIn(served)) if (!made.includes(name)) await rm(join(served, name), { force: true });
+await rm(dist, { recursive: true, force: true });
 console.log(`web/dist: ${Object.values(files).join(", ")}`);
