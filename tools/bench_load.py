@@ -146,15 +146,15 @@ def peer(url: str, path: Path, indexes: str) -> float:
     """Seconds of ogr2ogr into an empty table: `indexes` is `place` (key and GiST) or `all` (those of our table)."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("DROP TABLE IF EXISTS public.peer")
-        connection.execute(
+        connection.execute(  # no column with a default: ogr2ogr would insert row by row instead of COPY
             'CREATE TABLE public.peer (ogc_fid bigserial PRIMARY KEY, geom geometry(Polygon, 4326), id text COLLATE "C", '
-            'name text, floors_above int, height_m float8, use text COLLATE "C", year_built int, recorded_at timestamptz DEFAULT now())'
+            'name text, floors_above int, height_m float8, use text COLLATE "C", year_built int)'
         )
         connection.execute("CREATE INDEX ON public.peer USING gist (geom)")
         if indexes == "all":
             connection.execute("CREATE UNIQUE INDEX ON public.peer (id); CREATE INDEX ON public.peer (use, id)")
             connection.execute(
-                "CREATE INDEX ON public.peer (left(id, 6)); CREATE INDEX ON public.peer (recorded_at, id)"
+                "CREATE INDEX ON public.peer (left(id, 6)); CREATE INDEX ON public.peer (year_built, id)"
             )
             connection.execute("CREATE INDEX ON public.peer USING gin (cim.bigrams(ARRAY[name]))")
         connection.execute("CHECKPOINT")
