@@ -32,7 +32,7 @@ bench-load: ## loading beside ogr2ogr: prints the ratio (needs gdal-bin; BUILDIN
 
 lock: ## resolve the Python packages anew
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
-	  --extra load --extra bim --extra test --extra dev pyproject.toml -o requirements/all.txt
+	  --extra load --extra bim --extra harvest --extra test --extra dev pyproject.toml -o requirements/all.txt
 
 build: ## build the page into web/dist
 	@rm -f web/dist/.sources; tools/setup run
