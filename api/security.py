@@ -79,8 +79,10 @@ class Keys:
     async def _look_up(self, digest: str) -> Scope | None:
         row = await self._database.fetch_row(
             Sql.of(
-                "SELECT role, collections, area_code, hidden, precision_m, prefix, label FROM cim.api_key "
-                "WHERE digest = {} AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())",
+                "SELECT role, collections, k.area_code, hidden, precision_m, prefix, label, organisation_id, person_id, "
+                "duties, services FROM cim.api_key AS k LEFT JOIN cim.organisation AS o ON o.id = k.organisation_id "
+                "WHERE digest = {} AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()) "
+                "AND (o.state IS NULL OR o.state = 'active')",
                 digest,
             )
         )

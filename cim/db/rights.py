@@ -18,6 +18,9 @@ MAX_PRECISION_M = 100_000.0
 MEMBERS = ("role", "collections", "area_code", "hidden", "precision_m")
 """Columns of `cim.api_key` that make a Scope."""
 
+OF_KEY = ("organisation_id", "person_id", "duties", "services")
+"""Columns of `cim.api_key` that say whom it acts for in the catalogue."""
+
 _NAME = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,200}")
 
 
@@ -55,14 +58,18 @@ class Rights:
 
 
 def scope_of_key(row: Mapping[str, Any]) -> Scope:
-    """What the caller with a key may see, from a row with `MEMBERS`, `prefix` and `label`."""
+    """What the caller with a key may see, from a row with `MEMBERS`, `OF_KEY`, `prefix` and `label`."""
     return Scope(
-        roles=roles_of(row["role"]),
+        roles=roles_of(row["role"]) | frozenset(row["duties"]),
         area_code=row["area_code"],
         hidden=frozenset(row["hidden"]),
         caller=f"key {row['prefix']} {row['label']}".strip(),
         collections=None if row["collections"] is None else frozenset(row["collections"]),
         precision_m=row["precision_m"],
+        organisation_id=row["organisation_id"],
+        person_id=row["person_id"],
+        key_prefix=row["prefix"],
+        services=None if row["services"] is None else frozenset(row["services"]),
     )
 
 

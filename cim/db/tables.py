@@ -28,18 +28,16 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.types import TypeEngine
 
 from cim.collections import BUILTIN
+from cim.db.schema import code_text, metadata
 from cim.model import Collection, Kind
 from cim.query.predicate import VALID_TIME
 
-SCHEMA = "cim"
 DATASET_SCHEMA = "dataset"
-
-metadata = MetaData(schema=SCHEMA)
 
 _TYPES: dict[Kind, TypeEngine[Any]] = {
     Kind.TEXT: Text(),
@@ -50,11 +48,6 @@ _TYPES: dict[Kind, TypeEngine[Any]] = {
     Kind.INSTANT: DateTime(timezone=True),
     Kind.JSON: JSONB(),
 }
-
-
-def code_text() -> Text:
-    """Text compared byte by byte: keys, codes and everything that is paged or searched by prefix."""
-    return Text(collation="C")
 
 
 def fixed_columns(geometry_type: str, srid: int) -> list[Column[Any]]:
@@ -270,69 +263,6 @@ stac_collection = Table(
     Column("load_run_id", BigInteger()),
     Column("recorded_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
-
-api_key = Table(
-    "api_key",
-    metadata,
-    Column("id", BigInteger(), Identity(), primary_key=True),
-    Column("prefix", code_text(), nullable=False, unique=True, comment="first 8 characters, to name a key in lists"),
-    Column("digest", Text(), nullable=False, comment="sha256 of the whole key, hex; the key itself is shown once"),
-    Column("role", Text(), nullable=False),
-    Column("label", Text(), nullable=False),
-    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    Column("expires_at", DateTime(timezone=True)),
-    Column("revoked_at", DateTime(timezone=True)),
-    Column("collections", ARRAY(Text()), comment="ids that exist for the caller; NULL for all"),
-    Column("area_code", code_text(), comment="rows outside of it do not exist for the caller"),
-    Column("hidden", ARRAY(Text()), nullable=False, server_default="{}", comment="property or collection.property"),
-    Column("precision_m", Float(53), comment="cells of this size stand for places"),
-    CheckConstraint("role IN ('reader', 'editor', 'admin')", name="api_key_role_check"),
-    CheckConstraint(
-        "role = 'reader' OR (hidden = '{}' AND precision_m IS NULL AND (role = 'editor' OR "
-        "(collections IS NULL AND area_code IS NULL)))",
-        name="api_key_limits_check",
-    ),
-)
-
-organisation = Table(
-    "organisation",
-    metadata,
-    Column("id", code_text(), primary_key=True),
-    Column("name_zh", Text(), nullable=False),
-    Column("name_en", Text(), nullable=False),
-    Column("contact", Text()),
-)
-
-service = Table(
-    "service",
-    metadata,
-    Column("id", code_text(), primary_key=True),
-    Column("state", Text(), nullable=False, server_default="draft"),
-    Column("kind", code_text(), nullable=False),
-    Column("organisation_id", code_text(), ForeignKey("cim.organisation.id")),
-    Column("title_zh", Text(), nullable=False),
-    Column("title_en", Text(), nullable=False),
-    Column("description_zh", Text(), nullable=False, server_default=""),
-    Column("description_en", Text(), nullable=False, server_default=""),
-    Column("themes", JSONB(), nullable=False, server_default="[]"),
-    Column("endpoints", JSONB(), nullable=False, server_default="[]"),
-    Column("collection_id", code_text()),
-    Column("share_class", Text(), nullable=False, server_default="conditional"),
-    Column("cim_level", Integer()),
-    Column("area_code", code_text()),
-    Column("geom", Geometry("POLYGON", srid=4326, spatial_index=False)),
-    Column("licence", Text()),
-    Column("contact", Text()),
-    Column("update_cycle", Text()),
-    Column("version", Integer(), nullable=False, server_default="1"),
-    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    Column("published_at", DateTime(timezone=True)),
-    CheckConstraint("state IN ('draft', 'published', 'withdrawn')", name="service_state_check"),
-    CheckConstraint("share_class IN ('unconditional', 'conditional', 'not_shared')", name="service_share_class_check"),
-)
-Index("service_geom_idx", service.c.geom, postgresql_using="gist")
-Index("service_state_idx", service.c.state, service.c.id)
 
 secret = Table(
     "secret",

@@ -11,7 +11,10 @@ class Scope:
 
     `collections`: the ids of those that exist for the caller, None for all.
 
-    `roles`: of `reader`, `editor`, `admin`. The anonymous caller has none. `caller`: who it is, as records of changes name it.
+    `roles`: of `reader`, `editor`, `admin`, and of `DUTIES` in the catalogue. The anonymous caller has none. `caller`: who it
+    is, as records of changes name it. `organisation_id`: whom the caller acts for; None for no organisation. `person_id`: who
+    logged in, or made the key. `key_prefix`: of the key that was sent. `services`: ids of those that may be called, None for
+    all that the organisation may.
     """
 
     roles: frozenset[str] = frozenset()
@@ -20,6 +23,10 @@ class Scope:
     caller: str = ""
     collections: frozenset[str] | None = None
     precision_m: float | None = None
+    organisation_id: str | None = None
+    person_id: str | None = None
+    key_prefix: str | None = None
+    services: frozenset[str] | None = None
 
     @property
     def is_admin(self) -> bool:
@@ -53,10 +60,13 @@ class Scope:
         return self.area_code is None or (area_code is not None and area_code.startswith(self.area_code))
 
 
+DUTIES = ("publisher", "reviewer", "org_admin", "district_admin", "city_admin")
+"""What a caller may do in the catalogue, in their own organisation or, as a city admin, in all."""
+
 _ROLES = {
     "reader": frozenset({"reader"}),
     "editor": frozenset({"reader", "editor"}),
-    "admin": frozenset({"reader", "editor", "admin"}),
+    "admin": frozenset({"reader", "editor", "admin", *DUTIES}),
 }
 ROLES = tuple(_ROLES)
 

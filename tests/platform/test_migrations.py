@@ -11,8 +11,9 @@ from alembic.migration import MigrationContext
 from psycopg.conninfo import make_conninfo
 
 from cim.collections import BUILTIN
+from cim.db.declared import metadata
 from cim.db.migrate import engine_of, upgrade
-from cim.db.tables import SCHEMA, metadata
+from cim.db.schema import SCHEMA
 from tests.conftest import environment, named
 from tests.platform.programs import CIM, run_cim
 

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from cim.db.tables import metadata
+from cim.db.declared import metadata
 
 connection = context.config.attributes["connection"]
 context.configure(connection=connection, target_metadata=metadata, version_table_schema="public")
