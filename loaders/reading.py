@@ -1,10 +1,8 @@
 """The reading child (`loaders.child`) as its parent sees it: spawned, asked, read ahead of the database, ended."""
 
 import queue
-import shutil
 import signal
 import subprocess
-import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +21,7 @@ from loaders.base import SourceField, SourceInfo, SourceOptions
 from loaders.frames import Frame, read_frame
 from loaders.mapping import Mapping
 from loaders.sandbox import spawn
+from loaders.scratch import scratch
 
 FRAMES_AHEAD = 3
 
@@ -121,23 +120,22 @@ def _raised(head: dict[str, Any]) -> CimError:
 @contextmanager
 def reading(settings: Settings, path: Path, options: SourceOptions, batch_rows: int) -> Iterator[Child]:
     """A confined child that waits to `open` a source; it is ended with the block, whatever it does."""
-    scratch = Path(tempfile.mkdtemp(prefix="cim-load-"))
-    errors_path = scratch / "stderr"
-    head = {
-        "path": str(path.absolute()),
-        "options": asdict(options),
-        "batch_rows": batch_rows,
-        "scratch": str(scratch),
-        "memory_bytes": settings.loader_memory_bytes,
-        "cpu_s": settings.loader_cpu_s,
-        "max_unpacked_bytes": settings.max_unpacked_bytes,
-        "max_archive_members": settings.max_archive_members,
-    }
-    with errors_path.open("wb") as errors_file:
-        process = spawn(["-m", "loaders.child"], stderr=errors_file)
-    child = Child(process, head, errors_path)
-    try:
-        yield child
-    finally:
-        child.stop()
-        shutil.rmtree(scratch, ignore_errors=True)
+    with scratch("cim-load-") as folder:
+        errors_path = folder / "stderr"
+        head = {
+            "path": str(path.absolute()),
+            "options": asdict(options),
+            "batch_rows": batch_rows,
+            "scratch": str(folder),
+            "memory_bytes": settings.loader_memory_bytes,
+            "cpu_s": settings.loader_cpu_s,
+            "max_unpacked_bytes": settings.max_unpacked_bytes,
+            "max_archive_members": settings.max_archive_members,
+        }
+        with errors_path.open("wb") as errors_file:
+            process = spawn(["-m", "loaders.child"], stderr=errors_file)
+        child = Child(process, head, errors_path)
+        try:
+            yield child
+        finally:
+            child.stop()

@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import orjson
@@ -98,11 +97,12 @@ def generate_and_load(
 
     `is_replacing`: rows of an earlier sample city that this one has not are taken out.
     """
+    from loaders.scratch import scratch
     from sample_data.plan import plan_city
 
-    with TemporaryDirectory(prefix="cim-sample-") as folder:
-        _generate(plan_city(buildings), Path(folder))
-        return _load(settings, Path(folder), FIRST_FILL, is_replacing)
+    with scratch("cim-sample-") as folder:
+        _generate(plan_city(buildings), folder)
+        return _load(settings, folder, FIRST_FILL, is_replacing)
 
 
 def _generate(plan: "CityPlan", folder: Path) -> dict[str, Any]:
