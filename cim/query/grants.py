@@ -1,0 +1,19 @@
+"""Statements over grants: those in force, for the calls of one organisation to one service."""
+
+from cim.sql import Sql
+
+_SHOWN = Sql.of(
+    "id, service_id, organisation_id, application_id, scenario_id, quota_day, rate_calls, rate_seconds, expires_at, "
+    "area_code, hidden, precision_m"
+)
+
+
+def in_force_sql(service_id: str, organisation_id: str) -> Sql:
+    """Grants that are neither revoked nor expired, that without a scenario first, then by age."""
+    return Sql.of(
+        "SELECT {} FROM cim.service_grant WHERE service_id = {} AND organisation_id = {} AND revoked_at IS NULL "
+        "AND (expires_at IS NULL OR expires_at > now()) ORDER BY scenario_id IS NOT NULL, id",
+        _SHOWN,
+        service_id,
+        organisation_id,
+    )
