@@ -310,6 +310,45 @@ class ExportFailed(CimError):
     title = "Export failed"
 
 
+class UpstreamRefused(CimError):
+    """An address that no service of the catalogue may have (catalogue B32)."""
+
+    code = "upstream-refused"
+    title = "Address may not be called"
+
+
+class UpstreamBlocked(CimError):
+    """A call that would leave to where the policy lets nothing go: a closed network, or another host by a redirect."""
+
+    code = "upstream-blocked"
+    title = "Call blocked by policy"
+
+
+class UpstreamUnreachable(CimError):
+    """The service behind the gateway could not be reached, or what it sent is no answer."""
+
+    code = "upstream-unreachable"
+    title = "The service could not be reached"
+
+
+class UpstreamTimeout(CimError):
+    """The service behind the gateway did not answer in time (catalogue B35)."""
+
+    code = "upstream-timeout"
+    title = "The service did not answer in time"
+
+
+class UpstreamClosed(CimError):
+    """The service cannot be called now: suspended, resting after failures, or all its places taken."""
+
+    code = "service-unavailable"
+    title = "The service cannot be called now"
+
+    def __init__(self, detail: str, *, retry_after_s: int | None = None) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
 class SetupProblem(CimError):
     """The machine or the database lacks something; `detail` carries the line that mends it."""
 

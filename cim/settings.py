@@ -59,6 +59,11 @@ class Settings(BaseSettings):
     anonymous_precision_m: float | None = Field(
         None, ge=1, le=100_000, description="Metres of the grid cells by which callers without a key are told places."
     )
+    allowed_upstreams: str = Field(
+        "",
+        description="Pairs host:port of internal networks that services may be called at, comma separated; the rest of "
+        "private networks stays closed.",
+    )
     admin_key: str | None = Field(None, description="An admin key to accept besides those made by `cim db key`.")
 
     @property

@@ -37,6 +37,7 @@ from cim.errors import (
     PreconditionFailed,
     PreconditionRequired,
 )
+from cim.gateway.policy import Allowed, parse_allowed
 from cim.model import Scope
 from cim.query.areas import parse_area_code
 from cim.query.cursor import decode_cursor, encode_cursor
@@ -197,12 +198,16 @@ async def register(request: Request) -> Response:
     """Register a service as a draft (admins)."""
     require_admin(await scope_of(request))
     query_parameters(request, ())
-    values = checked(await json_object(request))
+    values = checked(await json_object(request), allowed_upstreams=_allowed(request))
     await _check_organisation(request, values)
     if await database_of(request).fetch_row(insert_sql(values)) is None:
         raise Conflict(f"a service '{values['id']}' exists already; edit it, or choose another id")
     request.path_params["service_id"] = values["id"]
     return await _answer_record(request, 201)
+
+
+def _allowed(request: Request) -> Allowed:
+    return parse_allowed(settings_of(request).allowed_upstreams)
 
 
 async def _check_organisation(request: Request, values: Mapping[str, Any]) -> None:
@@ -218,7 +223,7 @@ async def _check_organisation(request: Request, values: Mapping[str, Any]) -> No
 async def replace(request: Request) -> Response:
     """Write a service anew: members that are not given become empty. `If-Match` as for an edit (admins)."""
     row = await _row_to_change(request)
-    values = checked({"id": row["id"], **await json_object(request)})
+    values = checked({"id": row["id"], **await json_object(request)}, allowed_upstreams=_allowed(request))
     if values.pop("id") != row["id"]:
         raise InvalidParameter("id", "", f"must be '{row['id']}', that of the address: an id cannot be changed")
     return await _change(request, row, {**dict.fromkeys(name for name in MEMBERS if name != "id"), **values})
@@ -227,7 +232,7 @@ async def replace(request: Request) -> Response:
 async def edit(request: Request) -> Response:
     """Edit members of a service; `If-Match` must name the version that was read (admins)."""
     row = await _row_to_change(request)
-    values = checked(await json_object(request), is_partial=True)
+    values = checked(await json_object(request), is_partial=True, allowed_upstreams=_allowed(request))
     if "id" in values:
         raise InvalidParameter("id", values["id"], "an id cannot be changed")
     if "kind" in values and values["kind"] is None:

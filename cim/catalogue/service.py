@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from cim.errors import InvalidParameter, UnknownParameter
+from cim.gateway.policy import NONE, Allowed, checked_endpoint
 
 KINDS = {
     "features": "要素服务",
@@ -71,16 +71,18 @@ MEMBERS = (*_TEXTS, "themes", "endpoints", "cim_level", "bbox")
 _CLOSED = {"kind": tuple(KINDS), "share_class": SHARE_CLASSES, "update_cycle": UPDATE_CYCLES}
 
 
-def checked(document: Mapping[str, Any], *, is_partial: bool = False) -> dict[str, Any]:
-    """The members of a registration or an edit, each of its kind.
+def checked(
+    document: Mapping[str, Any], *, is_partial: bool = False, allowed_upstreams: Allowed = NONE
+) -> dict[str, Any]:
+    """The members of a registration or an edit, each of its kind; `allowed_upstreams` as the URL policy has them.
 
-    Raises UnknownParameter for a member that is none, InvalidParameter for a value that is not allowed, and
-    (unless `is_partial`) for a registration without id, kind and a title.
+    Raises UnknownParameter for a member that is none, InvalidParameter for a value that is not allowed, UpstreamRefused for
+    an endpoint whose address may not be called, and InvalidParameter (unless `is_partial`) for a registration without id, kind and a title.
     """
     for name in document:
         if name not in MEMBERS:
             raise UnknownParameter(name, MEMBERS)
-    values = {name: _value(name, value) for name, value in document.items()}
+    values = {name: _value(name, value, allowed_upstreams) for name, value in document.items()}
     if not is_partial:
         for name in ("id", "kind"):
             if not values.get(name):
@@ -90,14 +92,14 @@ def checked(document: Mapping[str, Any], *, is_partial: bool = False) -> dict[st
     return values
 
 
-def _value(name: str, value: Any) -> Any:
+def _value(name: str, value: Any, allowed_upstreams: Allowed) -> Any:
     if value is None:
         return None
     match name:
         case "themes":
             return _themes(value)
         case "endpoints":
-            return _endpoints(value)
+            return _endpoints(value, allowed_upstreams)
         case "cim_level":
             if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 7:
                 raise InvalidParameter(name, value, "a whole number from 1 to 7 (CJJ/T 315-2022)")
@@ -136,7 +138,7 @@ def _themes(value: Any) -> list[str]:
     return list(dict.fromkeys(v.strip() for v in value))
 
 
-def _endpoints(value: Any) -> list[dict[str, str]]:
+def _endpoints(value: Any, allowed_upstreams: Allowed) -> list[dict[str, str]]:
     allowed = 'a list of at most 20 of {"url", "kind"}; a url is a path of this node or http(s)'
     if not isinstance(value, list) or len(value) > 20:
         raise InvalidParameter("endpoints", value, allowed)
@@ -144,25 +146,11 @@ def _endpoints(value: Any) -> list[dict[str, str]]:
     for one in value:
         if not isinstance(one, dict) or not set(one) <= {"url", "kind", "title"} or not isinstance(one.get("url"), str):
             raise InvalidParameter("endpoints", one, allowed)
-        if not all(isinstance(t, str) and len(t) <= 2000 and "\x00" not in t for t in one.values()) or not _is_address(
-            one["url"]
-        ):
+        if not all(isinstance(t, str) and len(t) <= 2000 and "\x00" not in t for t in one.values()):
             raise InvalidParameter("endpoints", one["url"], allowed)
+        checked_endpoint(one["url"], allowed=allowed_upstreams, parameter="endpoints")
         endpoints.append(dict(one))
     return endpoints
-
-
-def _is_address(url: str) -> bool:
-    """A path of this node, or an absolute http(s) address with a host and without a user name in it."""
-    if any(c <= " " or c == "\x7f" for c in url):
-        return False
-    try:
-        parts = urlsplit(url)
-        if url.startswith("/"):
-            return not url.startswith("//")
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.username is None
-    except ValueError:
-        return False
 
 
 def _bbox(value: Any) -> list[float]:
