@@ -102,7 +102,7 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.settings = settings
-    app.state.context = context
+    app.context = app.state.context = context
     app.state.descriptions = {}
     problems.install(app)
     for router in ROUTERS:
@@ -114,6 +114,6 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(BodyLimit, context=context)
     app.add_middleware(Border, context=context)
     app.doors = Doors(route for route in app.routes if type(route) is Route)
-    compressed = CompressMiddleware(Endpoint(app), **compression_options())
-    app.short_way = Border(BodyLimit(compressed, context=context), context=context)
+    compressed = CompressMiddleware(Endpoint.respond, **compression_options())
+    app.short_way = Border(BodyLimit(Endpoint(app, compressed), context=context), context=context)
     return app

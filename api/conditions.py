@@ -242,16 +242,50 @@ def queryable_properties(collection: Collection, scope: Scope) -> tuple[Property
     return (ID, *shown_properties(collection, scope))
 
 
-def filter_properties(collection: Collection, scope: Scope) -> list[Property]:
-    """Properties that a query parameter may name: not documents, nor those called like a parameter of our own."""
-    taken = {*QUERY_NAMES, *PAGING, *ALWAYS, "group-by", "measures", "bom"}
-    known = queryable_properties(collection, scope)
-    return [p for p in known if p.kind is not Kind.JSON and p.name not in taken]
+_TAKEN = frozenset({*QUERY_NAMES, *PAGING, *ALWAYS, "group-by", "measures", "bom"})
+_MAX_READ = 256
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """Properties of a collection, as declared now, that parameters of a caller may name."""
+
+    collection: Collection
+    scope: Scope
+    properties: Mapping[str, Property]
+    page_names: frozenset[str]
+
+
+_named: dict[int, _Named] = {}
+"""By identity of the collection: equality would compare every property."""
+
+
+def _named_of(collection: Collection, scope: Scope) -> _Named:
+    known = _named.get(id(collection))
+    if known is not None and known.collection is collection and known.scope == scope:
+        return known
+    queryable = queryable_properties(collection, scope)
+    properties = {p.name: p for p in queryable if p.kind is not Kind.JSON and p.name not in _TAKEN}
+    if len(_named) >= _MAX_READ:
+        _named.clear()
+    names = frozenset((*QUERY_NAMES, *PAGING, "bom", *properties))
+    known = _named[id(collection)] = _Named(collection, scope, properties, names)
+    return known
+
+
+def filter_properties(collection: Collection, scope: Scope) -> Mapping[str, Property]:
+    """Properties that a query parameter may name, by name: not documents, nor those called like a parameter of our own."""
+    return _named_of(collection, scope).properties
 
 
 def filter_names(collection: Collection, scope: Scope) -> list[str]:
     """Names of the properties that a query parameter may name."""
-    return [p.name for p in filter_properties(collection, scope)]
+    return list(filter_properties(collection, scope))
+
+
+def page_names(collection: Collection, scope: Scope) -> frozenset[str]:
+    """Parameters of a page of features."""
+    return _named_of(collection, scope).page_names
 
 
 def asking(request: Request, collection: Collection, scope: Scope, values: Mapping[str, Any]) -> Asking:
@@ -274,16 +308,25 @@ async def asking_body(request: Request, collection: Collection, scope: Scope, kn
 
 def conditions_from(asked: Asking) -> FeatureQuery:
     """The conditions, without page size and position. Raises InvalidParameter and its kin."""
+    return FeatureQuery(**condition_fields(asked))
+
+
+def condition_fields(asked: Asking) -> Fields:
+    """The fields of `conditions_from`."""
     fields: Fields = {}
+    values, is_body = asked.values, asked.is_body
+    if not values:
+        return fields
     for condition in CONDITIONS:
-        if asked.has(condition.name) and (condition.in_query or asked.is_body):
+        if values.get(condition.name) is None:
+            if condition.also:
+                _refuse_alone(asked, condition)
+        elif condition.in_query or is_body:
             for name, value in condition.read(asked).items():
                 fields[name] = (*fields.get(name, ()), *value) if name in _SUMMED else value
-        elif not asked.has(condition.name):
-            _refuse_alone(asked, condition)
-    if not asked.is_body:
+    if not is_body:
         fields["equals"] = _equals(asked)
-    return FeatureQuery(**fields)
+    return fields
 
 
 def _refuse_alone(asked: Asking, condition: Condition) -> None:
@@ -300,5 +343,6 @@ def _refuse_alone(asked: Asking, condition: Condition) -> None:
 
 
 def _equals(asked: Asking) -> tuple[tuple[Property, object], ...]:
-    known = {p.name: p for p in filter_properties(asked.collection, asked.scope)}
-    return tuple((known[n], parse_value(known[n], asked.values[n])) for n in sorted(asked.values) if n in known)
+    known = filter_properties(asked.collection, asked.scope)
+    names = sorted([name for name in asked.values if name in known])
+    return tuple([(known[name], parse_value(known[name], asked.values[name])) for name in names])

@@ -26,7 +26,7 @@ ANONYMOUS = Scope()
 
 @dataclass(slots=True)
 class Context:
-    """The parts `api.app` wired; `app.state.context` holds it.
+    """The parts `api.app` wired; `app.context` holds it.
 
     `authorise`: what a caller may see, by the key they sent; without one everybody is anonymous.
     `templates`: path template of each plain endpoint, for metrics. `is_draining`: told to stop, still answering.
@@ -51,7 +51,7 @@ class Context:
 
 def context_of(request: Request) -> Context:
     """The parts of the application that the request came to."""
-    return cast(Context, request.app.state.context)
+    return cast(Context, request.scope["app"].context)
 
 
 def settings_of(request: Request) -> Settings:

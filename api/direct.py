@@ -9,9 +9,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.convertors import PathConvertor
 from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from api.context import Context
+from api.documents import Whole
+
+MAX_PARTS = 64
+"""A longer path is left to the framework."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +32,20 @@ class Door:
 
 
 class Doors:
-    """The plain routes by the first part of their paths, in the order they were added."""
+    """The plain routes by the first part of their paths and the number of parts, in the order they were added."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
-        self._doors: dict[str, list[Door]] = {}
+        self._doors: dict[tuple[str, int], list[Door]] = {}
         for route in routes:
             door = Door(route.path_regex, route.param_convertors, frozenset(route.methods or ()), route.endpoint)
-            self._doors.setdefault(_first_part(route.path), []).append(door)
+            long = any(isinstance(one, PathConvertor) for one in route.param_convertors.values())
+            for parts in range(route.path.count("/"), MAX_PARTS if long else route.path.count("/") + 1):
+                self._doors.setdefault((_first_part(route.path), parts), []).append(door)
 
     def opened(self, scope: Scope) -> bool:
         """True when a plain endpoint answers the request; then `scope` names it and the parts of the path."""
         path: str = scope["path"]
-        for door in self._doors.get(_first_part(path), ()):
+        for door in self._doors.get((_first_part(path), path.count("/")), ()):
             match = door.pattern.match(path)
             if match is None:
                 continue
@@ -55,10 +64,14 @@ def _first_part(path: str) -> str:
 
 
 class Endpoint:
-    """Calls the endpoint that `Doors` found; what it raises is answered by the application's own handlers."""
+    """Calls the endpoint that `Doors` found; what it raises is answered by the application's own handlers.
 
-    def __init__(self, app: FastAPI) -> None:
+    `compressed` is the layer of content codings around `respond`. What it would leave as it is does not pass through it.
+    """
+
+    def __init__(self, app: FastAPI, compressed: ASGIApp) -> None:
         self._app = app
+        self._compressed = compressed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -70,11 +83,24 @@ class Endpoint:
             if handler is None:
                 raise
             response = await handler(request, error)
-        await response(scope, receive, send)
+        if type(response) is Whole and not _wants_coding(scope["headers"]):
+            await response(scope, receive, send)
+        else:
+            scope["response"] = response
+            await self._compressed(scope, receive, send)
+
+    @staticmethod
+    async def respond(scope: Scope, receive: Receive, send: Send) -> None:
+        """Send what the endpoint answered."""
+        await scope["response"](scope, receive, send)
 
     def _handler_of(self, error: Exception) -> Any:
         handlers = self._app.exception_handlers
         return next((handlers[kind] for kind in type(error).__mro__ if kind in handlers), None)
+
+
+def _wants_coding(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    return any([name == b"accept-encoding" for name, _ in headers])
 
 
 class Application(FastAPI):
@@ -82,6 +108,7 @@ class Application(FastAPI):
 
     doors = Doors(())
     short_way: ASGIApp
+    context: Context
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

@@ -4,14 +4,14 @@ import hashlib
 import re
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, quote_plus
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 JSON = "application/json"
 GEOJSON = "application/geo+json"
@@ -22,8 +22,7 @@ OPENAPI_30 = "application/vnd.oai.openapi+json;version=3.0"
 OPENAPI_31 = "application/vnd.oai.openapi+json;version=3.1"
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(NamedTuple):
     """A link of a document; also written in the `Link` header when it is `self`, `next` or `prev`."""
 
     href: str
@@ -36,12 +35,17 @@ class Link:
 
     def to_dict(self) -> dict[str, Any]:
         """As the JSON documents of OGC API carry it."""
-        document: dict[str, Any] = {"href": self.href, "rel": self.rel}
-        for name in ("type", "title", "method", "body"):
-            value = getattr(self, name)
-            if value is not None:
-                document[name] = value
-        if self.templated:
+        href, rel, kind, title, method, body, templated = self
+        document: dict[str, Any] = {"href": href, "rel": rel}
+        if kind is not None:
+            document["type"] = kind
+        if title is not None:
+            document["title"] = title
+        if method is not None:
+            document["method"] = method
+        if body is not None:
+            document["body"] = body
+        if templated:
             document["templated"] = True
         return document
 
@@ -53,8 +57,10 @@ class Link:
 
 def link_header(links: Sequence[Link]) -> str:
     """The `Link` header: only links that a program follows, and none that is a POST."""
-    kept = ("self", "next", "prev", "alternate", "collection", "service-desc", "describedby")
-    return ", ".join(one.to_header() for one in links if one.rel in kept and one.method is None)
+    return ", ".join([one.to_header() for one in links if one.rel in _FOLLOWED and one.method is None])
+
+
+_FOLLOWED = frozenset({"self", "next", "prev", "alternate", "collection", "service-desc", "describedby"})
 
 
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]*", re.ASCII)
@@ -164,7 +170,7 @@ def answer(
 
 
 class Whole(Response):
-    """A response whose header fields are ready as they are sent."""
+    """A response whose header fields are ready as they are sent; their `vary` names Accept-Encoding."""
 
     def __init__(self, body: bytes, status: int, fields: list[tuple[bytes, bytes]]) -> None:
         self.status_code = status
@@ -172,11 +178,20 @@ class Whole(Response):
         self.body = body
         self.raw_headers = fields
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send head and body."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self.body})
+
 
 @lru_cache(maxsize=1024)
 def _fixed_fields(vary: str, headers: tuple[tuple[str, str], ...]) -> tuple[tuple[bytes, bytes], ...]:
     """Fields that many answers have."""
-    named = {"vary": vary, "cache-control": "no-cache", **{name.lower(): value for name, value in headers}}
+    named = {
+        "vary": f"{vary}, Accept-Encoding",
+        "cache-control": "no-cache",
+        **{name.lower(): value for name, value in headers},
+    }
     return tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in named.items())
 
 

@@ -24,6 +24,8 @@ DISCONNECTED = "the client has gone"
 """Message of the cancellation that `api.server` sends to a handler whose client has gone."""
 
 _HOST = re.compile(rb"(?:[A-Za-z0-9_.-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
+_FREE, _VERSION_4 = ~(0xF << 76 | 0x3 << 62), 0x4 << 76 | 0x2 << 62
+"""The bits of a random UUID that are free, and what the others are (RFC 9562, 5.4)."""
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _EXPOSED = (
     b"Link, ETag, Location, Retry-After, Content-Crs, Content-Disposition, Content-Range, X-Request-Id, X-CIM-Truncated"
@@ -49,6 +51,10 @@ _SECURITY = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
 
+_SECURED = frozenset(name for name, _ in _SECURITY)
+_GUARDED = b"Authorization, X-API-Key, Accept-Encoding"
+"""How `vary` of most answers ends: then `guard_caches` has nothing to add for a caller without a key."""
+
 
 def request_id_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
     """The caller's `X-Request-Id` where it is a UUID, else a new one."""
@@ -58,8 +64,9 @@ def request_id_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
                 return str(uuid.UUID(value.decode("ascii")))
             except ValueError:
                 break
-    bits = f"{random.getrandbits(128):032x}"  # a name, no secret: uuid4 would ask the kernel each time
-    return f"{bits[:8]}-{bits[8:12]}-4{bits[13:16]}-{'89ab'[int(bits[16], 16) % 4]}{bits[17:20]}-{bits[20:]}"
+    # a name, no secret: uuid4 would ask the kernel each time
+    bits = f"{random.getrandbits(128) & _FREE | _VERSION_4:032x}"
+    return f"{bits[:8]}-{bits[8:12]}-{bits[12:16]}-{bits[16:20]}-{bits[20:]}"
 
 
 def has_good_host(headers: Iterable[tuple[bytes, bytes]]) -> bool:
@@ -124,13 +131,13 @@ class Border:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers: list[tuple[bytes, bytes]] = list(message.get("headers", ()))
-                own = {name for name, _ in headers}
+                own = dict(headers)
                 if b"content-encoding" in own and b"etag" in own:
                     headers = _with_coding(headers)
                 headers.append((b"x-request-id", request_id.encode()))
-                headers.extend(origin_headers)
-                headers.extend(pair for pair in _SECURITY if pair[0] not in own)
-                if not is_static:
+                headers += origin_headers
+                headers += _SECURITY if own.keys().isdisjoint(_SECURED) else [p for p in _SECURITY if p[0] not in own]
+                if not is_static and (has_key or not own.get(b"vary", b"").endswith(_GUARDED)):
                     guard_caches(headers, has_key=has_key)
                 message = {**message, "headers": headers}
             else:

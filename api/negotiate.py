@@ -80,25 +80,31 @@ def _weight(wishes: Sequence[Wish], media_type: str) -> tuple[float, int]:
     return max(weight for fit, weight in fits if fit == best), best
 
 
-def choose(request: Request, offers: Sequence[Representation], *, f: str | None = None) -> Representation:
+UNREAD = "\x00"
+"""In place of `f`: the query string was not parsed yet."""
+
+
+def choose(request: Request, offers: Sequence[Representation], *, f: str | None = UNREAD) -> Representation:
     """The representation to send: `f` where given, else the heaviest of `Accept`, the earlier offer on a tie.
 
     HTML is sent only where `Accept` prefers it to JSON. Raises InvalidParameter for an unknown `f`, NotAcceptable.
     """
-    wanted = request.query_params.get("f") if f is None and request.scope["query_string"] else f
+    wanted = f
+    if f == UNREAD:
+        wanted = request.query_params.get("f") if request.scope["query_string"] else None
     if wanted is not None:
         for offer in offers:
             if wanted in (offer.f, offer.media_type, *offer.also_f):
                 return offer
         raise InvalidParameter("f", wanted, f"must be one of {', '.join(offer.f for offer in offers)}")
     accepted = b", ".join([value for name, value in request.scope["headers"] if name == b"accept"])
-    return _accepted(accepted.decode("latin-1"), tuple(offers))
+    return _accepted(accepted, tuple(offers))
 
 
 @lru_cache(maxsize=1024)
-def _accepted(header: str, offers: tuple[Representation, ...]) -> Representation:
+def _accepted(header: bytes, offers: tuple[Representation, ...]) -> Representation:
     """The offer that an `Accept` header asks for. Raises NotAcceptable."""
-    wishes = parse_accept(header)
+    wishes = parse_accept(header.decode("latin-1"))
     if not wishes:
         return offers[0]
     weighed = [

@@ -29,7 +29,7 @@ def parameter(name: str, description: str, schema: dict[str, Any], *, place: str
 def property_parameters(collection: Collection, scope: Scope) -> list[dict[str, Any]]:
     """One parameter for each property that features can be asked for by."""
     parameters = []
-    for declared in filter_properties(collection, scope):
+    for declared in filter_properties(collection, scope).values():
         schema = property_schema(declared, "en")
         titles = f"{declared.title_zh} {schema.pop('title')}"
         kept: dict[str, Any] = {key: schema[key] for key in schema if key in ("type", "format", "enum")}

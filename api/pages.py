@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from api.conditions import Asking, conditions_from
+from api.conditions import Asking, Fields, condition_fields
 from api.params import check_text, parse_limit
 from api.references import parse_reference
 from cim.errors import InvalidParameter
@@ -11,7 +11,7 @@ from cim.model import Collection
 from cim.query.area_names import can_name
 from cim.query.counts import COUNT_MODES
 from cim.query.cursor import decode_cursor
-from cim.query.feature_query import DEFAULT_LIMIT, MAX_LIMIT, FeatureQuery, SortKey
+from cim.query.feature_query import MAX_LIMIT, FeatureQuery, SortKey
 from cim.query.features import parse_shown
 from cim.query.nearest import MAX_NEAREST
 from cim.query.order import parse_position, parse_sort
@@ -19,28 +19,31 @@ from cim.query.order import parse_position, parse_sort
 
 def shown_query(asked: Asking, *, is_whole: bool = True) -> FeatureQuery:
     """How features are shown, without conditions. `is_whole`: a single feature, which may show `attributes`."""
+    return FeatureQuery(**_shown_fields(asked, is_whole=is_whole))
+
+
+def _shown_fields(asked: Asking, *, is_whole: bool) -> Fields:
+    if not asked.values:
+        return {}
     shown = None
     if asked.has("properties") and not isinstance(asked.values["properties"], dict):
         shown = parse_shown(asked.collection, asked.scope, asked.texts("properties"), is_whole=is_whole)
     has_areas = _flag(asked, "areas")
     if has_areas and not can_name(asked.scope):
         raise InvalidParameter("areas", "true", "the names of areas are not open to you")
-    return FeatureQuery(
-        crs=asked.crs("crs"), shown=shown, has_geometry=not _flag(asked, "skipGeometry"), has_areas=has_areas
-    )
+    is_shown = not _flag(asked, "skipGeometry")
+    return {"crs": asked.crs("crs"), "shown": shown, "has_geometry": is_shown, "has_areas": has_areas}
 
 
 def page_query(asked: Asking) -> FeatureQuery:
     """The conditions with order, page size, position, and how the features are shown."""
-    query, look = conditions_from(asked), shown_query(asked, is_whole=False)
-    limit = DEFAULT_LIMIT
+    fields = condition_fields(asked) | _shown_fields(asked, is_whole=False)
     if "limit" in asked.values:  # a null is no limit
-        limit = _body_limit(asked.values["limit"]) if asked.is_body else parse_limit(asked.values["limit"])
-    query = replace(query, limit=limit, crs=look.crs, shown=look.shown, has_geometry=look.has_geometry)
-    query = replace(query, has_areas=look.has_areas)
+        limit = asked.values["limit"]
+        fields["limit"] = _body_limit(limit) if asked.is_body else parse_limit(limit)
     if asked.has("nearest"):
-        return _nearest(asked, query)
-    query = replace(query, sort=_sort(asked))
+        return _nearest(asked, FeatureQuery(**fields))
+    query = FeatureQuery(**fields, sort=_sort(asked))
     if not asked.has("cursor"):
         return query
     last = decode_cursor(asked.registry.cursor_key, binding_of(asked.collection, query), asked.text("cursor"))

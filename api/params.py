@@ -5,7 +5,7 @@ Nothing here is lenient: a parameter that is unknown, given twice, empty, or not
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -39,6 +39,7 @@ KEY_NAMES = ("key", "api_key", "apikey", "api-key", "x-api-key", "access_token",
 """Parameters that clients send keys in; one that the resource defines (a property of that name) is not refused."""
 
 _CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+_UNESCAPED = re.compile(rb"[A-Za-z0-9._~,:/*-]*")
 _LINES = {ord(c): " " for c in "\t\r\n"}
 _DIGITS = re.compile(r"\d{1,30}", re.ASCII)
 _INTEGER = re.compile(r"[+-]?\d{1,19}", re.ASCII)
@@ -55,13 +56,15 @@ def check_text(name: str, value: str) -> str:
 
 
 def _decoded(piece: bytes) -> str:
+    if _UNESCAPED.fullmatch(piece):
+        return piece.decode("ascii")
     try:
         return unquote_to_bytes(piece.replace(b"+", b" ")).decode("utf-8")
     except UnicodeDecodeError as error:
         raise InvalidParameter("query", piece[:100], "the query string is not percent-encoded UTF-8") from error
 
 
-def query_parameters(request: Request, known: Iterable[str]) -> dict[str, str]:
+def query_parameters(request: Request, known: Collection[str]) -> dict[str, str]:
     """The query string as names and values, each once.
 
     Raises UnknownParameter (/req/core/query-param-unknown), InvalidParameter for one given twice or not UTF-8.
@@ -71,15 +74,14 @@ def query_parameters(request: Request, known: Iterable[str]) -> dict[str, str]:
         return {}
     if len(raw) > MAX_QUERY_BYTES:
         raise InvalidParameter("query", raw[:50], f"the query string has more than {MAX_QUERY_BYTES:,} bytes")
-    allowed = {*known, *ALWAYS}
     values: dict[str, str] = {}
     for piece in raw.split(b"&"):
         if not piece:
             continue
         name_bytes, _, value_bytes = piece.partition(b"=")
         name = _decoded(name_bytes)
-        if name not in allowed:
-            raise KeyInQuery(name) if name.lower() in KEY_NAMES else UnknownParameter(name, allowed)
+        if name not in known and name not in ALWAYS:
+            raise KeyInQuery(name) if name.lower() in KEY_NAMES else UnknownParameter(name, {*known, *ALWAYS})
         if name in values:
             raise InvalidParameter(name, _decoded(value_bytes), "the parameter is given more than once")
         values[name] = _checked(name, _decoded(value_bytes))

@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from time import time as time_now
 
 from cim.errors import InvalidParameter
 
@@ -78,9 +80,14 @@ def _ends_of(text: str, whole: str, parameter: str) -> tuple[datetime, datetime]
     return instant, instant
 
 
+@lru_cache(maxsize=2)
+def _second_text(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def now_text() -> str:
     """The present instant as RFC 3339, UTC, to the second."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _second_text(int(time_now()))
 
 
 def instant_text(instant: datetime | None) -> str | None:

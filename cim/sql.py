@@ -18,6 +18,16 @@ def _pieces(text: str) -> tuple[str, ...]:
     return tuple(text.split("{}"))
 
 
+@lru_cache(maxsize=1024)
+def _numbered(fragments: tuple[str, ...]) -> str:
+    """The text with `$1…$n` between fragments: the same object for the same statement, whose hash is known then."""
+    text = [fragments[0]]
+    for number, fragment in enumerate(fragments[1:], start=1):
+        text.append(f"${number}")
+        text.append(fragment)
+    return "".join(text)
+
+
 @dataclass(frozen=True, slots=True)
 class Identifier:
     """A name of a schema, table or column that comes from the registry (never from a request)."""
@@ -92,11 +102,7 @@ class Sql:
 
     def compile(self) -> tuple[str, list[object]]:
         """Text with `$1…$n` (asyncpg, PREPARE) and the values in that order."""
-        text = [self.fragments[0]]
-        for number, fragment in enumerate(self.fragments[1:], start=1):
-            text.append(f"${number}")
-            text.append(fragment)
-        return "".join(text), list(self.values)
+        return _numbered(self.fragments), list(self.values)
 
     def compile_psycopg(self) -> tuple[str, list[object]]:
         """Text with `%s` for psycopg (literal `%` doubled) and the values in that order."""

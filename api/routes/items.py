@@ -9,16 +9,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.conditions import (
-    PAGING,
-    QUERY_NAMES,
-    SHOWING,
-    Asking,
-    asking,
-    asking_body,
-    conditions_from,
-    filter_names,
-)
+from api.conditions import PAGING, SHOWING, Asking, asking, asking_body, conditions_from, page_names
 from api.context import collection_of, context_of, settings_of
 from api.counting import count_matched
 from api.documents import GEOJSON, HTML, JSON, Link, answer, etag_of, query_text, url_of, versioned_etag
@@ -48,7 +39,12 @@ router = APIRouter()
 ITEM_OFFERS = (Representation("json", GEOJSON, also=(JSON,)), Representation("html", HTML))
 TEXTS = tuple(OFFER_OF[output.f] for output in OUTPUTS if output.has_pages)
 OFFERS = (TEXTS[0], ITEM_OFFERS[1], *TEXTS[1:])
+_OTHERS = {
+    kind.f: [(other.f, other.media_type, f"This page as {other.f}") for other in OFFERS if other is not kind]
+    for kind in OFFERS
+}
 _OUTPUT_OF = {output.f: output for output in OUTPUTS if output.has_pages}
+_AS_IT_IS = FeatureQuery()
 _VARY = "Accept, Authorization, X-API-Key"
 
 
@@ -79,7 +75,7 @@ class Page:
         assert self.output.text is not None
         facts: dict[str, Any] = {"numberReturned": self.returned}
         facts.update({name: max(number, self.returned) for name, number in self._numbers().items()})
-        facts["links"] = [link.to_dict() for link in links]
+        facts["links"] = orjson.Fragment(orjson.dumps([link.to_dict() for link in links]))
         members = {"timeStamp": now_text(), **facts}
         head = self.output.text.head(Frame(*as_shown(self.collection, self.scope, self.query), members, has_bom))
         etag = etag_of(orjson.dumps([self.output.f, has_bom, facts]), self.features)
@@ -148,7 +144,7 @@ async def _check_reference(database: Database, reference: Reference) -> None:
 async def items(request: Request) -> Response:
     """Features that match the query (OGC 17-069r4, /req/core/fc-op)."""
     collection, scope = await collection_of(request)
-    values = query_parameters(request, (*QUERY_NAMES, *PAGING, "bom", *filter_names(collection, scope)))
+    values = query_parameters(request, page_names(collection, scope))
     kind = choose(request, OFFERS, f=values.get("f"))
     output = _OUTPUT_OF.get(kind.f, GEOJSON_OUTPUT)
     has_bom = bom_of(values, output)
@@ -165,13 +161,12 @@ def page_links(base: str, values: dict[str, str], page: Page, kind: Representati
     """self, alternate, next, collection (/req/core/fc-links)."""
     home = url_of(base, "collections", page.collection.id)
     given = {name: query_text(name, value) for name, value in values.items()}
-    kept = "".join(f"{text}&" for name, text in given.items() if name not in ("f", "bom"))
+    kept = "".join([f"{text}&" for name, text in given.items() if name not in ("f", "bom")])
     asked = "&".join(given.values())
     links = [Link(f"{home}/items?{asked}" if asked else f"{home}/items", "self", kind.media_type, "This page")]
-    for other in OFFERS:
-        if other.f != kind.f:
-            address = f"{home}/items?{kept}f={other.f}"
-            links.append(Link(address, "alternate", other.media_type, f"This page as {other.f}"))
+    links += [
+        Link(f"{home}/items?{kept}f={f}", "alternate", media_type, title) for f, media_type, title in _OTHERS[kind.f]
+    ]
     if page.next_cursor is not None:
         following = "&".join({**given, "cursor": query_text("cursor", page.next_cursor)}.values())
         links.append(Link(f"{home}/items?{following}", "next", kind.media_type, "The next page"))
@@ -209,7 +204,9 @@ async def item(request: Request) -> Response:
     values = query_parameters(request, (*SHOWING, "areas", "known-at"))
     kind = choose(request, ITEM_OFFERS, f=values.get("f"))
     asked = asking(request, collection, scope, values)
-    query = replace(shown_query(asked), known_at=conditions_from(asked).known_at)
+    query = _AS_IT_IS
+    if values:
+        query = replace(shown_query(asked), known_at=conditions_from(asked).known_at)
     feature_id = request.path_params["feature_id"]
     row = None
     if "\x00" not in feature_id:

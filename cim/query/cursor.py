@@ -12,7 +12,9 @@ MAX_LENGTH = 1900
 
 
 def _mac(key: bytes, binding: bytes, last: bytes) -> bytes:
-    return hmac.digest(key, hashlib.sha256(binding).digest() + last, "sha256")[:_MAC_BYTES]
+    """A keyed BLAKE2b (RFC 7693, 2.9): OpenSSL's HMAC takes ten times as long to begin."""
+    short = hashlib.blake2b(binding, digest_size=32).digest()
+    return hashlib.blake2b(short + last, key=key[: hashlib.blake2b.MAX_KEY_SIZE], digest_size=_MAC_BYTES).digest()
 
 
 def encode_cursor(key: bytes, binding: bytes, last: str) -> str:

@@ -104,7 +104,8 @@ class FeatureQuery:
         """The conditions and the order, without page size, position and what is shown: what a cursor is bound to."""
         equals = [(p.name, value) for p, value in self.equals]
         sort = [(key.property.name, key.is_descending) for key in self.sort]
-        conditions = [getattr(self, name) for name in _CONDITIONS]
+        stated = [(name, getattr(self, name)) for name in _CONDITIONS]
+        conditions = [(name, value) for name, value in stated if value is not None and value != ()]
         return hashlib.sha256(repr((conditions, equals, sort)).encode("utf-8", "surrogatepass")).digest()
 
 

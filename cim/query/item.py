@@ -4,11 +4,13 @@ from cim.model import Collection, Scope
 from cim.query.feature_query import FeatureQuery
 from cim.query.features import feature_text
 from cim.query.predicate import where
+from cim.query.shapes import Shapes
 from cim.query.shown import area_column, as_shown
 from cim.query.source import rows
 from cim.sql import Sql
 
 _AS_IT_IS = FeatureQuery()
+_SHAPES = Shapes()
 
 VERSION = Sql.of("to_hex((extract(epoch FROM recorded_at) * 1000000)::bigint)")
 """Expression: names a version of a feature, whatever it is shown as."""
@@ -19,6 +21,14 @@ def item_sql(collection: Collection, feature_id: str, scope: Scope, query: Featu
 
     No row when there is none that the caller may see.
     """
+
+    def composed(text: str) -> Sql:
+        return _composed(collection, text, scope, query)
+
+    return _SHAPES.item(collection, feature_id, query, scope, composed)
+
+
+def _composed(collection: Collection, feature_id: str, scope: Scope, query: FeatureQuery) -> Sql:
     shown_as, _, shown = as_shown(collection, scope, query)
     source = rows(collection, query, scope)
     if query.has_areas:

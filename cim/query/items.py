@@ -8,12 +8,15 @@ from cim.query.order import POSITION, ordered_rows
 from cim.query.output.form import Output
 from cim.query.output.geojson import GEOJSON
 from cim.query.predicate import is_gathered, where
+from cim.query.shapes import Shapes
 from cim.query.shown import area_column, as_shown
 from cim.query.source import rows
 from cim.sql import Cast, Sql
 
 PAGE_BYTES = 4 * 1024 * 1024
 """A page ends after the feature that brings its stored geometries to this size, whatever its limit (catalogue B23)."""
+
+_SHAPES = Shapes()
 
 
 def page_sql(
@@ -32,6 +35,14 @@ def page_sql(
     on a page whose sum is over the budget. The LIMIT keeps `made` a step of its own: drawn into the aggregates above
     it, the text of every feature would be made once for each of them.
     """
+
+    def composed(asked: FeatureQuery) -> Sql:
+        return _composed(collection, asked, scope, output, page_bytes)
+
+    return _SHAPES.page(collection, query, scope, (output.f, page_bytes), composed)
+
+
+def _composed(collection: Collection, query: FeatureQuery, scope: Scope, output: Output, page_bytes: int) -> Sql:
     assert output.text is not None
     return Sql.of(
         "WITH page AS MATERIALIZED {}, "

@@ -1,0 +1,134 @@
+"""Statements of questions that differ in a few values only: put together once a shape, filled in afterwards.
+
+Most questions ask for a box, a page or an id and nothing else. Composing their statement costs more than finding the
+rows by an index does, and all of it but those values is the same each time.
+"""
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
+from operator import itemgetter
+
+from cim.bbox import Bbox
+from cim.model import Collection, Scope
+from cim.query.feature_query import FeatureQuery
+from cim.query.masking import sees_whole
+from cim.query.predicate import STORED_SRID, is_broad
+from cim.sql import Sql
+
+MAX_SHAPES = 1_024
+
+Values = tuple[object, ...]
+Compose = Callable[[FeatureQuery], Sql]
+"""The statement of a query, by the ordinary way."""
+
+_LIMIT = 1_000_003
+"""A page size that no query has: it shows where the size, and one more, stand among the values."""
+_TEXT = "\ue000 a text that nobody asks for"
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """`fill` takes the values of a statement out of those given and the constants behind them."""
+
+    collection: Collection
+    fragments: tuple[str, ...]
+    constants: Values
+    fill: Callable[[Values], Values]
+
+
+class Shapes:
+    """Statements by shape; a shape is that of one collection as it is declared and counted now."""
+
+    def __init__(self) -> None:
+        self._known: dict[Hashable, _Shape] = {}
+
+    def page(self, collection: Collection, query: FeatureQuery, scope: Scope, form: Hashable, compose: Compose) -> Sql:
+        """What `compose(query)` gives; `form` is what the statement depends on beside collection, query and scope."""
+        if not is_plain(query) or not _is_open(collection, scope):
+            return compose(query)
+        is_first, has_box = query.after is None, query.bbox is not None
+        broad = has_box and is_broad(collection, query)
+        key = (id(collection), scope, form, has_box, broad, is_first, query.crs, query.shown, query.has_geometry)
+        shape = self._of(key, collection)
+        if shape is None:
+            marked = _marked(query)
+            shape = self._keep(key, _learnt(collection, compose(marked), _given(marked)))
+        return Sql(shape.fragments, shape.fill((*_given(query), *shape.constants)))
+
+    def item(
+        self, collection: Collection, text: str, query: FeatureQuery, scope: Scope, compose: Callable[[str], Sql]
+    ) -> Sql:
+        """What `compose(text)` gives: the statement of one feature, `text` its id."""
+        if not is_plain(query) or query.bbox is not None or not _is_open(collection, scope):
+            return compose(text)
+        key = (id(collection), scope, query.crs, query.shown, query.has_geometry)
+        shape = self._of(key, collection)
+        if shape is None:
+            shape = self._keep(key, _learnt(collection, compose(_TEXT), (_TEXT,)))
+        return Sql(shape.fragments, shape.fill((text, *shape.constants)))
+
+    def _of(self, key: Hashable, collection: Collection) -> _Shape | None:
+        shape = self._known.get(key)
+        return shape if shape is not None and shape.collection is collection else None
+
+    def _keep(self, key: Hashable, shape: _Shape) -> _Shape:
+        if len(self._known) >= MAX_SHAPES:
+            self._known.clear()
+        self._known[key] = shape
+        return shape
+
+
+def _is_open(collection: Collection, scope: Scope) -> bool:
+    """True where the caller sees the collection as the registry has it; others are given one of their own each time."""
+    return scope.area_code is None and sees_whole(collection, scope)
+
+
+def is_plain(query: FeatureQuery) -> bool:
+    """True where the query asks for no more than a box in degrees, a page and a way of showing."""
+    box = query.bbox
+    return (
+        (box is None or (box.srid == STORED_SRID and not box.crosses_antimeridian))
+        and query.geometry is None
+        and query.interval is None
+        and query.ids is None
+        and query.area is None
+        and not query.equals
+        and query.filter is None
+        and not query.terms
+        and query.known_at is None
+        and not query.relations
+        and not query.sort
+        and query.nearest is None
+        and not query.has_areas
+    )
+
+
+def _given(query: FeatureQuery) -> Values:
+    box = query.bbox
+    page = (query.limit, query.limit + 1, query.after)
+    return page if box is None else (*page, box.min_x, box.min_y, box.max_x, box.max_y)
+
+
+def _marked(query: FeatureQuery) -> FeatureQuery:
+    """A query of the same shape whose values are told from all others: its numbers are objects of their own."""
+    box = query.bbox
+    own = None if box is None else Bbox(*(float(repr(side)) for side in (box.min_x, box.min_y, box.max_x, box.max_y)))
+    return replace(query, bbox=own, limit=_LIMIT, after=None if query.after is None else _TEXT)
+
+
+def _learnt(collection: Collection, sql: Sql, given: Values) -> _Shape:
+    """The shape of a statement, from the places at which the values given came out."""
+    constants: list[object] = []
+    places = []
+    for value in sql.values:
+        place = next((i for i, one in enumerate(given) if one is value or _is_size(one, value)), None)
+        if place is None:
+            place = len(given) + len(constants)
+            constants.append(value)
+        places.append(place)
+    fill = itemgetter(*places) if len(places) > 1 else lambda values: tuple(values[place] for place in places)
+    return _Shape(collection, sql.fragments, tuple(constants), fill)
+
+
+def _is_size(one: object, value: object) -> bool:
+    return type(one) is int and one == value and one in (_LIMIT, _LIMIT + 1)
