@@ -100,7 +100,7 @@ class Endpoint:
 
 
 def _wants_coding(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    return any([name == b"accept-encoding" for name, _ in headers])
+    return b"accept-encoding" in dict(headers)
 
 
 class Application(FastAPI):

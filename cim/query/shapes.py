@@ -112,7 +112,10 @@ def _given(query: FeatureQuery) -> Values:
 def _marked(query: FeatureQuery) -> FeatureQuery:
     """A query of the same shape whose values are told from all others: its numbers are objects of their own."""
     box = query.bbox
-    own = None if box is None else Bbox(*(float(repr(side)) for side in (box.min_x, box.min_y, box.max_x, box.max_y)))
+    own = None
+    if box is not None:
+        west, south, east, north = (float(repr(side)) for side in (box.min_x, box.min_y, box.max_x, box.max_y))
+        own = Bbox(west, south, east, north)
     return replace(query, bbox=own, limit=_LIMIT, after=None if query.after is None else _TEXT)
 
 
