@@ -15,6 +15,7 @@ from api.routes import (
     keys,
     landing,
     loads,
+    services_admin,
     stac,
     tiles,
 )
@@ -31,6 +32,7 @@ ROUTERS = (
     landing.router,
     stac.router,
     catalogue.router,
+    services_admin.router,
     loads.router,
     keys.router,
     description.router,
