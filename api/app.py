@@ -12,6 +12,7 @@ from api.compression import compression_options
 from api.context import Context
 from api.direct import Application, Doors, Endpoint
 from api.export_jobs import Exports
+from api.hot import HotAnswers
 from api.jobs import Runner
 from api.metrics import Metrics
 from api.middleware import BodyLimit, Border
@@ -62,7 +63,8 @@ def create_app(settings: Settings) -> FastAPI:
     exports = Exports(database, settings)
     keys = Keys(database, settings)
     crs_list = CrsList(parse_codes(settings.crs))
-    tiles = TileCache(Stamps(database), settings.tile_cache_bytes)
+    stamps = Stamps(database)
+    tiles = TileCache(stamps, settings.tile_cache_bytes)
     context = Context(
         settings,
         database,
@@ -115,5 +117,6 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Border, context=context)
     app.doors = Doors(route for route in app.routes if type(route) is Route)
     compressed = CompressMiddleware(Endpoint.respond, **compression_options())
-    app.short_way = Border(BodyLimit(Endpoint(app, compressed), context=context), context=context)
+    border = Border(BodyLimit(Endpoint(app, compressed), context=context), context=context)
+    app.short_way, app.hot = border, HotAnswers(tiles, stamps, context.registry, border)
     return app

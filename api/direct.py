@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.context import Context
 from api.documents import Whole
+from api.hot import HotAnswers
 
 MAX_PARTS = 64
 """A longer path is left to the framework."""
@@ -104,10 +105,14 @@ def _wants_coding(headers: Iterable[tuple[bytes, bytes]]) -> bool:
 
 
 class Application(FastAPI):
-    """FastAPI with a short way in for plain endpoints: `short_way` leads to `Endpoint` through our own layers only."""
+    """FastAPI with a short way in for plain endpoints: `short_way` leads to `Endpoint` through our own layers only.
+
+    `hot` is the shortest, which `api.protocol` takes.
+    """
 
     doors = Doors(())
     short_way: ASGIApp
+    hot: HotAnswers
     context: Context
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

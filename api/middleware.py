@@ -9,7 +9,7 @@ import re
 import time
 import uuid
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette.requests import Request
 from starlette.routing import Match
@@ -34,6 +34,7 @@ _ASKED = (
     "Accept, Accept-Language, Authorization, Content-Crs, Content-Type, Idempotency-Key, If-Match, If-None-Match, "
     "Last-Event-ID, Prefer, Range, X-API-Key, X-Request-Id"
 )
+_COUNTED = frozenset((*_METHODS, "HEAD", "OPTIONS"))
 _UPLOADS = "/admin/loads"
 _STATIC = "/static/"
 _KEY_HEADERS = (b"authorization", b"x-api-key")
@@ -64,7 +65,11 @@ def request_id_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
                 return str(uuid.UUID(value.decode("ascii")))
             except ValueError:
                 break
-    # a name, no secret: uuid4 would ask the kernel each time
+    return new_request_id()
+
+
+def new_request_id() -> str:
+    """A random UUID: a name, no secret (uuid4 would ask the kernel each time)."""
     bits = f"{random.getrandbits(128) & _FREE | _VERSION_4:032x}"
     return f"{bits[:8]}-{bits[8:12]}-{bits[12:16]}-{bits[16:20]}-{bits[20:]}"
 
@@ -98,6 +103,18 @@ def route_of(scope: Scope, templates: Mapping[Any, str]) -> str:
     """The path template of the route that answered, for metrics and logs; `templates` has the plain endpoints'."""
     known = templates.get(scope.get("endpoint"))
     return known or str(getattr(scope.get("route"), "path", None) or "unmatched")
+
+
+class Told(NamedTuple):
+    """What is noted of one answer."""
+
+    request_id: str
+    method: str
+    path: str
+    route: str
+    status: int
+    size: int
+    seconds: float
 
 
 class Border:
@@ -156,12 +173,20 @@ class Border:
                 raise
             await internal_error(Request(scope), error)(scope, receive, send_marked)
         finally:
-            seconds = time.perf_counter() - started
             route = route_of(scope, self._templates)
-            self._metrics.end(method if method in (*_METHODS, "HEAD", "OPTIONS") else "OTHER", route, status, seconds)
-            ms = round(seconds * 1000, 1)
             path = route if scope["path"].startswith(_RIGHTS) else scope["path"][:300]
-            self._log(Answered(request_id, method, path, route, status, size, ms))
+            self.told(Told(request_id, method, path, route, status, size, time.perf_counter() - started))
+
+    def told(self, one: Told) -> None:
+        """Note an answer: in the metrics, and as a line of the log. Those of `api.hot` come here too."""
+        counted = one.method if one.method in _COUNTED else "OTHER"
+        self._metrics.end(counted, one.route, one.status, one.seconds)
+        ms = round(one.seconds * 1000, 1)
+        self._log(Answered(one.request_id, one.method, one.path, one.route, one.status, one.size, ms))
+
+    def began(self) -> None:
+        """Note a request that is answered past this layer."""
+        self._metrics.begin()
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not has_good_host(scope["headers"]):

@@ -5,6 +5,7 @@ in one piece.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -12,8 +13,10 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from api.hot import HotAnswer, HotAnswers
 from api.middleware import DISCONNECTED
 from api.problems import MEDIA_TYPE, problem_body
+from api.tile_cache import KeptTile
 
 MAX_HEAD_BYTES = 64 * 1024
 MIN_BODY_BYTES_S = 1024
@@ -29,9 +32,14 @@ _PHRASES = {400: "Bad Request", 408: "Request Timeout", 431: "Request Header Fie
 
 
 async def _answer(
-    app: ASGIApp, cycle: RequestResponseCycle, scope: Scope, receive: Receive, _: Callable[[Message], Awaitable[None]]
+    app: ASGIApp,
+    cycle: RequestResponseCycle,
+    asked: bytes,
+    scope: Scope,
+    receive: Receive,
+    _: Callable[[Message], Awaitable[None]],
 ) -> None:
-    await app(scope, receive, _Sender(cycle))
+    await app(scope, receive, _Sender(cycle, asked))
 
 
 class _Sender:
@@ -39,12 +47,14 @@ class _Sender:
 
     uvicorn looks at each header field by two regular expressions and writes head and body apart; everything but the plain
     case is left to it. A head without a length is sent at once, for its body may be long in coming.
+    `asked`: the bytes of the request, where they came alone; what the tiles' endpoint sent is remembered under them.
     """
 
-    __slots__ = ("_cycle", "_head")
+    __slots__ = ("_asked", "_cycle", "_head")
 
-    def __init__(self, cycle: RequestResponseCycle) -> None:
+    def __init__(self, cycle: RequestResponseCycle, asked: bytes) -> None:
         self._cycle = cycle
+        self._asked = asked
         self._head: bytes | None = None
 
     async def __call__(self, message: Any) -> None:
@@ -54,12 +64,20 @@ class _Sender:
             self._head = _plain_head(cycle, message)
             if self._head is not None:
                 cycle.response_started, cycle.waiting_for_100_continue = True, False
+                if self._asked and message["status"] == 200:
+                    self._learn(message["headers"])
                 return
         elif self._head is not None and not cycle.response_complete:
             head, self._head = self._head, None
             if await self._is_sent(head, message):
                 return
         await cycle.send(message)
+
+    def _learn(self, headers: Any) -> None:
+        scope: Any = self._cycle.scope
+        sent = scope["state"].get("sent")
+        if sent is not None and scope["method"] == "GET":
+            scope["app"].hot.learn(self._asked, sent, scope["path"], headers)
 
     async def _is_sent(self, head: bytes, message: Any) -> bool:
         """Write the head, and with it the body where it comes whole."""
@@ -120,6 +138,14 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._was_paused = False
         self._is_refused = False
         self._running: dict[RequestResponseCycle, asyncio.Task[None]] = {}
+        self._hot: HotAnswers | None = getattr(self.app, "hot", None)
+        self._asked = b""
+        """Bytes that came in one piece while nothing else was to be answered."""
+        self._waits = False
+        """A hot answer is being checked."""
+        self._held = b""
+        self._stops = False
+        self._hot_at = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client that connects must send a head in time."""
@@ -140,6 +166,22 @@ class DeadlineProtocol(HttpToolsProtocol):
         """Bytes from the client: the head's are counted, the body's pace is kept."""
         if self._is_refused:
             return
+        if self._waits:
+            self._held += data
+            self.flow.pause_reading()
+            return
+        is_alone = not self._in_head and self._is_idle()
+        if is_alone and self._hot is not None and not self.flow.write_paused:
+            known = self._hot.find(data)
+            if known is not None:
+                self._disarm()
+                self._waits = True
+                self._hot.check(known, partial(self._send_hot, self._hot, known, data, time.perf_counter()))
+                return
+        self._asked = data if is_alone else b""
+        self._parse(data)
+
+    def _parse(self, data: bytes) -> None:
         if self._in_body:
             self._body_bytes += len(data)
         elif self._is_idle() or self._in_head:
@@ -154,6 +196,58 @@ class DeadlineProtocol(HttpToolsProtocol):
             return
         elif self._in_head or self._in_body or (self.timeout_keep_alive_task is None and self._is_idle()):
             self._arm()  # something is to come; or bytes that begin no request, such as empty lines
+
+    def _send_hot(self, hot: HotAnswers, known: HotAnswer, data: bytes, started: float, tile: KeptTile | None) -> None:
+        """Send an answer that was checked; without a tile the request is read as any other."""
+        self._waits = False
+        if self.transport.is_closing():
+            return
+        if tile is None:
+            self._asked = data
+            self._parse(data)
+            if self._stops:
+                super().shutdown()
+        else:
+            head, body = hot.written(known, tile, started)
+            dates = b"".join([b"%b: %b\r\n" % pair for pair in self.server_state.default_headers])
+            self._write(b"".join((STATUS_LINE[200], dates, head)), body)
+            self.server_state.total_requests += 1
+            self._hot_at = self.loop.time()
+            if self._stops:
+                self.transport.close()
+                return
+            if self.timeout_keep_alive_task is None:
+                self._keep(self.timeout_keep_alive)
+        if self._held:
+            held, self._held = self._held, b""
+            self.data_received(held)
+        if not self._waits and not self._in_body:
+            self.flow.resume_reading()
+
+    def _write(self, head: bytes, body: bytes) -> None:
+        if len(body) <= JOINED_BYTES:
+            self.transport.write(head + body)
+        else:
+            self.transport.write(head)
+            self.transport.write(body)
+
+    def _keep(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Nothing came for a while: the end, unless a hot answer was sent since, for those set no timer."""
+        left = self._hot_at + self.timeout_keep_alive - self.loop.time()
+        if self._waits or left > 0:
+            self._keep(max(left, 1.0))
+        else:
+            super().timeout_keep_alive_handler()
+
+    def shutdown(self) -> None:
+        """The server stops: a hot answer is still sent."""
+        if self._waits:
+            self._stops = True
+        else:
+            super().shutdown()
 
     def on_message_begin(self) -> None:
         """The first byte of a head."""
@@ -175,7 +269,8 @@ class DeadlineProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """As uvicorn does, keeping the task, so that it can be cancelled."""
-        task = self.loop.create_task(cycle.run_asgi(partial(_answer, app, cycle)))
+        asked, self._asked = self._asked, b""
+        task = self.loop.create_task(cycle.run_asgi(partial(_answer, app, cycle, asked)))
         self.tasks.add(task)
         self._running[cycle] = task
 

@@ -21,7 +21,7 @@ MIN_COMPRESSED = 1_000
 class KeptTile:
     """A tile as it was at a stamp of its collection. `truncated`: the most features it may hold, where some were left out."""
 
-    __slots__ = ("bodies", "etag", "size", "stamp", "truncated")
+    __slots__ = ("__weakref__", "bodies", "etag", "size", "stamp", "truncated")
 
     def __init__(self, body: bytes, stamp: str, truncated: int | None) -> None:
         self.stamp = stamp
@@ -67,6 +67,13 @@ class TileCache:
 
     def __len__(self) -> int:
         return len(self._kept)
+
+    def is_kept(self, key: Hashable, tile: KeptTile) -> bool:
+        """True where the tile is still kept under `key`; then it was used now."""
+        if self._kept.get(key) is not tile:
+            return False
+        self._kept.move_to_end(key)
+        return True
 
     async def tile(self, key: Hashable, collection_id: str, make: Make) -> KeptTile:
         """The tile under `key`, kept or made now; never older than the question. Raises what `make` raises, Unavailable."""

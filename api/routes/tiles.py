@@ -10,7 +10,8 @@ from starlette.responses import Response
 
 from api.conditions import QUERY_NAMES, asking, conditions_from, filter_names
 from api.context import Context, collection_of, context_of, registry_of, scope_of, settings_of
-from api.documents import JSON, MVT, Link, is_unchanged, json_answer, url_of
+from api.documents import JSON, MVT, Link, Whole, is_unchanged, json_answer, url_of
+from api.hot import TileSent
 from api.negotiate import Representation, choose
 from api.params import query_parameters
 from api.routes.items import check_geometries
@@ -43,8 +44,9 @@ TRIES = 4
 MAX_ASKED = 4_096
 """Addresses of tiles whose reading a worker remembers."""
 
-_VARY = b"Accept, Accept-Encoding, Authorization, X-API-Key"
+_VARY = b"Accept, Authorization, X-API-Key, Accept-Encoding"
 _PATH = "/collections/{collection_id}/tiles"
+_TILE = _PATH + "/{tile_matrix_set}/{zoom}/{row}/{col}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,27 +169,19 @@ def _answer(request: Request, context: Context, asked: Asked, made: KeptTile) ->
     if made.truncated is not None:
         headers.append((b"x-cim-truncated", str(made.truncated).encode()))
     if not made.bodies["identity"]:
-        return _Plain(204, headers)
+        return Whole(b"", 204, headers)
     headers.append((b"etag", made.etag.encode()))
     if is_unchanged(request, made.etag):
-        return _Plain(304, headers)
+        return Whole(b"", 304, headers)
     accepted = request.headers.get("accept-encoding", "")
     coding, body = context.tiles.coded(asked.key, made, accepted)
     headers.append((b"content-type", MVT.encode()))
     if coding != "identity":
         headers.append((b"content-encoding", coding.encode()))
     headers.append((b"content-length", str(len(body)).encode()))
-    return _Plain(200, headers, body)
-
-
-class _Plain(Response):
-    """An answer whose headers are ready: the framework's own way of making them costs as much as finding the tile."""
-
-    def __init__(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes = b"") -> None:
-        self.status_code = status
-        self.background = None
-        self.body = body
-        self.raw_headers = headers
+    if asked.key is not None:
+        request.scope["state"]["sent"] = TileSent(asked.source, asked.key, made, coding, _TILE)
+    return Whole(body, 200, headers)
 
 
 async def tilesets(request: Request) -> Response:
@@ -245,7 +239,7 @@ async def tile_matrix_set(request: Request) -> Response:
     return json_answer(request, grid.document())
 
 
-router.add_route(_PATH + "/{tile_matrix_set}/{zoom}/{row}/{col}", tile, methods=["GET"])
+router.add_route(_TILE, tile, methods=["GET"])
 router.add_route(_PATH + "/{tile_matrix_set}", tileset, methods=["GET"])
 router.add_route(_PATH, tilesets, methods=["GET"])
 router.add_route("/collections/{collection_id}/style", style, methods=["GET"])

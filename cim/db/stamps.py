@@ -1,6 +1,7 @@
 """Stamps of collections as they are now: one statement answers all who ask at the same time."""
 
 import asyncio
+from collections.abc import Callable
 
 from cim.db.pool import Database
 from cim.query.stamps import stamps
@@ -11,6 +12,7 @@ class _Batch:
 
     def __init__(self) -> None:
         self.ids: set[str] = set()
+        self.told: list[tuple[str, Callable[[str | None], None]]] = []
         self.done: asyncio.Future[dict[str, str]] = asyncio.get_running_loop().create_future()
 
 
@@ -28,13 +30,21 @@ class Stamps:
 
     async def of(self, collection_id: str) -> str | None:
         """The stamp of a collection, None for one that is gone. Raises Unavailable."""
+        batch = self._batch_of(collection_id)
+        return (await asyncio.shield(batch.done)).get(collection_id)
+
+    def tell(self, collection_id: str, told: Callable[[str | None], None]) -> None:
+        """The same without a task of one's own: `told` is called with the stamp, with None where there was no answer."""
+        self._batch_of(collection_id).told.append((collection_id, told))
+
+    def _batch_of(self, collection_id: str) -> _Batch:
+        """The batch of those who ask now."""
         if self._next is None:
             self._next = _Batch()
-        batch = self._next
-        batch.ids.add(collection_id)
+        self._next.ids.add(collection_id)
         if self._task is None:
             self._task = asyncio.create_task(self._answer(), name="stamps")
-        return (await asyncio.shield(batch.done)).get(collection_id)
+        return self._next
 
     async def _answer(self) -> None:
         try:
@@ -45,12 +55,18 @@ class Stamps:
             self._task = None
 
     async def _ask(self, batch: _Batch) -> None:
+        found: dict[str, str] = {}
         try:
             rows = await self._database.fetch_rows(stamps(batch.ids))
+            found = {row["collection_id"]: row["stamp"] for row in rows}
         except BaseException as error:
             batch.done.set_exception(error)
             batch.done.exception()  # all who waited may be gone
             if not isinstance(error, Exception):
                 raise
         else:
-            batch.done.set_result({row["collection_id"]: row["stamp"] for row in rows})
+            batch.done.set_result(found)
+        finally:
+            loop = asyncio.get_running_loop()
+            for collection_id, told in batch.told:
+                loop.call_soon(told, found.get(collection_id))
