@@ -26,6 +26,7 @@ from cim.db.pool import Database
 from cim.db.registry import Registry
 from cim.db.stamps import Stamps
 from cim.errors import SetupProblem
+from cim.metering.meter import Meter
 from cim.settings import Settings
 
 _COMPRESSED = (
@@ -65,6 +66,7 @@ def create_app(settings: Settings) -> FastAPI:
     crs_list = CrsList(parse_codes(settings.crs))
     stamps = Stamps(database)
     tiles = TileCache(stamps, settings.tile_cache_bytes)
+    meter = Meter(settings, database)
     context = Context(
         settings,
         database,
@@ -76,6 +78,7 @@ def create_app(settings: Settings) -> FastAPI:
         crs_list,
         tiles,
         authorise=keys.authorise,
+        meter=meter,
     )
 
     @asynccontextmanager
@@ -86,9 +89,11 @@ def create_app(settings: Settings) -> FastAPI:
             tell_slips(settings, context.registry)
         await runner.open()
         await exports.open()
+        await meter.open()
         try:
             yield
         finally:
+            await meter.close()
             await exports.close()
             await runner.close()
             await context.registry.close()

@@ -16,6 +16,7 @@ from cim.crs import CrsList
 from cim.db.pool import Database
 from cim.db.registry import Registry
 from cim.errors import NotFound
+from cim.metering.meter import Meter
 from cim.model import Collection, Scope
 from cim.query.masking import as_seen
 from cim.settings import Settings
@@ -29,7 +30,8 @@ class Context:
     """The parts `api.app` wired; `app.context` holds it.
 
     `authorise`: what a caller may see, by the key they sent; without one everybody is anonymous.
-    `templates`: path template of each plain endpoint, for metrics. `is_draining`: told to stop, still answering.
+    `meter`: counts calls. `templates`: path template of each plain endpoint, for metrics. `is_draining`: told to stop,
+    still answering.
     `tiles_asked`: addresses of tiles as `api.routes.tiles` read them. `streams`: answers that go on until one side goes.
     """
 
@@ -45,6 +47,7 @@ class Context:
     authorise: Callable[[Request], Awaitable[Scope]] | None = None
     templates: dict[Any, str] = field(default_factory=dict)
     tiles_asked: dict[Any, Any] = field(default_factory=dict)
+    meter: Meter | None = None
     is_draining: bool = False
     streams: int = 0
 

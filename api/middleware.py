@@ -28,7 +28,8 @@ _FREE, _VERSION_4 = ~(0xF << 76 | 0x3 << 62), 0x4 << 76 | 0x2 << 62
 """The bits of a random UUID that are free, and what the others are (RFC 9562, 5.4)."""
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _EXPOSED = (
-    b"Link, ETag, Location, Retry-After, Content-Crs, Content-Disposition, Content-Range, X-Request-Id, X-CIM-Truncated"
+    b"Link, ETag, Location, Retry-After, RateLimit, RateLimit-Policy, Content-Crs, Content-Disposition, Content-Range, "
+    b"X-Request-Id, X-CIM-Truncated"
 )
 _ASKED = (
     "Accept, Accept-Language, Authorization, Content-Crs, Content-Type, Idempotency-Key, If-Match, If-None-Match, "

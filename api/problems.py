@@ -13,7 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
-from cim.errors import CimError, RangeRefused
+from api.limits import limit_fields
+from cim.errors import CimError, QuotaExceeded, RangeRefused
 
 log = structlog.get_logger("api")
 
@@ -58,6 +59,8 @@ STATUS = {
     "service-unavailable": 503,
     "setup": 503,
     "unavailable": 503,
+    "meter-full": 503,
+    "quota-exceeded": 429,
     "insufficient-storage": 507,
 }
 
@@ -149,6 +152,8 @@ def problem_response(request: Request, error: CimError) -> Response:
     """The answer that `error` becomes."""
     status = STATUS.get(error.code, 500)
     headers = {"Content-Range": f"bytes */{error.size}"} if isinstance(error, RangeRefused) else None
+    if isinstance(error, QuotaExceeded):
+        headers = {**limit_fields(error.standing), "Retry-After": str(error.retry_after_s)}
     return _respond(
         request,
         status,

@@ -6,6 +6,7 @@ with; it does not know HTTP (`api/problems.py` maps codes to status) nor exit co
 
 import difflib
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 
 def quoted(value: object) -> str:
@@ -354,3 +355,24 @@ class SetupProblem(CimError):
 
     code = "setup"
     title = "Set-up problem"
+
+
+class MeterFull(CimError):
+    """Calls that cannot be counted are not let through: the spool is at its bound, or the disk is full."""
+
+    code = "meter-full"
+    title = "Calls cannot be counted now"
+
+
+class QuotaExceeded(CimError):
+    """A quota or rate of the grant is used up until `reset_at` (seconds since 1970); `standing`: of all its limits."""
+
+    code = "quota-exceeded"
+    title = "The quota is used up"
+
+    def __init__(
+        self, detail: str, *, standing: Iterable[Any], retry_after_s: int, facts: Mapping[str, object]
+    ) -> None:
+        super().__init__(detail, facts=facts)
+        self.standing = tuple(standing)
+        self.retry_after_s = retry_after_s

@@ -2,8 +2,9 @@
 
 import os
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -49,6 +50,20 @@ class Settings(BaseSettings):
         description="EPSG codes that coordinates may be asked for and given in besides CRS84, with ranges.",
     )
     cors_origins: str = Field("*", description="Origins that browsers may call from, comma separated; * for all.")
+    time_zone: str = Field("Asia/Shanghai", description="Time zone of the platform's days: quotas, statements, closes.")
+    meter_spool_bytes: int = Field(
+        1024**3, description="Most bytes of calls that wait to be booked; then calls are refused (503)."
+    )
+    meter_fsync: bool = Field(
+        False, description="Wait for the disk before each answer ends: calls survive a power cut."
+    )
+    meter_keep_days: int = Field(400, ge=60, description="Days that single calls are kept; sums are kept for good.")
+    meter_window_days: int = Field(
+        45, ge=1, le=59, description="Days back within which spooled calls are booked; older ones go to quarantine."
+    )
+    meter_close_after_s: float = Field(
+        900, ge=0, description="Seconds after midnight at which a day of the ledger is closed."
+    )
     log_json: bool = Field(False, description="Logs as JSON lines instead of key=value text.")
     anonymous_collections: str = Field(
         "*", description="Collections that callers without a key see, comma separated; * for all, empty for none."
@@ -65,6 +80,15 @@ class Settings(BaseSettings):
         "private networks stays closed.",
     )
     admin_key: str | None = Field(None, description="An admin key to accept besides those made by `cim db key`.")
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError("no such time zone; write one of the IANA database, such as Asia/Shanghai") from error
+        return name
 
     @property
     def public_url(self) -> str:
