@@ -11,10 +11,12 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import orjson
 import structlog
 
-from cim.errors import CimError
+from cim.errors import CimError, LoadFailed
 from cim.settings import Settings
 
 log = structlog.get_logger("work")
@@ -110,7 +112,13 @@ class Workshop:
 
 
 async def started(
-    module: str, arguments: Sequence[str], settings: Settings, locks: Locks, more: Mapping[str, str], *, is_heard: bool
+    module: str,
+    arguments: Sequence[str],
+    settings: Settings,
+    locks: Sequence[int],
+    more: Mapping[str, str],
+    *,
+    is_heard: bool,
 ) -> asyncio.subprocess.Process:
     """A Python process of ours with the database's address, without the settings' key; `is_heard`: its output is read."""
     environment = {name: value for name, value in os.environ.items() if name != "CIM_ADMIN_KEY"}
@@ -123,6 +131,35 @@ async def started(
         cwd="/",
         pass_fds=locks,
     )
+
+
+async def outcome(settings: Settings, words: Sequence[str], *, timeout_s: float) -> dict[str, Any]:
+    """What `cim … --json` tells in its last line, run as a process of its own. Raises what it failed with, LoadFailed."""
+    process = await started("cim.cli.main", words, settings, (), {"NO_COLOR": "1"}, is_heard=True)
+    try:
+        async with asyncio.timeout(timeout_s):
+            output, _ = await process.communicate()
+    except TimeoutError as error:
+        await ended(process)
+        raise LoadFailed(f"it took more than {timeout_s:.0f} s and was stopped; nothing was kept") from error
+    except asyncio.CancelledError:
+        await ended(process)
+        raise
+    try:
+        told: dict[str, Any] = orjson.loads(output.strip().splitlines()[-1])
+        failure = told.get("error") or next((one["error"] for one in told.get("sources", ()) if one.get("error")), None)
+    except (IndexError, KeyError, ValueError) as error:
+        raise LoadFailed(f"it ended with exit code {process.returncode}") from error
+    if failure is not None:
+        raise as_told(failure["code"], failure["detail"])
+    return told
+
+
+def as_told(code: str, detail: str) -> CimError:
+    """The error that another process of this node ended with."""
+    error = CimError(detail)
+    error.code, error.title = code, code.replace("-", " ").capitalize()
+    return error
 
 
 async def ended(process: asyncio.subprocess.Process) -> None:

@@ -1,8 +1,9 @@
 """Organisations and services out of files: each row is written, left as it is, or rejected with a reason."""
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,14 @@ import yaml
 from psycopg.rows import dict_row
 
 from cim.catalogue.service import checked, missing_for_the_shelf
-from cim.errors import CimError, Incomplete, InvalidParameter
+from cim.catalogue.table import csv_rows, xlsx_rows
+from cim.errors import CimError, Conflict, Forbidden, Incomplete, InvalidParameter
+from cim.gateway.policy import NONE, Allowed
 from cim.query.services import (
     insert_sql,
     merge_sql,
     organisations_sql,
+    owners_sql,
     publish_sql,
     put_organisation_sql,
     service_sql,
@@ -30,16 +34,27 @@ _JSON = ("themes", "endpoints")
 _ORGANISATION = {"organisation_id": "id", "title_zh": "name_zh", "title_en": "name_en", "contact": "contact"}
 """Member of a service that is of the same kind → member of an organisation."""
 
+SHEETS = (".xlsx", ".xlsm", ".xls", ".ods")
+FORMATS = (".csv", *SHEETS, ".json", ".yaml", ".yml")
+"""Ends of the names of files that are taken."""
+
 
 @dataclass(frozen=True, slots=True)
 class RejectedService:
-    """A row that was not taken. `row` counts from 1; `missing` are the members that the shelf asks for."""
+    """A row that was not taken. `row` counts from 1, headings apart; `missing` are the members that the shelf asks for."""
 
     row: int
     id: str
     code: str
     reason: str
     missing: tuple[str, ...] = ()
+    field: str = ""
+    value: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON, and for the columns of a CSV."""
+        names = ("row", "id", "field", "value", "code", "reason")
+        return {**{name: getattr(self, name) for name in names}, "missing": list(self.missing)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +81,41 @@ class ServicesAccount:
         return {name: getattr(self, name) for name in ("read", "inserted", "updated", "unchanged", "rejected")}
 
 
-def read_rows(path: Path, name: str) -> list[Mapping[str, Any]]:
-    """The rows of a YAML, JSON or CSV file: a list of them, or the list `name` of a document.
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """By whom rows come, and what they may: the operator writes for everybody and puts on the shelf.
 
-    CSV cells: an empty one is no value, themes are separated by `;`, bbox by commas, and `endpoint` is an address of
-    the service's own kind. Raises InvalidParameter for a file that holds no rows.
+    `organisation_id`: the only one that rows may belong to, and theirs where they name none. `may_publish`: `state: published`
+    goes on the shelf; else such a row is a draft that waits for review. `is_dry`: nothing is kept.
     """
+
+    by: str = "operator"
+    organisation_id: str | None = None
+    may_publish: bool = True
+    is_dry: bool = False
+    allowed_upstreams: Allowed = field(default=NONE)
+
+
+OPERATOR = Intake()
+
+
+def read_rows(path: Path, name: str, *, encoding: str = "utf-8-sig") -> list[Mapping[str, Any]]:
+    """The rows of a YAML, JSON, CSV or spreadsheet file: a list of them, or the list `name` of a document.
+
+    Tables as `cim.catalogue.table` has them. Raises InvalidParameter for a file that holds no rows.
+    """
+    kind = path.suffix.lower()
+    if kind in SHEETS:
+        return xlsx_rows(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        if path.suffix.lower() == ".csv":
-            return [_from_cells(cells) for cells in csv.DictReader(text.splitlines(keepends=True), strict=True)]
-        document = orjson.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
-    except (UnicodeDecodeError, csv.Error, orjson.JSONDecodeError, yaml.YAMLError, RecursionError) as error:
+        text = path.read_text(encoding=encoding)
+        if kind == ".csv":
+            return csv_rows(text)
+        document = orjson.loads(text) if kind == ".json" else _yaml(text)
+    except (UnicodeDecodeError, LookupError) as error:
+        told = "not UTF-8; save it so, or name its encoding (gb18030 of older Chinese programs)"
+        raise InvalidParameter(path.name, type(error).__name__, told) from error
+    except (csv.Error, orjson.JSONDecodeError, yaml.YAMLError, RecursionError) as error:
         raise InvalidParameter(path.name, type(error).__name__, "not a UTF-8 YAML, JSON or CSV file") from error
     rows = document.get(name) if isinstance(document, dict) else document
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
@@ -85,27 +123,12 @@ def read_rows(path: Path, name: str) -> list[Mapping[str, Any]]:
     return rows
 
 
-def _from_cells(cells: Mapping[Any, Any]) -> dict[str, Any]:
-    """A row of a CSV file as a registration; cells beyond the header keep the name None, which is refused."""
-    row: dict[str, Any] = {str(name): value for name, value in cells.items() if value not in ("", None)}
-    if "themes" in row:
-        row["themes"] = [word.strip() for word in row["themes"].split(";") if word.strip()]
-    if "bbox" in row:
-        row["bbox"] = [_number(word) for word in row["bbox"].split(",")]
-    if "cim_level" in row:
-        row["cim_level"] = _number(row["cim_level"])
-    if "endpoint" in row:
-        row["endpoints"] = [{"url": row.pop("endpoint"), "kind": row.get("kind", "")}]
-    return row
-
-
-def _number(word: str) -> int | float | str:
-    for kind in (int, float):
-        try:
-            return kind(word)
-        except ValueError:
-            continue
-    return word
+def _yaml(text: str) -> Any:
+    """A YAML document without aliases: a few of them make a list of millions."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    if "*" in text and any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, loader)):
+        raise yaml.YAMLError("aliases are not taken")
+    return yaml.load(text, loader)  # noqa: S506 a safe one
 
 
 def load_organisations(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> int:
@@ -121,44 +144,92 @@ def load_organisations(connection: Connection, rows: Iterable[Mapping[str, Any]]
     return count
 
 
-def load_services(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> ServicesAccount:
+def load_services(
+    connection: Connection, rows: Iterable[Mapping[str, Any]], intake: Intake = OPERATOR
+) -> ServicesAccount:
     """Write services by their ids in one transaction: a new one is registered, one that differs edited.
 
-    A row with `state: published` goes on the shelf, if it has all that the shelf asks for; one that was withdrawn
-    here stays withdrawn. A row that is wrong is rejected with its reason, the others are taken.
+    A row with `state: published` goes on the shelf, if it has all that the shelf asks for and `intake` may publish; one
+    that was withdrawn here stays withdrawn. A row that is wrong is rejected with its reason, the others are taken.
     """
     counts = {"inserted": 0, "updated": 0, "unchanged": 0}
     rejections: list[RejectedService] = []
     seen: set[str] = set()
-    with connection.transaction():
-        cursor = connection.execute(organisations_sql().compile_psycopg()[0].encode())
-        known = {str(row[0]) for row in cursor}
+    with _kept(connection, is_dry=intake.is_dry):
+        known = _organisations(connection)
+        owners = _owners(connection)
         for number, row in enumerate(rows, 1):
             try:
-                values = _values(row, known, seen)
+                values = _values(row, known, seen, intake)
+                _check_owner(values, owners, intake)
                 with connection.transaction():
-                    counts[_write(connection, values, is_published=row.get("state") == "published")] += 1
+                    is_published = intake.may_publish and row.get("state") == "published"
+                    counts[_write(connection, values, is_published=is_published)] += 1
             except CimError as error:
-                missing = error.facts.get("missing", ())
-                names = tuple(str(name) for name in missing) if isinstance(missing, Sequence) else ()
-                rejections.append(
-                    RejectedService(number, str(row.get("id") or "")[:80], error.code, error.detail, names)
-                )
+                rejections.append(_rejected(number, row, error))
     return ServicesAccount(counts["inserted"], counts["updated"], counts["unchanged"], tuple(rejections))
 
 
-def _values(row: Mapping[str, Any], organisations: set[str], seen: set[str]) -> dict[str, Any]:
+@contextmanager
+def _kept(connection: Connection, *, is_dry: bool) -> Iterator[None]:
+    with connection.transaction(force_rollback=is_dry):
+        yield
+
+
+def _organisations(connection: Connection) -> dict[str, str]:
+    """Id of each organisation by its id and by its names; a name that several have is none."""
+    rows = connection.execute(organisations_sql().compile_psycopg()[0].encode()).fetchall()
+    names = [(str(name), str(row[0])) for row in rows for name in {row[1], row[2]} if name]
+    several = {name for name, _ in names if sum(name == other for other, _ in names) > 1}
+    return {**{name: key for name, key in names if name not in several}, **{str(row[0]): str(row[0]) for row in rows}}
+
+
+def _owners(connection: Connection) -> dict[str, str | None]:
+    text, values = owners_sql().compile_psycopg()
+    return dict(connection.execute(text.encode(), values).fetchall())
+
+
+def _rejected(number: int, row: Mapping[str, Any], error: CimError) -> RejectedService:
+    missing = error.facts.get("missing", ())
+    names = tuple(str(name) for name in missing) if isinstance(missing, Sequence) else ()
+    at_fault = error.parameter or ""
+    value = row.get(at_fault)
+    shown = "" if value is None else value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
+    return RejectedService(
+        number, str(row.get("id") or "")[:80], error.code, error.detail, names, at_fault[:80], shown[:200]
+    )
+
+
+def _values(row: Mapping[str, Any], organisations: Mapping[str, str], seen: set[str], intake: Intake) -> dict[str, Any]:
     """The members of a row. Raises a CimError for one that cannot be taken."""
     if row.get("state") not in (None, "draft", "published"):
         raise InvalidParameter("state", row["state"], "draft or published")
-    values = checked({name: value for name, value in row.items() if name not in _IGNORED})
+    members = {name: value for name, value in row.items() if name not in _IGNORED}
+    owner = members.get("organisation_id") or intake.organisation_id
+    if isinstance(owner, str) and owner:
+        if owner.strip() not in organisations:
+            raise InvalidParameter("organisation_id", owner, "no such organisation; load or PUT it first")
+        members["organisation_id"] = organisations[owner.strip()]
+    values = checked(members, allowed_upstreams=intake.allowed_upstreams)
     if values["id"] in seen:
         raise InvalidParameter("id", values["id"], "comes twice in this file")
     seen.add(values["id"])
-    owner = values.get("organisation_id")
-    if owner and owner not in organisations:
-        raise InvalidParameter("organisation_id", owner, "no such organisation; load or PUT it first")
     return values
+
+
+def _check_owner(values: Mapping[str, Any], owners: Mapping[str, str | None], intake: Intake) -> None:
+    """Raise Forbidden for a row of another organisation, Conflict for an id that another has taken."""
+    own = intake.organisation_id
+    if own is None:
+        return
+    if values["organisation_id"] != own:
+        refused = Forbidden(f"'{values['organisation_id']}' is another organisation; services of '{own}' are taken")
+        refused.parameter = "organisation_id"
+        raise refused
+    if owners.get(values["id"], own) != own:
+        taken = Conflict(f"the id '{values['id']}' is taken; choose another")
+        taken.parameter = "id"
+        raise taken
 
 
 def _write(connection: Connection, values: Mapping[str, Any], *, is_published: bool) -> str:

@@ -27,6 +27,9 @@ from cim.settings import Settings
 PARTLY_REJECTED = 3
 """Exit code when some rows were rejected and the rest are stored."""
 
+OFFERS = ("services", "organisations")
+"""Kinds that are entries of the catalogue."""
+
 
 console = Console(stderr=True)
 
@@ -34,12 +37,16 @@ console = Console(stderr=True)
 def _kinds() -> list[str]:
     from cim.collections import BUILTIN
 
-    return [*(c.kind for c in BUILTIN), "dataset"]
+    return [*(c.kind for c in BUILTIN), "dataset", *OFFERS]
 
 
 def load(
     kind: Annotated[
-        str, typer.Argument(help="buildings, areas, sensors, cameras, imagery or dataset", autocompletion=_kinds)
+        str,
+        typer.Argument(
+            help="buildings, areas, sensors, cameras, imagery, dataset, services or organisations",
+            autocompletion=_kinds,
+        ),
     ],
     sources: Annotated[list[Path], typer.Argument(help="files, or folders of images")],
     collection: Annotated[str | None, typer.Option(help="id of the collection that a dataset becomes or joins")] = None,
@@ -81,15 +88,27 @@ def load(
 
     Example: cim load buildings nanshan.geojson --map height_m=height --datum gcj02
     """
+    from cim.cli.catalogue import load_files
     from cim.db.connect import database
-    from loaders.base import SourceOptions
-    from loaders.run import LoadRequest
 
     settings = Settings()
     if kind not in _kinds():
         raise InvalidParameter("kind", kind, f"one of {', '.join(_kinds())}")
     if not 1 <= batch_rows <= 1_000_000:
         raise InvalidParameter("batch-rows", batch_rows, "1 to 1000000")
+    if kind in OFFERS:
+        load_files(
+            kind,
+            sources,
+            by=loaded_by or getpass.getuser(),
+            encoding=encoding or "utf-8-sig",
+            is_dry=dry_run,
+            as_json=as_json,
+        )
+        return
+    from loaders.base import SourceOptions
+    from loaders.run import LoadRequest
+
     options = SourceOptions(
         layer=layer,
         crs=crs,

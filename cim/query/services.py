@@ -188,6 +188,11 @@ def organisations_sql() -> Sql:
     return Sql.of("SELECT id, name_zh, name_en, contact FROM cim.organisation ORDER BY id")
 
 
+def owners_sql() -> Sql:
+    """Id and organisation of every service."""
+    return Sql.of("SELECT id, organisation_id FROM cim.service")
+
+
 def put_organisation_sql(organisation_id: str, name_zh: str, name_en: str, contact: str | None) -> Sql:
     """Write an organisation anew."""
     return Sql.of(

@@ -156,7 +156,7 @@ def test_a_file_that_is_not_there_is_one_line(city):
 def test_an_unknown_kind_and_a_bad_datum_are_one_line(city, tmp_path):
     path = write_geojson(tmp_path / "one.geojson", [feature("a")])
     assert "buildings" in one_line(city("load", "houses", path))
-    assert "dataset" in one_line(city("load", "services", "/nowhere/missing.xml"))
+    assert "dataset" in one_line(city("load", "videos", "/nowhere/missing.xml"))
     assert "gcj02" in one_line(city("load", "buildings", "/nowhere/missing.geojson", "--datum", "mars"))
 
 

@@ -1,0 +1,165 @@
+"""`cim catalogue …`: services in bulk, their template and their table."""
+
+import getpass
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from cim.cli.output import table
+from cim.errors import CimError, InvalidParameter
+from cim.settings import Settings
+
+PARTLY_REJECTED = 3
+"""Exit code when some rows were rejected and the rest are stored."""
+
+SHOWN_REJECTIONS = 10
+
+app = typer.Typer(no_args_is_help=True)
+console = Console(stderr=True)
+AsJson = Annotated[bool, typer.Option("--json", help="machine-readable output")]
+
+
+@app.command("load")
+def load(
+    sources: Annotated[list[Path], typer.Argument(help="CSV, XLSX, YAML or JSON files of services")],
+    organisation: Annotated[
+        str | None, typer.Option(help="the only organisation that rows may belong to; they are drafts then")
+    ] = None,
+    encoding: Annotated[str, typer.Option(help="text encoding of a CSV, e.g. gb18030")] = "utf-8-sig",
+    dry_run: Annotated[bool, typer.Option(help="do everything but keep nothing")] = False,
+    loaded_by: Annotated[str | None, typer.Option("--by", help="who loads; default the account")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Register services in bulk; the same file again changes nothing. Example: cim catalogue load services.xlsx"""
+    load_files(
+        "services",
+        sources,
+        by=loaded_by or getpass.getuser(),
+        organisation=organisation,
+        encoding=encoding,
+        is_dry=dry_run,
+        as_json=as_json,
+    )
+
+
+def load_files(
+    kind: str,
+    sources: list[Path],
+    *,
+    by: str,
+    organisation: str | None = None,
+    encoding: str = "utf-8-sig",
+    is_dry: bool = False,
+    as_json: bool = False,
+) -> None:
+    """Load files of services, or of organisations; ends the command with the exit code of their accounts."""
+    from cim.db.connect import connect, database
+
+    settings, reports, failed = Settings(), [], False
+    with database(settings) as url, connect(url) as connection:
+        for path in sources:
+            try:
+                if kind == "organisations":
+                    reports.append(_load_organisations(connection, path))
+                else:
+                    reports.append(_load_services(connection, settings, path, by, organisation, encoding, is_dry))
+            except CimError as error:
+                failed = True
+                console.print(f"[red]{escape(path.name)}: {error.title}.[/red] {escape(error.detail)}", soft_wrap=True)
+                reports.append({"source": path.name, "error": {"code": error.code, "detail": error.detail}})
+    total = {
+        name: sum(report.get(name, 0) for report in reports)
+        for name in ("read", "inserted", "updated", "unchanged", "rejected")
+    }
+    if as_json:
+        sys.stdout.buffer.write(orjson.dumps({**total, "dry_run": is_dry, "sources": reports}) + b"\n")
+        sys.stdout.flush()
+    if failed:
+        raise typer.Exit(1)
+    if total["rejected"]:
+        raise typer.Exit(PARTLY_REJECTED)
+
+
+def _load_organisations(connection: Any, path: Path) -> dict[str, Any]:
+    from cim.catalogue.load import load_organisations, read_rows
+
+    count = load_organisations(connection, read_rows(path, "organisations"))
+    console.print(f"[green]{escape(path.name)}[/green]: {count} organisations written")
+    return {"source": path.name, "read": count, "updated": count}
+
+
+def _load_services(
+    connection: Any, settings: Settings, path: Path, by: str, organisation: str | None, encoding: str, is_dry: bool
+) -> dict[str, Any]:
+    from cim.catalogue.load import Intake, load_services, read_rows
+    from cim.db.intake import run_of
+    from cim.gateway.policy import parse_allowed
+
+    started = time.monotonic()
+    intake = Intake(by, organisation, organisation is None, is_dry, parse_allowed(settings.allowed_upstreams))
+    with run_of(connection, "load", source=path.name, by=by, organisation_id=organisation, is_dry=is_dry) as run:
+        account = load_services(connection, read_rows(path, "services", encoding=encoding), intake)
+        run.counts, run.rejections = account.to_dict(), [one.to_dict() for one in account.rejections]
+    seconds = time.monotonic() - started
+    console.print(
+        f"[green]{escape(path.name)}[/green]: {account.read} read = {account.inserted} {'would be ' if is_dry else ''}inserted + "
+        f"{account.updated} updated + {account.unchanged} unchanged + {account.rejected} rejected (run {run.id}, {seconds:.1f} s)"
+    )
+    if account.rejections:
+        shown = table("row", "id", "field", "value", "reason")
+        for one in account.rejections[:SHOWN_REJECTIONS]:
+            shown.add_row(str(one.row), *(escape(text) for text in (one.id, one.field, one.value, one.reason)))
+        console.print(shown)
+        console.print(f"  all of them: cim catalogue rejections {run.id}")
+    return {"source": path.name, "run": run.id, **account.to_dict(), "seconds": round(seconds, 3)}
+
+
+@app.command()
+def rejections(run: Annotated[int, typer.Argument(help="number of the run")], as_json: AsJson = False) -> None:
+    """Rows of a load or harvest that were not taken, as CSV. Example: cim catalogue rejections 17 > mend.csv"""
+    from cim.db.connect import connect, database
+    from cim.db.intake import execute, rejections_csv
+    from cim.query.intake import rejections_sql
+
+    with database(Settings()) as url, connect(url) as connection:
+        row = execute(connection, rejections_sql(run))
+    if row is None:
+        raise InvalidParameter("run", run, "the number of a run, as a load tells it")
+    sys.stdout.buffer.write(row[0].encode() + b"\n" if as_json else rejections_csv(orjson.loads(row[0])))
+
+
+@app.command()
+def template(
+    out: Annotated[Path | None, typer.Argument(help="file to write; standard output where none is named")] = None,
+    xlsx: Annotated[bool, typer.Option("--xlsx", help="a spreadsheet with lists to choose from")] = False,
+    filled: Annotated[
+        bool, typer.Option("--filled", help="with the services of this node instead of an example")
+    ] = False,
+    organisation: Annotated[str | None, typer.Option(help="with --filled: of this organisation only")] = None,
+) -> None:
+    """The table to fill in, or the services of this node in it. Example: cim catalogue template --xlsx services.xlsx"""
+    from cim.catalogue.template import EXAMPLE, csv_template, xlsx_template
+
+    services = _services(organisation) if filled else [EXAMPLE]
+    is_sheet = xlsx or (out is not None and out.suffix.lower() == ".xlsx")
+    body = xlsx_template(services) if is_sheet else csv_template(services)
+    if out is None:
+        sys.stdout.buffer.write(body)
+        sys.stdout.flush()
+    else:
+        out.write_bytes(body)
+
+
+def _services(organisation: str | None) -> list[dict[str, Any]]:
+    from cim.db.connect import connect, database
+    from cim.query.intake import own_services_sql
+
+    text, values = own_services_sql(organisation).compile_psycopg()
+    with database(Settings()) as url, connect(url) as connection:
+        return [orjson.loads(row[0]) for row in connection.execute(text.encode(), values)]
