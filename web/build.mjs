@@ -17,7 +17,7 @@ await mkdir(join(dist, "swagger-ui"), { recursive: true });
 
 const { metafile } = await build({
   absWorkingDir: here,
-  entryPoints: { portal: "src/main.js", style: "src/portal.css" },
+  entryPoints: { portal: "src/main.js", map: "src/map.css", frame: "src/frame.css" },
   outdir: dist,
   bundle: true,
   splitting: true, // MapLibre becomes a chunk of its own, so that our script can be changed without sending it again
@@ -31,7 +31,7 @@ const { metafile } = await build({
   logLevel: "warning",
 });
 
-const KNOWN_AS = { "src/main.js": "portal.js", "src/portal.css": "style.css", "node_modules/maplibre-gl/dist/maplibre-gl.mjs": "maplibre.js" };
+const KNOWN_AS = { "src/main.js": "portal.js", "src/map.css": "map.css", "src/frame.css": "frame.css", "node_modules/maplibre-gl/dist/maplibre-gl.mjs": "maplibre.js", "node_modules/uplot/dist/uPlot.esm.js": "uplot.js" };
 const files = {};
 for (const [path, { entryPoint }] of Object.entries(metafile.outputs)) {
   if (entryPoint) files[KNOWN_AS[entryPoint]] = basename(path);
@@ -54,9 +54,10 @@ for (const name of ["init.js", "page.css"]) await cp(join(here, "swagger", name)
 await cp(join(here, "i18n"), join(dist, "i18n"), { recursive: true });
 await cp(join(here, "icon.svg"), join(dist, "icon.svg"));
 await cp(join(packageFolder("maplibre-gl"), "LICENSE.txt"), join(dist, "maplibre-gl.LICENSE.txt"));
+await cp(join(packageFolder("uplot"), "LICENSE"), join(dist, "uplot.LICENSE.txt"));
 
 const versions = {};
-for (const name of ["maplibre-gl", "swagger-ui-dist"]) versions[name] = await versionOf(name);
+for (const name of ["maplibre-gl", "swagger-ui-dist", "uplot"]) versions[name] = await versionOf(name);
 await writeFile(join(dist, "manifest.json"), `${JSON.stringify({ versions, files }, null, 2)}\n`);
 
 const filesIn = async (folder) =>

@@ -17,6 +17,8 @@ from cim.collections import BUILTIN
 
 LANGUAGES = ("zh-CN", "en")
 LANGUAGE_COOKIE = "cim_lang"
+PLACES = ({"key": "map", "href": "./"}, {"key": "shelf", "href": "catalogue?f=html"})
+"""The portal's places in the header of every page: a key of the messages (`nav.<key>`), and where it is from the root."""
 _YEAR_S = 365 * 24 * 3600
 _HASHED = re.compile(r"-[0-9A-Z]{8}\.(js|css)$")
 
@@ -97,7 +99,13 @@ def render_portal(request: Request) -> Response:
         "collections": {c.id: {"title": c.title_en if lang == "en" else c.title_zh} for c in BUILTIN},
         "messages": _messages(folder, lang),
     }
-    return _page(request, "portal.html", {"files": files, "config": config, "t": config["messages"], "lang": lang})
+    values = {"config": config, "t": config["messages"], "lang": lang}
+    return _page(request, "portal.html", {**values, **frame_values(files, "map", "")})
+
+
+def frame_values(files: dict[str, str], place: str, root: str) -> dict[str, Any]:
+    """What `frame.html` needs besides `t` and `lang`: the built files, the key of the page's place, the way to the root."""
+    return {"files": files, "place": place, "root": root, "places": PLACES}
 
 
 def render_documentation(request: Request, document: str = "api?f=json") -> Response:

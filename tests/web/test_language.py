@@ -28,8 +28,9 @@ def test_every_message_used_exists_and_every_message_is_used():
     sources = [*(REPOSITORY / "web/src").glob("*.js"), *(REPOSITORY / "api/templates").glob("*.html")]
     text = "\n".join(path.read_text(encoding="utf-8") for path in sources)
     used = set(re.findall(r"""\bt(?:\(|\[)["']([\w.-]+)["']""", text))
-    computed = {key for key in CATALOGUES["en"] if re.match(r"(level|draw|use)\.", key) or key in ("yes", "no")}
-    assert used <= set(CATALOGUES["en"])
+    used |= set(re.findall(r"""BadPlace\("([\w.-]+)"\)""", text))
+    computed = {key for key in CATALOGUES["en"] if re.match(r"(level|draw|use|op|nav)\.", key) or key in ("yes", "no")}
+    assert used - {"nav."} <= set(CATALOGUES["en"])
     assert set(CATALOGUES["en"]) - computed <= used
 
 
@@ -54,10 +55,14 @@ def test_the_english_page_has_no_chinese_of_its_own(visit):
     visitor.map_is_still()
     visitor.page.click("#tab-ask")
     visitor.page.select_option("#area-district", "440305")
-    visitor.page.locator(".buildings button").first.click()
-    visitor.page.locator("#record").wait_for()
-    # the record of a Chinese building holds Chinese: its values, and the area's name where it has no English one
-    visitor.page.evaluate("document.querySelectorAll('#record-facts dd').forEach((one) => one.remove())")
+    visitor.page.locator("#charts figure").first.wait_for()
+    visitor.page.click("#answer-tools [data-opens=table]")
+    visitor.page.locator("#table-rows tbody button").first.click()
+    visitor.page.locator("#record-links a").first.wait_for()
+    # what is recorded of a Chinese city is Chinese: values, and names that have no English one
+    visitor.page.evaluate(
+        "document.querySelectorAll('#record-facts dd, #record-where, #table-rows td, .around .link').forEach((one) => one.remove())"
+    )
     assert [text for text in texts(visitor.page) if CHINESE.search(text)] == []
     assert visitor.page.locator("html").get_attribute("lang") == "en"
     assert visitor.headers["content-language"] == "en"

@@ -1,5 +1,6 @@
 """What the server sends for people: the page's head, the built files, the API's documentation."""
 
+import gzip
 import json
 import re
 import shutil
@@ -38,8 +39,11 @@ def test_static_serves_nothing_outside_its_folder(visit):
         assert visitor.context.request.get(visitor.base + path).status in (400, 404)
 
 
-def test_own_script_stays_small(built):
-    assert (DIST / built["files"]["portal.js"]).stat().st_size <= 60_000
+def test_own_script_and_charts_stay_under_300_kb_compressed(built):
+    map_library = {built["files"]["maplibre.js"], built["files"]["worker.js"]}
+    own = [path for path in DIST.glob("*.js") if path.name not in map_library]
+    assert built["files"]["portal.js"] in {path.name for path in own}
+    assert sum(len(gzip.compress(path.read_bytes(), 6)) for path in own) <= 300_000
 
 
 def test_map_library_and_worker_are_of_the_version_that_is_pinned(visit, built):

@@ -8,6 +8,7 @@ export class Problem extends Error {
     super(document.detail || document.title || `HTTP ${status}`);
     this.status = status;
     this.code = (document.type || "").split("/").pop();
+    this.parameter = document.parameter ?? null;
   }
 }
 
@@ -24,8 +25,8 @@ async function answer(url, options) {
   return response.json();
 }
 
-export const getJson = (path, parameters) =>
-  answer(address(path, parameters), { headers: HEADERS });
+export const getJson = (path, parameters, signal) =>
+  answer(address(path, parameters), { headers: HEADERS, signal });
 
 export const postJson = (path, body, signal) =>
   answer(address(path), {
@@ -53,13 +54,22 @@ export async function allFeatures(collection, parameters = {}, most = 20000) {
   return features;
 }
 
-const schemas = new Map();
-/** The JSON Schema of a collection's features, fetched once. */
-export function schemaOf(collection) {
-  if (!schemas.has(collection)) {
-    const asked = getJson(`collections/${encodeURIComponent(collection)}/schema`);
-    asked.catch(() => schemas.delete(collection));
-    schemas.set(collection, asked);
+/** The first of `limit` features, and only these. */
+export const firstFeatures = async (collection, parameters, signal) =>
+  (await getJson(`collections/${encodeURIComponent(collection)}/items`, parameters, signal)).features;
+
+const documents = new Map();
+function once(path) {
+  if (!documents.has(path)) {
+    const asked = getJson(path);
+    asked.catch(() => documents.delete(path));
+    documents.set(path, asked);
   }
-  return schemas.get(collection);
+  return documents.get(path);
 }
+
+/** The JSON Schema of a collection's features, fetched once. */
+export const schemaOf = (collection) => once(`collections/${encodeURIComponent(collection)}/schema`);
+/** What its filters may name, and what it may be ordered by, each fetched once. */
+export const queryablesOf = (collection) => once(`collections/${encodeURIComponent(collection)}/queryables`);
+export const sortablesOf = (collection) => once(`collections/${encodeURIComponent(collection)}/sortables`);

@@ -1,10 +1,10 @@
 // Areas on the map, and the choice city → district → street → community.
 import { allFeatures } from "./api.js";
+import { GROUND } from "./colours.js";
 import { config, element, number, t } from "./page.js";
 import { labelPoint } from "./shapes.js";
 
 export const LEVELS = ["city", "district", "street", "community"];
-const TINTS = ["#f6f3ea", "#f1f3ea", "#f6efe9", "#eef3ef", "#f4f1f0"];
 const asked = new Map();
 const known = new Map();
 
@@ -22,14 +22,31 @@ function areasOf(level, parent) {
 
 /** The name in the page's language, else the Chinese one, else the code. */
 export const nameOf = ({ properties: p }) => (config.lang === "en" && p.name_en) || p.name || p.code;
-export const areaByCode = (code) => known.get(code);
+/** The area of that code, asked for where it is not known yet; undefined where there is none. */
+export async function featureOfArea(code) {
+  if (!known.has(code)) {
+    const [feature] = await allFeatures("areas", { code, limit: 1 }, 1);
+    if (feature) known.set(code, feature);
+  }
+  return known.get(code);
+}
+
+/** The name of an area's code, or undefined; `prepare(codes)` asks for those not known yet. */
+export const nameOfCode = (code) => (known.has(code) ? nameOf(known.get(code)) : undefined);
+nameOfCode.prepare = async (codes) => {
+  const missing = codes.filter((code) => !known.has(code)).slice(0, 500);
+  if (!missing.length) return;
+  const filter = `code IN (${missing.map((code) => `'${code.replaceAll("'", "''")}'`).join(",")})`;
+  for (const feature of await allFeatures("areas", { filter })) known.set(feature.properties.code, feature);
+};
 
 /** Draws the boundaries: three levels at once, communities when one is near enough to see them. */
 export async function showAreas(map) {
+  if (!map.getSource("areas-names")) return; // areas are hidden from this caller
   const labels = [];
   const draw = async (level) => {
     const features = (await areasOf(level)).filter((feature) => feature.geometry);
-    features.forEach((feature, i) => { feature.properties.tint = TINTS[i % TINTS.length]; });
+    features.forEach((feature, i) => { feature.properties.tint = GROUND.tints[i % GROUND.tints.length]; });
     map.getSource(`areas-${level}`).setData({ type: "FeatureCollection", features });
     for (const feature of features) {
       labels.push({
@@ -50,12 +67,12 @@ export async function showAreas(map) {
   drawCommunities();
 }
 
-/** Four linked selects in `place`; `onPick` gets the chosen area's feature, or null when the choice is cleared. */
-export async function areaPicker(place, onPick) {
+/** Four linked selects in `place`, their ids with `prefix`; `onPick` gets the chosen area's code, "" when the choice is cleared. */
+export async function areaPicker(place, onPick, prefix = "area") {
   const selects = LEVELS.map((level, i) =>
-    element("select", { id: `area-${level}`, disabled: true, onchange: () => chosen(i) }));
+    element("select", { id: `${prefix}-${level}`, disabled: true, onchange: () => chosen(i) }));
   place.replaceChildren(...LEVELS.map((level, i) =>
-    element("div", { class: "field" }, element("label", { for: `area-${level}` }, t(`level.${level}`)), selects[i])));
+    element("div", { class: "field" }, element("label", { for: `${prefix}-${level}` }, t(`level.${level}`)), selects[i])));
 
   function offer(i, features) {
     const sorted = [...features].sort((a, b) => (a.properties.code < b.properties.code ? -1 : 1));
@@ -77,9 +94,8 @@ export async function areaPicker(place, onPick) {
   }
   async function chosen(i) {
     clear(i + 1);
-    const code = selects[i].value || (i > 0 ? selects[i - 1].value : "");
     if (selects[i].value) below(i + 1, selects[i].value);
-    onPick(code ? known.get(code) : null);
+    onPick(selects[i].value || (i > 0 ? selects[i - 1].value : ""));
   }
 
   clear(0);

@@ -1,5 +1,6 @@
 // "Use it": the same data from a command line, Python, QGIS and JavaScript, ready to copy and run.
 import { byId, config, copyButton, element, t } from "./page.js";
+import { collectionOf, collections } from "./registry.js";
 
 const WAYS = {
   curl: (base, id) => `curl -s '${base}/collections/${id}/items?limit=5'`,
@@ -10,10 +11,10 @@ const WAYS = {
 };
 
 /** Fills the panel for the collection chosen in its select. */
-export function showSnippets(collections) {
+export function showSnippets() {
   const select = byId("use-collection");
-  select.replaceChildren(...Object.entries(collections).map(([id, { title }]) => element("option", { value: id }, title)));
-  if (collections.buildings) select.value = "buildings";
+  select.replaceChildren(...collections().map(({ id, title }) => element("option", { value: id }, title)));
+  if (collectionOf("buildings")) select.value = "buildings";
   const fill = () => {
     byId("snippets").replaceChildren(...Object.entries(WAYS).map(([way, write]) => {
       const text = write(config.publicUrl, select.value);

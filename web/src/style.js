@@ -1,9 +1,9 @@
 // The map's style: no glyph server, no sprite, no tiles but our own. Names are drawn with the reader's own fonts.
-import { ACCENT, CAMERA, CHOSEN, IMAGERY, SENSOR_COLOURS, UNKNOWN, USE_COLOURS, WEDGE, byCode } from "./colours.js";
+import { ACCENT, CAMERA, CHOSEN, GROUND, IMAGERY, SENSOR_COLOURS, UNKNOWN, WEDGE, byCode, expressionOf } from "./colours.js";
 import { address } from "./api.js";
 
 export const FONTS = "'Noto Sans CJK SC','PingFang SC','Microsoft YaHei','Source Han Sans SC',sans-serif";
-export const TILED = ["buildings", "sensors", "cameras"];
+const BUILDING_PROPERTIES = "use,status,height_m,year_built,floors_above";
 /** Below this zoom the tiles of `count` buildings are too much to draw: the page says so instead. */
 export const buildingZoom = (count) => ((count ?? Infinity) <= 20_000 ? 11 : 13);
 export const WEDGE_ZOOM = 16;
@@ -18,13 +18,15 @@ export const HEIGHT = [
   5,
 ];
 
-const tiles = (collection, minzoom = 11, asked = "") => ({
-  type: "vector",
-  tiles: [decodeURI(address(`collections/${collection}/tiles/WebMercatorQuad/{z}/{y}/{x}`).href) + asked], // row before column
-  minzoom,
-  maxzoom: 16,
-  promoteId: "id",
-});
+/** Template of a collection's tile addresses under `parameters`; row before column. */
+export function tilesOf(collection, parameters = {}) {
+  const shown = collection === "buildings" ? { properties: BUILDING_PROPERTIES, ...parameters } : parameters;
+  const asked = address(`collections/${encodeURIComponent(collection)}/tiles/WebMercatorQuad/`, shown);
+  return `${asked.origin}${asked.pathname}{z}/{y}/{x}${asked.search}`;
+}
+
+/** A source of a collection's tiles. */
+export const tiles = (collection, minzoom = 11) => ({ type: "vector", tiles: [tilesOf(collection)], minzoom, maxzoom: 16, promoteId: "id" });
 const geojson = () => ({ type: "geojson", data: EMPTY, promoteId: "id" });
 const line = (id, source, colour, width, more = {}) => ({
   id, source, type: "line", layout: { "line-join": "round", "line-cap": "butt" },
@@ -37,7 +39,7 @@ const point = (id, source, colour, sizes) => ({
   paint: {
     "circle-color": colour,
     "circle-radius": grow(...sizes),
-    "circle-stroke-color": selected(CHOSEN, "#ffffff"),
+    "circle-stroke-color": selected(CHOSEN, GROUND.stroke),
     "circle-stroke-width": grow(14, selected(4, 0), 15.5, selected(4, 0.9), 17, selected(4, 1.6)),
   },
 });
@@ -56,56 +58,73 @@ const name = (level, minzoom, maxzoom, size, colour, more = {}) => ({
   layout: {
     "text-field": ["get", "label"], "text-font": FACE, "text-size": size, "text-max-width": 8, "text-padding": 6, ...more,
   },
-  paint: { "text-color": colour, "text-halo-color": "rgba(255,255,255,0.92)", "text-halo-width": 1.6 },
+  paint: { "text-color": colour, "text-halo-color": GROUND.halo, "text-halo-width": 1.6 },
 });
 
-/** The whole style document, with buildings from zoom `buildingMinzoom` on. `layers` come in drawing order. */
-export function styleDocument(buildingMinzoom) {
+const areaLayers = () => [
+  { id: "areas-land", type: "fill", source: "areas-city", paint: { "fill-color": GROUND.land } },
+  { id: "areas-tint", type: "fill", source: "areas-district", paint: { "fill-color": ["get", "tint"], "fill-antialias": false } },
+  line("areas-community", "areas-community", GROUND.community, 1, { layer: { minzoom: 12.5 } }),
+  line("areas-street", "areas-street", GROUND.street, grow(10, 0.6, 16, 1.8), { layer: { minzoom: 10 } }),
+  line("areas-district", "areas-district", GROUND.district, grow(8, 0.8, 16, 2.6), { paint: { "line-dasharray": [5, 2] } }),
+  line("areas-city", "areas-city", GROUND.city, grow(7, 1.2, 16, 3)),
+];
+const areaNames = () => [
+  name("community", 14.2, 24, 11.5, GROUND.names[0]),
+  name("street", 11.5, 15.5, grow(11, 11, 15, 14), GROUND.names[1], { "text-letter-spacing": 0.05 }),
+  name("district", 8.5, 14.2, grow(9, 12, 13, 18), GROUND.names[2], { "text-letter-spacing": 0.12 }),
+  name("city", 4, 9, 18, GROUND.names[3], { "text-letter-spacing": 0.2 }),
+];
+const imageryLayers = () => [
+  { id: "imagery-fill", type: "fill", source: "imagery", paint: { "fill-color": IMAGERY, "fill-opacity": selected(0.12, 0) } },
+  line("imagery", "imagery", IMAGERY, selected(3, 1.4), { paint: { "line-dasharray": [3, 2], "line-opacity": 0.75 } }),
+];
+const questionLayers = () => [
+  { id: "question-fill", type: "fill", source: "question", paint: { "fill-color": CHOSEN, "fill-opacity": 0.1 } },
+  line("question", "question", CHOSEN, 2.4),
+];
+const wedgeLayers = () => [
+  { id: "wedges", type: "fill", source: "wedges", minzoom: WEDGE_ZOOM - 0.5, paint: { "fill-color": WEDGE, "fill-opacity": 0.13 } },
+  line("wedges-line", "wedges", WEDGE, 0.8, { layer: { minzoom: WEDGE_ZOOM - 0.5 }, paint: { "line-opacity": 0.45 } }),
+];
+const buildingLayer = () => ({
+  id: "buildings", type: "fill-extrusion", source: "buildings", "source-layer": "buildings",
+  paint: { "fill-extrusion-color": buildingColour("use"), "fill-extrusion-height": HEIGHT, "fill-extrusion-vertical-gradient": true },
+});
+const sketchLayers = () => [
+  { id: "sketch-fill", type: "fill", source: "sketch", filter: ["==", ["geometry-type"], "Polygon"], paint: { "fill-color": ACCENT, "fill-opacity": 0.14 } },
+  line("sketch-line", "sketch", ACCENT, 2.2, { layer: { filter: ["!=", ["geometry-type"], "Point"] } }),
+  {
+    id: "sketch-corners", type: "circle", source: "sketch", filter: ["==", ["geometry-type"], "Point"],
+    paint: { "circle-radius": 5, "circle-color": "#ffffff", "circle-stroke-color": ACCENT, "circle-stroke-width": 2.4 },
+  },
+];
+
+/** Colour of buildings by one of BUILDING_COLOURS, the chosen one apart. */
+export const buildingColour = (property) => selected(CHOSEN, expressionOf(property));
+
+/** The whole style document for the collections that `has` names, buildings from zoom `buildingMinzoom` on. Layers come in drawing order. */
+export function styleDocument(has, buildingMinzoom) {
+  const sources = Object.fromEntries(["wedges", "question", "selection", "sketch"].map((id) => [id, geojson()]));
+  if (has("areas")) for (const id of ["areas-city", "areas-district", "areas-street", "areas-community", "areas-names"]) sources[id] = geojson();
+  if (has("imagery")) sources.imagery = geojson();
+  if (has("buildings")) sources.buildings = tiles("buildings", buildingMinzoom);
+  if (has("sensors")) sources.sensors = tiles("sensors");
+  if (has("cameras")) sources.cameras = tiles("cameras");
   return {
     version: 8,
     light: { anchor: "viewport", color: "#ffffff", intensity: 0.28, position: [1.4, 205, 32] },
-    sources: {
-      "areas-city": geojson(), "areas-district": geojson(), "areas-street": geojson(), "areas-community": geojson(),
-      "areas-names": geojson(), imagery: geojson(), wedges: geojson(), question: geojson(), selection: geojson(), sketch: geojson(),
-      buildings: tiles("buildings", buildingMinzoom, "?properties=use,height_m,floors_above"), sensors: tiles("sensors"), cameras: tiles("cameras"),
-    },
+    sources,
     layers: [
-      { id: "ground", type: "background", paint: { "background-color": "#dbe5e8" } },
-      { id: "areas-land", type: "fill", source: "areas-city", paint: { "fill-color": "#f5f3ed" } },
-      { id: "areas-tint", type: "fill", source: "areas-district", paint: { "fill-color": ["get", "tint"], "fill-antialias": false } },
-      line("areas-community", "areas-community", "#cfd3cc", 1, { layer: { minzoom: 12.5 } }),
-      line("areas-street", "areas-street", "#b3beba", grow(10, 0.6, 16, 1.8), { layer: { minzoom: 10 } }),
-      line("areas-district", "areas-district", "#86989a", grow(8, 0.8, 16, 2.6), { paint: { "line-dasharray": [5, 2] } }),
-      line("areas-city", "areas-city", "#5d7479", grow(7, 1.2, 16, 3)),
-      { id: "imagery-fill", type: "fill", source: "imagery", paint: { "fill-color": IMAGERY, "fill-opacity": selected(0.12, 0) } },
-      line("imagery", "imagery", IMAGERY, selected(3, 1.4), { paint: { "line-dasharray": [3, 2], "line-opacity": 0.75 } }),
-      { id: "question-fill", type: "fill", source: "question", paint: { "fill-color": CHOSEN, "fill-opacity": 0.1 } },
-      line("question", "question", CHOSEN, 2.4),
-      { id: "wedges", type: "fill", source: "wedges", minzoom: WEDGE_ZOOM - 0.5, paint: { "fill-color": WEDGE, "fill-opacity": 0.13 } },
-      line("wedges-line", "wedges", WEDGE, 0.8, { layer: { minzoom: WEDGE_ZOOM - 0.5 }, paint: { "line-opacity": 0.45 } }),
-      {
-        id: "buildings", type: "fill-extrusion", source: "buildings", "source-layer": "buildings",
-        paint: {
-          "fill-extrusion-color": selected(CHOSEN, byCode("use", USE_COLOURS)),
-          "fill-extrusion-height": HEIGHT,
-          "fill-extrusion-vertical-gradient": true,
-        },
-      },
+      { id: "ground", type: "background", paint: { "background-color": GROUND.sea } },
+      ...areaLayers(), ...imageryLayers(), ...questionLayers(), ...wedgeLayers(),
+      buildingLayer(),
       line("selection", "selection", CHOSEN, 3, { layer: { filter: ["!=", ["geometry-type"], "Point"] } }), // seen through what stands before it
       clusters("sensors", UNKNOWN),
       clusters("cameras", CAMERA),
       point("sensors", "sensors", byCode("kind", SENSOR_COLOURS), [11, 0.8, 14, 1.7, 15.5, 3.4, 17.5, 6.5]),
       point("cameras", "cameras", CAMERA, [11, 0.8, 14, 1.7, 15.5, 3.2, 17.5, 6]),
-      { id: "sketch-fill", type: "fill", source: "sketch", filter: ["==", ["geometry-type"], "Polygon"], paint: { "fill-color": ACCENT, "fill-opacity": 0.14 } },
-      line("sketch-line", "sketch", ACCENT, 2.2, { layer: { filter: ["!=", ["geometry-type"], "Point"] } }),
-      {
-        id: "sketch-corners", type: "circle", source: "sketch", filter: ["==", ["geometry-type"], "Point"],
-        paint: { "circle-radius": 5, "circle-color": "#ffffff", "circle-stroke-color": ACCENT, "circle-stroke-width": 2.4 },
-      },
-      name("community", 14.2, 24, 11.5, "#6b7a7d"),
-      name("street", 11.5, 15.5, grow(11, 11, 15, 14), "#4b5f64", { "text-letter-spacing": 0.05 }),
-      name("district", 8.5, 14.2, grow(9, 12, 13, 18), "#2d454b", { "text-letter-spacing": 0.12 }),
-      name("city", 4, 9, 18, "#1d2b32", { "text-letter-spacing": 0.2 }),
-    ],
+      ...sketchLayers(), ...areaNames(),
+    ].filter((layer) => !layer.source || sources[layer.source]),
   };
 }
