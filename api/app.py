@@ -8,6 +8,7 @@ from starlette.routing import Route
 from starlette_compress import CompressMiddleware, add_compress_type
 
 from api import problems
+from api.callers import Callers
 from api.compression import compression_options
 from api.context import Context
 from api.direct import Application, Doors, Endpoint
@@ -16,9 +17,12 @@ from api.hot import HotAnswers
 from api.jobs import Runner
 from api.metrics import Metrics
 from api.middleware import BodyLimit, Border
+from api.oidc import Issuer
+from api.passwords import Passwords
 from api.routes import ROUTERS
 from api.routes.portal import mount_static
 from api.security import Keys, tell_slips
+from api.sessions import Sessions
 from api.tile_cache import TileCache
 from api.uploads import Store
 from cim.crs import CrsList, parse_codes
@@ -62,7 +66,9 @@ def create_app(settings: Settings) -> FastAPI:
     store = Store(settings)
     runner = Runner(database, settings, store)
     exports = Exports(database, settings)
-    keys = Keys(database, settings)
+    callers = Callers(
+        Keys(database, settings), Sessions(database, settings), Issuer(database, settings), Passwords(database)
+    )
     crs_list = CrsList(parse_codes(settings.crs))
     stamps = Stamps(database)
     tiles = TileCache(stamps, settings.tile_cache_bytes)
@@ -77,7 +83,7 @@ def create_app(settings: Settings) -> FastAPI:
         exports,
         crs_list,
         tiles,
-        authorise=keys.authorise,
+        callers,
         meter=meter,
     )
 

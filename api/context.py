@@ -1,12 +1,12 @@
 """What a handler needs of the application: settings, database, registry, caller."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, cast
 
 from fastapi import Depends
 from starlette.requests import Request
 
+from api.callers import Callers
 from api.export_jobs import Exports
 from api.jobs import Runner
 from api.metrics import Metrics
@@ -21,15 +21,12 @@ from cim.model import Collection, Scope
 from cim.query.masking import as_seen
 from cim.settings import Settings
 
-ANONYMOUS = Scope()
-"""Who asks an application that was wired without keys."""
-
 
 @dataclass(slots=True)
 class Context:
     """The parts `api.app` wired; `app.context` holds it.
 
-    `authorise`: what a caller may see, by the key they sent; without one everybody is anonymous.
+    `callers`: what a caller may see, by key, access token or session.
     `meter`: counts calls. `templates`: path template of each plain endpoint, for metrics. `is_draining`: told to stop,
     still answering.
     `tiles_asked`: addresses of tiles as `api.routes.tiles` read them. `streams`: answers that go on until one side goes.
@@ -44,7 +41,7 @@ class Context:
     exports: Exports
     crs_list: CrsList
     tiles: TileCache
-    authorise: Callable[[Request], Awaitable[Scope]] | None = None
+    callers: Callers
     templates: dict[Any, str] = field(default_factory=dict)
     tiles_asked: dict[Any, Any] = field(default_factory=dict)
     meter: Meter | None = None
@@ -73,9 +70,8 @@ def registry_of(request: Request) -> Registry:
 
 
 async def scope_of(request: Request) -> Scope:
-    """What the caller may see. Raises Unauthorized for a key that is not known."""
-    authorise = context_of(request).authorise
-    return ANONYMOUS if authorise is None else await authorise(request)
+    """What the caller may see. Raises Unauthorized for a key that is not known, Forbidden for a forged change in a session."""
+    return await context_of(request).callers.authorise(request)
 
 
 def visible_collections(request: Request, scope: Scope) -> list[Collection]:

@@ -54,7 +54,8 @@ _VARY = "Accept, Accept-Language, Cookie, Authorization, X-API-Key"
 
 
 @cache
-def _environment() -> jinja2.Environment:
+def templates() -> jinja2.Environment:
+    """The pages' templates."""
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -88,7 +89,7 @@ def _render(request: Request, template: str, links: Sequence[Link], **values: An
     root = "../" * (request.url.path.count("/") - 1) or "./"
     other = "zh-CN" if lang == "en" else "en"
     text = (
-        _environment()
+        templates()
         .get_template(template)
         .render(lang=lang, other=other, root=root, t=TEXTS[lang], links=links, **values)
     )

@@ -33,12 +33,13 @@ _EXPOSED = (
 )
 _ASKED = (
     "Accept, Accept-Language, Authorization, Content-Crs, Content-Type, Idempotency-Key, If-Match, If-None-Match, "
-    "Last-Event-ID, Prefer, Range, X-API-Key, X-Request-Id"
+    "Last-Event-ID, Prefer, Range, X-API-Key, X-CSRF-Token, X-Request-Id"
 )
 _COUNTED = frozenset((*_METHODS, "HEAD", "OPTIONS"))
 _UPLOADS = "/admin/loads"
 _STATIC = "/static/"
 _KEY_HEADERS = (b"authorization", b"x-api-key")
+_ASKERS = (b"Authorization", b"X-API-Key", b"Cookie")
 _TAKEN = (
     ("POST", b"accept-post", b"application/geo+json, application/json"),
     ("PATCH", b"accept-patch", b"application/merge-patch+json"),
@@ -83,13 +84,15 @@ def has_good_host(headers: Iterable[tuple[bytes, bytes]]) -> bool:
 
 def carries_key(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     """True for a request that says who asks."""
-    return any(name in _KEY_HEADERS for name, _ in headers)
+    return any(name in _KEY_HEADERS or (name == b"cookie" and b"cim_session=" in value) for name, value in headers)
 
 
 def guard_caches(headers: list[tuple[bytes, bytes]], *, has_key: bool) -> None:
     """What is answered depends on the key: no cache gives one caller's answer to another, and none keeps it for one with a key."""
-    if not any(name == b"vary" and b"x-api-key" in value.lower() for name, value in headers):
-        headers.append((b"vary", b"Authorization, X-API-Key"))
+    stated = b",".join([value for name, value in headers if name == b"vary"]).lower()
+    missing = [name for name in _ASKERS if name.lower() not in stated]
+    if missing:
+        headers.append((b"vary", b", ".join(missing)))
     if has_key and not any(name == b"cache-control" and b"no-store" in value for name, value in headers):
         headers[:] = [pair for pair in headers if pair[0] != b"cache-control"]
         headers.append((b"cache-control", b"private, no-store"))

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 
 from api.limits import limit_fields
-from cim.errors import CimError, QuotaExceeded, RangeRefused
+from cim.errors import CimError, QuotaExceeded, RangeRefused, TooManyAttempts
 
 log = structlog.get_logger("api")
 
@@ -43,6 +43,7 @@ STATUS = {
     "idempotency-key-reused": 409,
     "precondition-failed": 412,
     "precondition-required": 428,
+    "too-many-attempts": 429,
     "too-large": 413,
     "decompressed-size": 413,
     "unsupported-media-type": 415,
@@ -154,6 +155,8 @@ def problem_response(request: Request, error: CimError) -> Response:
     headers = {"Content-Range": f"bytes */{error.size}"} if isinstance(error, RangeRefused) else None
     if isinstance(error, QuotaExceeded):
         headers = {**limit_fields(error.standing), "Retry-After": str(error.retry_after_s)}
+    if isinstance(error, TooManyAttempts):
+        headers = {"Retry-After": str(error.retry_after_s)}
     return _respond(
         request,
         status,

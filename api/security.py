@@ -7,24 +7,25 @@ everywhere within that time.
 import hmac
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 
 import structlog
 from starlette.requests import Request
 
 from api.documents import header_of
-from cim.db.keys import digest_of
+from cim.db.keys import digest_of, in_force_sql, used_sql
 from cim.db.pool import Database
 from cim.db.rights import scope_of_key, unknown_properties
-from cim.errors import Forbidden, Unauthorized
+from cim.errors import Forbidden, Unauthorized, Unavailable
 from cim.model import Collection, Scope, roles_of
 from cim.settings import Settings
-from cim.sql import Sql
 
 log = structlog.get_logger("rights")
 
 TTL_S = 2.0
 MAX_KNOWN = 10_000
-MAX_KEY = 200
+MAX_KEY = 8_000
+"""Characters of what is sent: a key has 36, an access token of OpenID Connect may be long."""
 
 _HOW = "send a valid key as 'Authorization: Bearer <key>' or 'X-API-Key: <key>'"
 
@@ -59,13 +60,16 @@ class Keys:
         self._database = database
         self._admin_digest = digest_of(settings.admin_key) if settings.admin_key else None
         self._anonymous = anonymous_scope(settings)
+        self._timezone = settings.time_zone
         self._known: dict[str, tuple[float, Scope | None]] = {}
 
-    async def authorise(self, request: Request) -> Scope:
-        """What the caller may see; the anonymous scope without a key. Raises Unauthorized for a key not in force."""
-        key = key_of(request)
-        if key is None:
-            return self._anonymous
+    @property
+    def anonymous(self) -> Scope:
+        """What a caller without a key may see."""
+        return self._anonymous
+
+    async def authorise(self, key: str) -> Scope:
+        """What the caller with the key may see. Raises Unauthorized for a key not in force."""
         digest = digest_of(key)
         if self._admin_digest is not None and hmac.compare_digest(digest, self._admin_digest):
             return Scope(roles=roles_of("admin"), caller="admin key of the settings")
@@ -77,15 +81,10 @@ class Keys:
         return scope
 
     async def _look_up(self, digest: str) -> Scope | None:
-        row = await self._database.fetch_row(
-            Sql.of(
-                "SELECT role, collections, k.area_code, hidden, precision_m, prefix, label, organisation_id, person_id, "
-                "duties, services FROM cim.api_key AS k LEFT JOIN cim.organisation AS o ON o.id = k.organisation_id "
-                "WHERE digest = {} AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()) "
-                "AND (o.state IS NULL OR o.state = 'active')",
-                digest,
-            )
-        )
+        row = await self._database.fetch_row(in_force_sql(digest, self._timezone))
+        if row is not None and row["is_first_today"]:
+            with suppress(Unavailable):  # a replica cannot write it, nor need it
+                await self._database.execute(used_sql(digest, self._timezone))
         scope = None if row is None else scope_of_key(row)
         if len(self._known) >= MAX_KNOWN:
             self._known.clear()

@@ -189,6 +189,17 @@ class Unauthorized(CimError):
     title = "A valid key is needed"
 
 
+class TooManyAttempts(CimError):
+    """Guesses at a password, or more log-ins at once than are checked; the fact `retry_after_s` says when to try again."""
+
+    code = "too-many-attempts"
+    title = "Too many attempts"
+
+    def __init__(self, detail: str, retry_after_s: int) -> None:
+        super().__init__(f"{detail}; try again in {retry_after_s} s", facts={"retry_after_s": retry_after_s})
+        self.retry_after_s = retry_after_s
+
+
 class Forbidden(CimError):
     """The caller is known but may not do this."""
 

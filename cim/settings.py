@@ -80,6 +80,34 @@ class Settings(BaseSettings):
         "private networks stays closed.",
     )
     admin_key: str | None = Field(None, description="An admin key to accept besides those made by `cim db key`.")
+    session_idle_s: float = Field(2 * 3600, gt=0, description="Seconds without a request after which a session ends.")
+    session_s: float = Field(12 * 3600, gt=0, description="Seconds after which a session ends whatever is done in it.")
+    invitation_s: float = Field(
+        7 * 24 * 3600, gt=0, description="Seconds that an invitation to set a password is good."
+    )
+    key_overlap_s: float = Field(
+        24 * 3600, ge=0, description="Seconds that a key goes on beside the one that took its place."
+    )
+    application_days: str = Field(
+        "conditional=10", description="Working days to decide an application in, by share class, comma separated."
+    )
+    holidays: str = Field(
+        "", description="Days off besides weekends, comma separated: 2026-10-01/2026-10-07,2027-01-01."
+    )
+    working_weekends: str = Field("", description="Weekend days that are worked for a holiday, comma separated.")
+    oidc_issuer: str | None = Field(None, description="Issuer of OpenID Connect that people log in at; none for none.")
+    oidc_client_id: str = Field("", description="Client id of this node at the issuer.")
+    oidc_client_secret: str | None = Field(None, description="Client secret of this node at the issuer.")
+    oidc_audience: str = Field(
+        "", description="Audience of access tokens (JWT) of the issuer that are taken as keys; empty to take none."
+    )
+    oidc_organisation_claim: str = Field("organisation", description="Claim with the id of somebody's organisation.")
+    oidc_duties_claim: str = Field(
+        "", description="Claim with somebody's duties, read at each log-in; empty to leave duties to the admins here."
+    )
+    oidc_makes_people: bool = Field(
+        False, description="Make somebody the issuer knows and this node does not, in the organisation of the claim."
+    )
 
     @field_validator("time_zone")
     @classmethod

@@ -99,7 +99,7 @@ class Grants:
                 "this service is called with a key: send 'Authorization: Bearer <key>' or 'X-API-Key: <key>'"
             )
         if service.share_class == "conditional" and scope.organisation_id is not None:
-            grant = _chosen(await self._in_force(service.id, scope.organisation_id), scenario_id)
+            grant = _chosen(await self._in_force(service.id, scope.organisation_id), scenario_id, scope.grant_id)
             if grant is not None:
                 return grant
         if is_city_admin(scope):
@@ -119,7 +119,9 @@ class Grants:
         return [one for one in grants if one.expires_at is None or one.expires_at > now]
 
 
-def _chosen(grants: Sequence[Grant], scenario_id: str | None) -> Grant | None:
+def _chosen(grants: Sequence[Grant], scenario_id: str | None, grant_id: int | None) -> Grant | None:
+    if grant_id is not None:
+        grants = [one for one in grants if one.id == grant_id]
     if scenario_id is None:
         return next(iter(grants), None)
     return next((one for one in grants if one.scenario_id == scenario_id), None)
@@ -128,6 +130,8 @@ def _chosen(grants: Sequence[Grant], scenario_id: str | None) -> Grant | None:
 def _why_not(service: Face, scope: Scope, scenario_id: str | None) -> str:
     if service.share_class == "not_shared":
         return "the service is not shared: only its organisation calls it"
+    if scope.grant_id is not None:
+        return "the grant of the key sent is for another service, or has ended"
     if scope.organisation_id is None:
         return "the key sent acts for no organisation, and the service is called by grant"
     named = f" for the scenario '{scenario_id[:80]}'" if scenario_id is not None else ""

@@ -99,6 +99,8 @@ api_key = Table(
     Column(
         "services", ARRAY(Text()), comment="ids of the services it may call; NULL for all that its organisation may"
     ),
+    Column("grant_id", BigInteger(), comment="the grant whose conditions its calls have; NULL for that of the service"),
+    Column("last_used_on", Date(), comment="day of the platform, written once a day"),
     CheckConstraint("role IN ('reader', 'editor', 'admin')", name="api_key_role_check"),
     CheckConstraint(
         "role = 'reader' OR (hidden = '{}' AND precision_m IS NULL AND (role = 'editor' OR "
@@ -226,6 +228,8 @@ application = Table(
     _now("applied_at"),
     _instant("due_at", nullable=False, comment="end of the working days that its share class allows"),
     _instant("reminded_at"),
+    Column("grant_id", BigInteger(), comment="the grant to be renewed; once decided, the one that was made or renewed"),
+    Column("applicant_id", code_text(), comment="the person who applied; the decision is another's"),
     Column("decided_by", Text()),
     _instant("decided_at"),
     Column("note", Text()),
@@ -255,6 +259,7 @@ service_grant = Table(
     Column("revoked_by", Text()),
     _instant("revoked_at"),
     Column("revoked_why", Text()),
+    _instant("reminded_at", comment="when its organisation was told that it will expire"),
     CheckConstraint("quota_day > 0", name="service_grant_quota_check"),
     CheckConstraint(
         "(rate_calls IS NULL) = (rate_seconds IS NULL) AND rate_calls > 0 AND rate_seconds > 0",

@@ -11,15 +11,29 @@ from psycopg.rows import dict_row
 
 from cim.db.rights import Rights
 from cim.errors import NotFound
+from cim.query.listing import Listing
 from cim.sql import Cast, Identifier, Sql
 
 PREFIX_CHARACTERS = 8
 
 SHOWN = (
     *("prefix", "role", "label", "collections", "area_code", "hidden", "precision_m"),
-    *("created_at", "expires_at", "revoked_at"),
+    *("organisation_id", "person_id", "duties", "services", "grant_id"),
+    *("created_at", "expires_at", "revoked_at", "last_used_on"),
 )
 """What lists tell of a key."""
+
+KEYS = Listing(
+    Sql.of(
+        "SELECT {}, id, revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()) AS is_in_force "
+        "FROM cim.api_key AS k",
+        Sql.join(", ", [Sql.of("{}", Identifier(name)) for name in SHOWN]),
+    ),
+    Sql.of("k.id"),
+    kind="bigint",
+    is_latest_first=True,
+)
+"""Keys without their digests, by the order in which they were made."""
 
 LIST_SQL = Sql.of(
     "SELECT {} FROM cim.api_key ORDER BY id", Sql.join(", ", [Sql.of("{}", Identifier(name)) for name in SHOWN])
@@ -47,23 +61,95 @@ def new_key() -> NewKey:
     return NewKey(key, key[: 4 + PREFIX_CHARACTERS], digest_of(key))
 
 
-def insert_sql(made: NewKey, rights: Rights, label: str, expires_at: datetime | None = None) -> Sql:
-    """Keep what is kept of a key, with what it is allowed."""
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whom a key acts for in the catalogue, and by which duties; `services` and `grant_id` limit what it may call."""
+
+    organisation_id: str | None = None
+    person_id: str | None = None
+    duties: tuple[str, ...] = ()
+    services: tuple[str, ...] | None = None
+    grant_id: int | None = None
+
+    def bound(self) -> Sql:
+        """The values of its columns, to stand in VALUES."""
+        return Sql.of(
+            "{}, {}, {}, {}, {}",
+            Cast(self.organisation_id, "text"),
+            Cast(self.person_id, "text"),
+            Cast(list(self.duties), "text[]"),
+            Cast(None if self.services is None else list(self.services), "text[]"),
+            Cast(self.grant_id, "bigint"),
+        )
+
+
+NOBODY = Owner()
+
+
+def insert_sql(
+    made: NewKey, rights: Rights, label: str, expires_at: datetime | None = None, owner: Owner = NOBODY
+) -> Sql:
+    """Keep what is kept of a key, with what it is allowed and whom it acts for."""
     return Sql.of(
-        "INSERT INTO cim.api_key (prefix, digest, label, expires_at, role, collections, area_code, hidden, precision_m) "
-        "VALUES ({}, {}, {}, {}, {})",
+        "INSERT INTO cim.api_key (prefix, digest, label, expires_at, role, collections, area_code, hidden, precision_m, "
+        "organisation_id, person_id, duties, services, grant_id) VALUES ({}, {}, {}, {}, {}, {})",
         made.prefix,
         made.digest,
         label,
         Cast(expires_at, "timestamptz"),
         rights.bound(),
+        owner.bound(),
     )
 
 
-def create_key(connection: psycopg.Connection[Any], rights: Rights, *, label: str) -> str:
+def in_force_sql(digest: str, timezone: str) -> Sql:
+    """The key of that digest where it is in force, and so are its organisation and the person it was made for.
+
+    Duties that the person has no longer are the key's no longer. `is_first_today`: to be noted by `used_sql`.
+    """
+    return Sql.of(
+        "SELECT k.role, k.collections, k.area_code, k.hidden, k.precision_m, k.prefix, k.label, k.organisation_id, "
+        "k.person_id, k.services, k.grant_id, CASE WHEN k.person_id IS NULL OR 'city_admin' = ANY(p.duties) THEN k.duties "
+        "ELSE ARRAY(SELECT duty FROM unnest(k.duties) AS duty WHERE duty = ANY(p.duties)) END AS duties, "
+        "k.last_used_on IS DISTINCT FROM (now() AT TIME ZONE {})::date AS is_first_today "
+        "FROM cim.api_key AS k LEFT JOIN cim.organisation AS o ON o.id = k.organisation_id "
+        "LEFT JOIN cim.person AS p ON p.id = k.person_id "
+        "WHERE k.digest = {} AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now()) "
+        "AND (o.state IS NULL OR o.state = 'active') "
+        "AND (k.person_id IS NULL OR p.state = 'active' AND p.organisation_id = k.organisation_id)",
+        timezone,
+        digest,
+    )
+
+
+def used_sql(digest: str, timezone: str) -> Sql:
+    """The key was used today: a day of the platform."""
+    return Sql.of(
+        "UPDATE cim.api_key SET last_used_on = (now() AT TIME ZONE {})::date WHERE digest = {}", timezone, digest
+    )
+
+
+def revoke_sql(prefix: str) -> Sql:
+    """End a key now; no row when there is none in force of that prefix."""
+    return Sql.of(
+        "UPDATE cim.api_key SET revoked_at = now() WHERE prefix = {} AND revoked_at IS NULL RETURNING prefix", prefix
+    )
+
+
+def outlive_sql(prefix: str, seconds: float) -> Sql:
+    """A key goes on for some seconds at most: another has taken its place."""
+    return Sql.of(
+        "UPDATE cim.api_key SET expires_at = least(expires_at, now() + make_interval(secs => {})) "
+        "WHERE prefix = {} AND revoked_at IS NULL RETURNING expires_at",
+        Cast(seconds, "float8"),
+        prefix,
+    )
+
+
+def create_key(connection: psycopg.Connection[Any], rights: Rights, *, label: str, owner: Owner = NOBODY) -> str:
     """A new key, which cannot be had again."""
     made = new_key()
-    text, values = insert_sql(made, rights, label).compile_psycopg()
+    text, values = insert_sql(made, rights, label, owner=owner).compile_psycopg()
     connection.execute(text.encode(), values)
     return made.key
 

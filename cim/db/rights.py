@@ -18,7 +18,7 @@ MAX_PRECISION_M = 100_000.0
 MEMBERS = ("role", "collections", "area_code", "hidden", "precision_m")
 """Columns of `cim.api_key` that make a Scope."""
 
-OF_KEY = ("organisation_id", "person_id", "duties", "services")
+OF_KEY = ("organisation_id", "person_id", "duties", "services", "grant_id")
 """Columns of `cim.api_key` that say whom it acts for in the catalogue."""
 
 _NAME = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,200}")
@@ -70,6 +70,7 @@ def scope_of_key(row: Mapping[str, Any]) -> Scope:
         person_id=row["person_id"],
         key_prefix=row["prefix"],
         services=None if row["services"] is None else frozenset(row["services"]),
+        grant_id=row["grant_id"],
     )
 
 

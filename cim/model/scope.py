@@ -14,7 +14,7 @@ class Scope:
     `roles`: of `reader`, `editor`, `admin`, and of `DUTIES` in the catalogue. The anonymous caller has none. `caller`: who it
     is, as records of changes name it. `organisation_id`: whom the caller acts for; None for no organisation. `person_id`: who
     logged in, or made the key. `key_prefix`: of the key that was sent. `services`: ids of those that may be called, None for
-    all that the organisation may.
+    all that the organisation may. `grant_id`: the grant whose conditions its calls have.
     """
 
     roles: frozenset[str] = frozenset()
@@ -27,6 +27,7 @@ class Scope:
     person_id: str | None = None
     key_prefix: str | None = None
     services: frozenset[str] | None = None
+    grant_id: int | None = None
 
     @property
     def is_admin(self) -> bool:

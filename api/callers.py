@@ -1,0 +1,33 @@
+"""Who calls, in whatever way they say it: a key, an access token of the issuer, a session's cookie, or nothing."""
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from api.oidc import Issuer
+from api.passwords import Passwords
+from api.security import Keys, key_of
+from api.sessions import Sessions
+from cim.model import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Callers:
+    """The ways to a Scope; what is said in headers goes before a cookie."""
+
+    keys: Keys
+    sessions: Sessions
+    issuer: Issuer
+    passwords: Passwords
+
+    async def authorise(self, request: Request) -> Scope:
+        """What the caller may see; the anonymous scope where nobody says who asks.
+
+        Raises Unauthorized for a key or token not in force, Forbidden for a change by cookie that others could have forged.
+        """
+        key = key_of(request)
+        if key is None:
+            return await self.sessions.authorise(request) or self.keys.anonymous
+        if self.issuer.takes(key):
+            return await self.issuer.authorise(key)
+        return await self.keys.authorise(key)

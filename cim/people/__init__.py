@@ -1,0 +1,1 @@
+"""Organisations and people: what is taken of them, and who may change what."""

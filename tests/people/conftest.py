@@ -1,0 +1,100 @@
+"""Two organisations of two districts and the city's own, their people, and clients of each."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx2
+import psycopg
+import pytest
+
+from tests.conftest import Server, serving
+
+ADMIN = "admin-key-of-the-tests-of-people"
+PASSWORD = "correct horse 正确 battery"
+
+
+@dataclass
+class Node:
+    """A server, and whoever calls it."""
+
+    server: Server
+    url: str
+    stack: ExitStack
+    people: dict[str, str] = field(default_factory=dict)
+    """Login → id."""
+
+    def client(self, **headers: str) -> httpx2.Client:
+        """A client with headers of its own."""
+        opened = httpx2.Client(base_url=self.url, timeout=30, headers=headers)
+        return self.stack.enter_context(opened)
+
+    @property
+    def admin(self) -> httpx2.Client:
+        """The admin of the settings."""
+        return self.client(Authorization=f"Bearer {ADMIN}")
+
+    def session(self, login: str) -> httpx2.Client:
+        """Somebody logged in, whose changes carry the token."""
+        client = self.client()
+        answer = client.post("/login", json={"login": login, "password": PASSWORD})
+        assert answer.status_code == 200, answer.text
+        client.headers["X-CSRF-Token"] = answer.json()["csrf"]
+        return client
+
+    def key(self, maker: httpx2.Client, **members: Any) -> httpx2.Client:
+        """A client with a key that `maker` made."""
+        made = maker.post("/keys", json=members)
+        assert made.status_code == 201, made.text
+        return self.client(**{"X-API-Key": made.json()["key"]})
+
+    def person(self, login: str, organisation: str, *duties: str, **more: Any) -> None:
+        """Somebody with the password of the tests."""
+        body = {"login": login, "organisation_id": organisation, "duties": duties, "password": PASSWORD, **more}
+        made = self.admin.post("/people", json=body)
+        assert made.status_code == 201, made.text
+        self.people[login] = made.json()["id"]
+
+
+def populate(node: Node) -> None:
+    """water and planning of Nanshan (440305), roads of Futian (440304)."""
+    for key, area in (("planning", "440305"), ("water", "440305"), ("roads", "440304")):
+        body = {"id": key, "name_zh": key, "name_en": key, "area_code": area}
+        made = node.admin.post("/organisations", json=body)
+        assert made.status_code == 201, made.text
+    node.person("boss.planning", "planning", "org_admin")
+    node.person("publisher", "planning", "publisher")
+    node.person("boss.water", "water", "org_admin")
+    node.person("clerk", "water")
+    node.person("boss.roads", "roads", "org_admin")
+    node.person("nanshan", "planning", "district_admin", area_code="440305")
+    node.person("mayor", "planning", "city_admin")
+
+
+@pytest.fixture(scope="module")
+def make_node() -> Iterator[Callable[..., Node]]:
+    """`make_node(database_url, CIM_X="…")`: a populated node."""
+    with ExitStack() as stack:
+
+        def make(url: str, *, is_populated: bool = True, **settings: str) -> Node:
+            server = stack.enter_context(serving(url, CIM_ADMIN_KEY=ADMIN, **settings))
+            node = Node(server, server.url, stack)
+            if is_populated:
+                populate(node)
+            return node
+
+        yield make
+
+
+@pytest.fixture(scope="module")
+def node(module_database_url: str, make_node: Callable[..., Node]) -> Node:
+    """One node for a file of tests."""
+    return make_node(module_database_url)
+
+
+@pytest.fixture(scope="module")
+def connection(module_database_url: str) -> Iterator[Any]:
+    """The node's database."""
+    with psycopg.connect(module_database_url, autocommit=True) as opened:
+        yield opened
