@@ -55,7 +55,7 @@ _SECURITY = (
 )
 
 _SECURED = frozenset(name for name, _ in _SECURITY)
-_GUARDED = b"Authorization, X-API-Key, Accept-Encoding"
+_GUARDED = b"Cookie, Authorization, X-API-Key, Accept-Encoding"
 """How `vary` of most answers ends: then `guard_caches` has nothing to add for a caller without a key."""
 
 

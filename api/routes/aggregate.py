@@ -25,7 +25,7 @@ OFFERS = (Representation("json", JSON), Representation("csv", CSV), Representati
 WISHES = ("group-by", "measures")
 """Parameters of statistics, beside the conditions."""
 
-_VARY = "Accept, Authorization, X-API-Key"
+_VARY = "Accept, Cookie, Authorization, X-API-Key"
 
 
 async def aggregate(request: Request) -> Response:

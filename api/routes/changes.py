@@ -29,7 +29,7 @@ DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
 LATELY = timedelta(hours=24)
 """What is looked at where no two instants are given."""
-VARY = "Accept, Authorization, X-API-Key"
+VARY = "Accept, Cookie, Authorization, X-API-Key"
 CHANGES = ("between", "limit", "cursor", "crs", "count")
 
 

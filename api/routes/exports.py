@@ -38,7 +38,7 @@ router = APIRouter()
 WAIT_S = 20.0
 """A file that is made within this time is the answer itself; else 202, and it is fetched when it is ready."""
 
-_VARY = "Accept, Accept-Language, Prefer, Authorization, X-API-Key"
+_VARY = "Accept, Accept-Language, Prefer, Cookie, Authorization, X-API-Key"
 
 
 async def export(request: Request) -> Response:

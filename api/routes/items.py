@@ -45,7 +45,7 @@ _OTHERS = {
 }
 _OUTPUT_OF = {output.f: output for output in OUTPUTS if output.has_pages}
 _AS_IT_IS = FeatureQuery()
-_VARY = "Accept, Authorization, X-API-Key"
+_VARY = "Accept, Cookie, Authorization, X-API-Key"
 
 
 def crs_header(crs: Crs) -> dict[str, str]:

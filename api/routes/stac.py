@@ -35,7 +35,7 @@ CONFORMS_TO = (
 SEARCHED = ("bbox", "datetime", "ids", "collections", "intersects", "limit", "token")
 MAX_IDS = 1000
 MAX_LIMIT = 1000
-_VARY = "Accept, Authorization, X-API-Key"
+_VARY = "Accept, Cookie, Authorization, X-API-Key"
 _DOCUMENT = (Representation("json", JSON, also=(GEOJSON,)),)
 _ITEMS = (Representation("json", GEOJSON, also=(JSON,)),)
 

@@ -44,7 +44,7 @@ TRIES = 4
 MAX_ASKED = 4_096
 """Addresses of tiles whose reading a worker remembers."""
 
-_VARY = b"Accept, Authorization, X-API-Key, Accept-Encoding"
+_VARY = b"Accept, Cookie, Authorization, X-API-Key, Accept-Encoding"
 _PATH = "/collections/{collection_id}/tiles"
 _TILE = _PATH + "/{tile_matrix_set}/{zoom}/{row}/{col}"
 
