@@ -57,9 +57,9 @@ class Settings(BaseSettings):
     meter_fsync: bool = Field(
         False, description="Wait for the disk before each answer ends: calls survive a power cut."
     )
-    meter_keep_days: int = Field(400, ge=60, description="Days that single calls are kept; sums are kept for good.")
+    meter_keep_days: int = Field(400, ge=100, description="Days that single calls are kept; sums are kept for good.")
     meter_window_days: int = Field(
-        45, ge=1, le=59, description="Days back within which spooled calls are booked; older ones go to quarantine."
+        45, ge=1, le=99, description="Days back within which spooled calls are booked; older ones go to quarantine."
     )
     meter_close_after_s: float = Field(
         900, ge=0, description="Seconds after midnight at which a day of the ledger is closed."

@@ -20,9 +20,11 @@ from api.routes import (
     organisations,
     own_keys,
     people,
+    prices,
     service_loads,
     services_admin,
     stac,
+    statements,
     tiles,
 )
 
@@ -47,6 +49,8 @@ ROUTERS = (
     own_keys.router,
     login.router,
     oidc.router,
+    statements.router,
+    prices.router,
     description.router,
     functions.router,
     health.router,

@@ -1,0 +1,126 @@
+"""Statements and prices in the OpenAPI description."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from api import problems
+from api.documents import JSON
+from api.openapi_parts import parameter, ref
+from cim.metering.prices import UNITS
+from cim.query.statements import KEYS, MEASURES, SIDES, STEPS
+
+_TAG = "Statements"
+_TEXT = {"type": "string"}
+_DAY = {"type": "string", "format": "date"}
+_AMOUNT = {"type": "string", "pattern": r"^\d{1,12}(\.\d{1,8})?$"}
+_RATE = {
+    "type": "object",
+    "properties": {
+        "free": {"type": "integer", "minimum": 0},
+        "tiers": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"up_to": {"type": ["integer", "null"], "minimum": 1}, "price": _AMOUNT},
+                "required": ["price"],
+                "additionalProperties": False,
+            },
+        },
+    },
+    "required": ["tiers"],
+    "additionalProperties": False,
+}
+_PLAN = {
+    "type": "object",
+    "properties": {
+        "currency": {"type": "string", "pattern": "^[A-Z]{3}$"},
+        "monthly_fee": _AMOUNT,
+        **dict.fromkeys(UNITS, _RATE),
+    },
+    "additionalProperties": False,
+}
+
+_WHOSE = [
+    parameter("side", "Whose statement: what an organisation called, what of its services was called, or everything", {
+        "type": "string", "enum": list(SIDES),
+    }),
+    parameter("organisation", "Id of the organisation; the caller's own where it is not given", _TEXT),
+]  # fmt: skip
+_WHICH = [
+    parameter("from", "First day; that of this month where it is not given", _DAY),
+    parameter("to", "Last day, within; today where it is not given", _DAY),
+    parameter("service", "Calls of this service only", _TEXT),
+    parameter("consumer", "Calls of this organisation only", _TEXT),
+    parameter("scenario", "Calls for this scenario only", _TEXT),
+]
+_SERVICE = parameter("serviceId", "Id of the service", _TEXT, place="path")
+_MONTH = parameter("month", "Month, YYYY-MM", {"type": "string", "pattern": r"^\d{4}-\d{2}$"}, place="path")
+
+
+def _operation(
+    operation_id: str,
+    summary: str,
+    parameters: Sequence[Any],
+    *,
+    media: Sequence[str] = (JSON,),
+    status: str = "200",
+    body: dict[str, Any] | None = None,
+    is_open: bool = False,
+) -> dict[str, Any]:
+    content = (
+        {}
+        if status == "204"
+        else {"content": {kind: {"schema": {"type": "object"} if kind == JSON else _TEXT} for kind in media}}
+    )
+    operation: dict[str, Any] = {
+        "operationId": operation_id,
+        "tags": [_TAG],
+        "summary": summary,
+        "parameters": [*parameters, ref("parameters", "f"), ref("parameters", "lang")],
+        "responses": {
+            status: {"description": summary, **content},
+            "default": {
+                "description": "What went wrong (RFC 9457)",
+                "content": {problems.MEDIA_TYPE: {"schema": ref("schemas", "problem")}},
+            },
+        },
+    }
+    if body is not None:
+        operation["requestBody"] = {"required": True, "content": {JSON: {"schema": body}}}
+    if not is_open:
+        operation["security"] = [{"bearer": []}, {"apiKey": []}]
+    return operation
+
+
+def statement_paths() -> dict[str, Any]:
+    """Statements, settlements, closes and prices."""
+    tables = (JSON, "text/csv")
+    by = parameter("by", f"Up to four of {', '.join(KEYS)}, separated by commas", _TEXT)
+    paging = [
+        parameter("limit", "Groups of a page", {"type": "integer", "minimum": 1}),
+        parameter("cursor", "Of a next link", _TEXT),
+    ]
+    chart = [
+        parameter("by", "A line for each of these: organisation, service, owner or scenario", _TEXT),
+        parameter("step", "Steps of time", {"type": "string", "enum": list(STEPS)}),
+        parameter("measure", "What is summed", {"type": "string", "enum": list(MEASURES)}),
+    ]
+    closes = [parameter("before", "Closes of days before this one", _DAY), paging[0]]
+    return {
+        "/statements": {"get": _operation("statement", "Sums of calls", [*_WHOSE, *_WHICH, by, *paging], media=tables)},
+        "/statements/series": {"get": _operation("statementSeries", "Calls over time", [*_WHOSE, *_WHICH, *chart])},
+        "/statements/closes": {"get": _operation("closes", "Days of the ledger that are closed", closes)},
+        "/statements/settlements/{month}": {
+            "get": _operation("settlement", "What a month of data products costs", [_MONTH, *_WHOSE], media=tables)
+        },
+        "/prices": {"get": _operation("prices", "Price plans", [], is_open=True)},
+        "/prices/{serviceId}": {
+            "get": _operation("pricesOfService", "Price plans of a service", [_SERVICE], is_open=True)
+        },
+        "/prices/{serviceId}/{month}": {
+            "put": _operation("putPrice", "Set a price from a month on", [_SERVICE, _MONTH], status="204", body=_PLAN),
+            "delete": _operation(
+                "deletePrice", "Take back a price of a month to come", [_SERVICE, _MONTH], status="204"
+            ),
+        },
+    }
