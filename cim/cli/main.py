@@ -28,7 +28,7 @@ app.command("sample")(sample.sample)
 app.command("status")(status.status)
 app.command("doctor")(doctor.doctor)
 app.add_typer(collections.app, name="collections", help="List, show and delete collections.")
-app.add_typer(meter.app, name="meter", help="Calls of services: status, ship, close, verify.")
+app.add_typer(meter.app, name="meter", help="Calls of services: status, ship, release, close, verify.")
 app.add_typer(catalogue.app, name="catalogue", help="Services: in bulk, their template, rejected rows.")
 app.add_typer(db.app, name="db", help="The database: upgrade, start, stop, keys, rejections, psql.")
 

@@ -72,6 +72,18 @@ def ship(as_json: AsJson = False) -> None:
 
 
 @app.command()
+def release(as_json: AsJson = False) -> None:
+    """Book the calls in quarantine on the first open day, once they were looked at. Example: cim meter release"""
+    from cim.db.connect import database
+    from cim.db.ledger import release as book
+    from cim.metering.shipper import connected
+
+    settings = Settings()
+    with database(settings) as url, connected(settings.model_copy(update={"database_url": url})) as connection:
+        _shown({"booked": book(connection)}, as_json=as_json)
+
+
+@app.command()
 def close(as_json: AsJson = False) -> None:
     """Close every day that has ended and is not closed yet. Example: cim meter close"""
     from cim.db.closes import close_due

@@ -153,6 +153,7 @@ def _quarantine(connection: Connection, first: date, last: date) -> int:
             "INSERT INTO cim.call_quarantine (day, call_id, organisation_id, received_at, {}) "
             "SELECT day, call_id, organisation_id, {}, {} FROM call_stage AS s WHERE {} AND NOT EXISTS "
             "(SELECT FROM cim.call AS c WHERE c.day = s.day AND c.call_id = s.call_id AND c.organisation_id = s.organisation_id) "
+            "AND NOT EXISTS (SELECT FROM cim.call_late AS c WHERE c.day = s.day AND c.call_id = s.call_id) "
             "ON CONFLICT DO NOTHING",
             _REST,
             _RECEIVED,
@@ -162,6 +163,38 @@ def _quarantine(connection: Connection, first: date, last: date) -> int:
     ).rowcount
     run(connection, Sql.of("DELETE FROM call_stage WHERE {}", outside))
     return count
+
+
+def release(connection: Connection) -> int:
+    """Book what is in quarantine on the first open day, each call once; how many there were."""
+    day = one(
+        connection,
+        Sql.of("SELECT coalesce((SELECT max(day) + 1 FROM cim.call_close), (now() AT TIME ZONE 'UTC')::date)"),
+    )[0]
+    ensure_partitions(connection, {day})
+    with transaction(connection):
+        run(connection, Sql.of("SELECT pg_advisory_xact_lock_shared({})", _BOOKING))
+        run(
+            connection,
+            Sql.of(
+                "INSERT INTO cim.call_late (day, call_id, organisation_id, booked_on) "
+                "SELECT day, call_id, organisation_id, {} FROM cim.call_quarantine ON CONFLICT DO NOTHING",
+                Cast(day, "date"),
+            ),
+        )
+        run(
+            connection,
+            Sql.of(
+                "INSERT INTO call_stage (day, call_id, organisation_id, received_us, {}) SELECT {}, call_id, organisation_id, "
+                "(extract(epoch FROM received_at) * 1000000)::bigint, {} FROM cim.call_quarantine",
+                _REST,
+                Cast(day, "date"),
+                _REST,
+            ),
+        )
+        run(connection, Sql.of("DELETE FROM cim.call_quarantine"))
+        new: int = one(connection, _BOOK)[0]
+    return new
 
 
 def _move_late(connection: Connection, closed: date) -> int:

@@ -194,11 +194,27 @@ def test_calls_outside_the_window_go_to_quarantine_and_no_default_partition(spoo
     with connected(settings) as connection:
         assert ship(spool, connection, settings).new == 2
     assert len(rows(url, "SELECT * FROM cim.call_quarantine")) == 2
+    assert rows(url, "SELECT sum(calls) FROM cim.call_day") == [(2,)]
     names = [
         row[0]
         for row in rows(url, "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'cim.call'::regclass")
     ]
     assert sorted(names) == sorted(f"cim.call_{DAYS.of(at).replace('-', '')}" for at in (ago(1), ago(20)))
+    check_sums(url)
+
+
+def test_calls_in_quarantine_are_released_to_the_first_open_day_once(spool: Spool, settings: Settings) -> None:
+    url = str(settings.database_url)
+    old = line(at=ago(60))
+    with connected(settings) as connection:
+        for booked in (1, 0):
+            spool.append(old)
+            spool.seal()
+            ship(spool, connection, settings)
+            assert ledger.release(connection) == booked
+    [(day, received)] = rows(url, "SELECT day, received_at FROM cim.call")
+    assert day >= date.fromisoformat(DAYS.of(ago(1)))
+    assert abs(received.timestamp() - ago(60)) < 60
     check_sums(url)
 
 
