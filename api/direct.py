@@ -87,7 +87,7 @@ class Endpoint:
         if type(response) is Whole and not _wants_coding(scope["headers"]):
             await response(scope, receive, send)
         else:
-            scope["response"] = response
+            scope["response"] = response.joined() if type(response) is Whole and response.parts else response
             await self._compressed(scope, receive, send)
 
     @staticmethod

@@ -90,16 +90,19 @@ def url_of(base: str, *path: str, **parameters: object) -> str:
 
 
 SMALL_BODY = 4096
+JOINED_BYTES = 64 * 1024
+"""Up to this size parts of a body are sent as one."""
 
 
 def etag_of(*parts: bytes) -> str:
     """A weak tag: the same body has the same tag whatever its content coding.
 
-    Of a long body a checksum with its length will do: hashing it would take a tenth of the time that making it takes.
+    Of a long body two checksums of different kinds with its length will do: hashing it would take a twentieth of the time
+    that making it takes.
     """
     if sum(map(len, parts)) <= SMALL_BODY:
         return f'W/"{hashlib.blake2b(b"".join(parts), digest_size=12).hexdigest()}"'
-    sums = [f"{len(part):x}-{zlib.crc32(part):08x}" for part in parts]
+    sums = [f"{len(part):x}-{zlib.crc32(part):08x}{zlib.adler32(part):08x}" for part in parts]
     return f'W/"{"-".join(sums)}"'
 
 
@@ -144,7 +147,7 @@ def is_unchanged(request: Request, etag: str) -> bool:
 
 def answer(
     request: Request,
-    body: bytes,
+    body: bytes | tuple[bytes, ...],
     media_type: str,
     *,
     headers: Mapping[str, str] | None = None,
@@ -153,11 +156,12 @@ def answer(
     status: int = 200,
     etag: str | None = None,
 ) -> Response:
-    """`body` with its ETag, or 304 without a body when the caller has it already.
+    """`body`, whole or in parts, with its ETag, or 304 without a body when the caller has it already.
 
     `etag`: that of a body which holds what changes with every answer, such as the time, or of a version that is stored.
     """
-    etag = etag_of(body) if etag is None else etag
+    parts = (body,) if isinstance(body, bytes) else body
+    etag = etag_of(*parts) if etag is None else etag
     known = had_already(request, etag) if status == 200 else None
     fields = [(b"etag", (known or etag).encode("latin-1")), *_fixed_fields(vary, tuple((headers or {}).items()))]
     if links:
@@ -165,23 +169,36 @@ def answer(
     if known is not None:
         return Whole(b"", 304, fields)
     fields.append((b"content-type", _content_type(media_type)))
-    fields.append((b"content-length", b"%d" % len(body)))
-    return Whole(body, status, fields)
+    size = sum(map(len, parts))
+    fields.append((b"content-length", b"%d" % size))
+    return Whole(b"".join(parts), status, fields) if size <= JOINED_BYTES else Whole(b"", status, fields, parts)
 
 
 class Whole(Response):
-    """A response whose header fields are ready as they are sent; their `vary` names Accept-Encoding."""
+    """A response whose header fields are ready as they are sent; their `vary` names Accept-Encoding.
 
-    def __init__(self, body: bytes, status: int, fields: list[tuple[bytes, bytes]]) -> None:
+    `parts` come before `body`: a long one is not copied behind what stands before it.
+    """
+
+    def __init__(
+        self, body: bytes, status: int, fields: list[tuple[bytes, bytes]], parts: tuple[bytes, ...] = ()
+    ) -> None:
         self.status_code = status
         self.background = None
         self.body = body
+        self.parts = parts
         self.raw_headers = fields
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send head and body."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        for part in self.parts:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
         await send({"type": "http.response.body", "body": self.body})
+
+    def joined(self) -> "Whole":
+        """The same with its body in one piece, as content codings take it best."""
+        return Whole(b"".join((*self.parts, self.body)), self.status_code, self.raw_headers)
 
 
 @lru_cache(maxsize=1024)

@@ -67,8 +67,8 @@ class Page:
     counted: Mapping[str, int] | None = None
     output: Output = GEOJSON_OUTPUT
 
-    def written(self, links: list[Link], *, has_bom: bool = False) -> tuple[bytes, str]:
-        """The features between head and tail, and an ETag that the time of the answer leaves alone.
+    def written(self, links: list[Link], *, has_bom: bool = False) -> tuple[tuple[bytes, ...], str]:
+        """Head, features and tail, and an ETag that the time of the answer leaves alone.
 
         The FeatureCollection's members are those of OGC 17-069r4, 7.15.8.
         """
@@ -79,7 +79,7 @@ class Page:
         members = {"timeStamp": now_text(), **facts}
         head = self.output.text.head(Frame(*as_shown(self.collection, self.scope, self.query), members, has_bom))
         etag = etag_of(orjson.dumps([self.output.f, has_bom, facts]), self.features)
-        return b"".join((head, self.features, self.output.text.tail)), etag
+        return (head, self.features, self.output.text.tail), etag
 
     def _numbers(self) -> Mapping[str, int]:
         """How many match, where that is known without asking, or was asked for."""
@@ -152,7 +152,7 @@ async def items(request: Request) -> Response:
     links = page_links(settings_of(request).public_url, values, page, kind)
     body, etag = page.written(links, has_bom=has_bom)
     if kind.f == "html":
-        return items_page(request, collection, orjson.loads(body), links)
+        return items_page(request, collection, orjson.loads(b"".join(body)), links)
     headers = crs_header(page.query.crs)
     return answer(request, body, output.media_type, headers=headers, links=links, vary=_VARY, etag=etag)
 
