@@ -13,6 +13,7 @@ from api.compression import compression_options
 from api.context import Context
 from api.direct import Application, Doors, Endpoint
 from api.export_jobs import Exports
+from api.gateway.door import Gateway
 from api.hot import HotAnswers
 from api.jobs import Runner
 from api.metrics import Metrics
@@ -87,6 +88,8 @@ def create_app(settings: Settings) -> FastAPI:
         meter=meter,
     )
 
+    gateway = Gateway(settings, database, meter)
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await database.open()
@@ -99,6 +102,7 @@ def create_app(settings: Settings) -> FastAPI:
         try:
             yield
         finally:
+            await gateway.close()
             await meter.close()
             await exports.close()
             await runner.close()
@@ -116,6 +120,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     app.context = app.state.context = context
+    app.gateway = gateway
     app.state.descriptions = {}
     problems.install(app)
     for router in ROUTERS:

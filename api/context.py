@@ -21,6 +21,9 @@ from cim.model import Collection, Scope
 from cim.query.masking import as_seen
 from cim.settings import Settings
 
+ASKING_AS = "cim.scope"
+"""Member of an ASGI scope: the `Scope` that the gateway calls an endpoint under."""
+
 
 @dataclass(slots=True)
 class Context:
@@ -71,6 +74,9 @@ def registry_of(request: Request) -> Registry:
 
 async def scope_of(request: Request) -> Scope:
     """What the caller may see. Raises Unauthorized for a key that is not known, Forbidden for a forged change in a session."""
+    preset = request.scope.get(ASKING_AS)
+    if preset is not None:
+        return cast(Scope, preset)
     return await context_of(request).callers.authorise(request)
 
 

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.context import Context
 from api.documents import Whole
+from api.gateway.door import Gateway
 from api.hot import HotAnswers
 
 MAX_PARTS = 64
@@ -114,6 +115,7 @@ class Application(FastAPI):
     short_way: ASGIApp
     hot: HotAnswers
     context: Context
+    gateway: Gateway
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

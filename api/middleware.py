@@ -33,7 +33,7 @@ _EXPOSED = (
 )
 _ASKED = (
     "Accept, Accept-Language, Authorization, Content-Crs, Content-Type, Idempotency-Key, If-Match, If-None-Match, "
-    "Last-Event-ID, Prefer, Range, X-API-Key, X-CSRF-Token, X-Request-Id"
+    "Last-Event-ID, Prefer, Range, X-API-Key, X-CSRF-Token, X-Request-Id, X-Scenario"
 )
 _COUNTED = frozenset((*_METHODS, "HEAD", "OPTIONS"))
 _UPLOADS = "/admin/loads"

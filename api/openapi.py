@@ -15,6 +15,7 @@ from api.documents import GEOJSON, HTML, JSON, OPENAPI_30, SCHEMA_JSON
 from api.openapi_30 import to_30
 from api.openapi_changes import change_paths
 from api.openapi_exports import export_paths, format_parameters, job_paths, page_media
+from api.openapi_gateway import gateway_paths
 from api.openapi_parts import COMPONENTS, parameter, property_parameters, ref
 from api.openapi_services import SECURITY_SCHEMES, service_paths
 from api.openapi_statements import statement_paths
@@ -157,6 +158,7 @@ def describe(app: FastAPI, collections: Iterable[Collection], base: str) -> dict
     paths.update(job_paths())
     paths.update(service_paths())
     paths.update(statement_paths())
+    paths.update(gateway_paths())
     for path, operations in own.get("paths", {}).items():
         paths.setdefault(path, operations)
     components = {kind: {**COMPONENTS.get(kind, {}), **own.get("components", {}).get(kind, {})} for kind in COMPONENTS}

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 
 from api.limits import limit_fields
-from cim.errors import CimError, QuotaExceeded, RangeRefused, TooManyAttempts
+from cim.errors import CimError, QuotaExceeded, RangeRefused, TooManyAttempts, UpstreamClosed
 
 log = structlog.get_logger("api")
 
@@ -141,7 +141,7 @@ def _respond(
     response = Response(body, status, media_type=MEDIA_TYPE, headers=headers)
     response.headers["Cache-Control"] = "no-store"
     if status == 503:
-        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+        response.headers.setdefault("Retry-After", str(RETRY_AFTER_S))
     if status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     if status in (413, 415):  # the rest of the body is not read
@@ -155,7 +155,7 @@ def problem_response(request: Request, error: CimError) -> Response:
     headers = {"Content-Range": f"bytes */{error.size}"} if isinstance(error, RangeRefused) else None
     if isinstance(error, QuotaExceeded):
         headers = {**limit_fields(error.standing), "Retry-After": str(error.retry_after_s)}
-    if isinstance(error, TooManyAttempts):
+    if isinstance(error, TooManyAttempts) or (isinstance(error, UpstreamClosed) and error.retry_after_s is not None):
         headers = {"Retry-After": str(error.retry_after_s)}
     return _respond(
         request,

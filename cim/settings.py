@@ -79,6 +79,20 @@ class Settings(BaseSettings):
         description="Pairs host:port of internal networks that services may be called at, comma separated; the rest of "
         "private networks stays closed.",
     )
+    secret_key: str | None = Field(
+        None,
+        repr=False,
+        description="Master key of stored credentials, the same on every machine of a node; unset: secret.key in the data folder.",
+    )
+    upstream_connect_s: float = Field(5.0, description="Seconds to connect to a service behind the gateway.")
+    upstream_first_byte_s: float = Field(30.0, description="Seconds until a service must begin its answer.")
+    upstream_idle_s: float = Field(15.0, description="Seconds of silence, or of less than 1 kB/s, that end a transfer.")
+    upstream_total_s: float = Field(300.0, description="Seconds that one call of a service may take.")
+    upstream_max_bytes: int = Field(2 * 1024**3, description="Largest answer passed on.")
+    upstream_calls: int = Field(64, description="Calls under way at once from one worker to one upstream.")
+    upstream_cache_bytes: int = Field(
+        64 * 1024**2, description="Memory a worker keeps answers of services in; 0 for none."
+    )
     admin_key: str | None = Field(None, description="An admin key to accept besides those made by `cim db key`.")
     session_idle_s: float = Field(2 * 3600, gt=0, description="Seconds without a request after which a session ends.")
     session_s: float = Field(12 * 3600, gt=0, description="Seconds after which a session ends whatever is done in it.")

@@ -102,7 +102,7 @@ async def _read(request: Request, context: Context) -> Asked:
     properties = tile_properties(collection, scope, _names(values.get("properties")))
     key = None
     if is_own(query):
-        seen = replace(scope, caller="", collections=None)
+        seen = Scope(area_code=scope.area_code, hidden=scope.hidden, precision_m=scope.precision_m)
         names = tuple(p.name for p in properties)
         key = repr((collection.id, coord, query.fingerprint(), seen, names))  # a text knows its hash
     asked = Asked(registry_of(request).get(collection.id), collection, scope, query, coord, properties, key)

@@ -196,6 +196,15 @@ Index(
     postgresql_where=service_version.c.state.in_(("published", "suspended", "withdrawn")),
 )
 
+service_secret = Table(
+    "service_secret",
+    metadata,
+    Column("service_id", code_text(), ForeignKey("cim.service.id", ondelete="CASCADE"), primary_key=True),
+    Column("sealed", LargeBinary(), nullable=False, comment="AES-256-GCM under the node's master key"),
+    _now("set_at"),
+    Column("set_by", Text(), nullable=False),
+)
+
 scenario = Table(
     "scenario",
     metadata,

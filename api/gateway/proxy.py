@@ -1,0 +1,264 @@
+"""Calls of external services: what is asked of the upstream, and what becomes of its answer."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from urllib.parse import unquote_plus, urljoin, urlsplit
+
+import httpcore2
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.documents import Whole, had_already, uncoded
+from api.gateway.breaker import Gate
+from api.gateway.connect import open_pool
+from api.gateway.kept import Kept, KeptAnswer
+from api.gateway.relay import BROKEN, Cut, Incoming, Relayed, unpacked, whole_or_begun
+from api.gateway.services import Called, Upstream
+from api.middleware import is_head
+from api.params import KEY_NAMES
+from cim.errors import KeyInQuery, UpstreamBlocked, UpstreamTimeout, UpstreamUnreachable
+from cim.gateway.freshness import keeping, wants_anew
+from cim.gateway.headers import MAX_HOPS, Fields, first, hops, media_type, passed_back, sent_on
+from cim.gateway.policy import Origin, parse_allowed
+from cim.gateway.rewrite import Rewriter, form_of
+from cim.settings import Settings
+
+MAX_READ = 8 * 1024**2
+"""Bytes of a document, packed or not, in which addresses are made ours; a longer one passes as it is."""
+OWN_KEY = "cim_"
+"""How keys of this node begin."""
+
+_REDIRECTS = (301, 302, 303, 307, 308)
+_DENIED = (401, 407)
+_DOWN = (502, 503, 504)
+
+
+class Proxy:
+    """The upstreams as one worker reaches them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._gates: dict[Origin, Gate] = {}
+        self._kept = Kept(settings.upstream_cache_bytes)
+        self._pool: httpcore2.AsyncConnectionPool | None = None
+        self._node = urlsplit(settings.public_url)
+
+    async def close(self) -> None:
+        """Close what is open."""
+        if self._pool is not None:
+            await self._pool.aclose()
+            self._pool = None
+
+    async def answer(self, request: Request, called: Called, upstream: Upstream, tail: str) -> Response:
+        """The upstream's answer to the call: from memory while its own rules let it, else streamed.
+
+        Raises InvalidParameter, KeyInQuery, UpstreamBlocked, UpstreamClosed, UpstreamTimeout, UpstreamUnreachable.
+        """
+        query = request.scope["query_string"].decode("latin-1")
+        _refuse_own_key(query)
+        if hops(request.scope["headers"]) >= MAX_HOPS:
+            raise UpstreamBlocked("the call has passed through several nodes already: services point at each other")
+        target = upstream.endpoint.target(tail, query, secret=upstream.credential.parameter)
+        method = "HEAD" if is_head(request) else request.method
+        sent = self._fields(request, upstream)
+        key = (called.id, called.version, upstream.endpoint.origin, target)
+        is_kept = method in ("GET", "HEAD") and b"range" not in dict(sent)
+        found = self._kept.find(key, dict(sent)) if is_kept else None
+        if found is not None and found.is_fresh and not wants_anew(request.scope["headers"]):
+            return _from_memory(request, found)
+        stale = found if found is not None and found.validators and method == "GET" else None
+        if stale is not None:
+            sent = [pair for pair in sent if pair[0] not in (b"if-none-match", b"if-modified-since")] + stale.validators
+        body = await request.body() if method == "POST" else b""
+        incoming = await self._asked(upstream, method, target, sent, body)
+        try:
+            if stale is not None and incoming.response.status == 304:
+                rules = keeping(incoming.response.headers, with_credential=_has_credential(upstream))
+                await incoming.close()
+                stale = stale if rules is None else stale.again(rules)
+                if rules is not None:
+                    self._kept.put(key, stale)
+                return _from_memory(request, stale)
+            put = partial(self._keep, key, upstream, sent) if is_kept and method == "GET" else None
+            return await self._passed_on(called, upstream, incoming, method, target, put)
+        except Cut as cut:
+            await incoming.close()
+            kind = UpstreamTimeout if "timeout" in cut.outcome else UpstreamUnreachable
+            raise kind(f"the service's answer did not come whole: {cut.why}") from cut
+        except BaseException:
+            await incoming.close()
+            raise
+
+    def _fields(self, request: Request, upstream: Upstream) -> Fields:
+        scheme, host = self._node.scheme, self._node.netloc
+        own = {
+            b"host": upstream.endpoint.origin.authority.encode(),
+            b"user-agent": b"OpenCIM",
+            b"forwarded": f'for=unknown;host="{host}";proto={scheme}'.encode(),
+            b"x-request-id": request.scope["state"]["request_id"].encode(),
+        }
+        if upstream.credential.field is not None:
+            own[upstream.credential.field[0]] = upstream.credential.field[1]
+        fields = sent_on(request.scope["headers"], own=own)
+        return [(n, uncoded(v.decode("latin-1")).encode("latin-1") if n == b"if-none-match" else v) for n, v in fields]
+
+    async def _asked(self, upstream: Upstream, method: str, target: str, sent: Fields, body: bytes) -> Incoming:
+        """The head of the upstream's answer, within its time. Raises UpstreamClosed, UpstreamTimeout and its kin."""
+        origin, settings = upstream.endpoint.origin, self._settings
+        gate = self._gates.get(origin)
+        if gate is None:
+            gate = self._gates[origin] = Gate(settings.upstream_calls)
+        times = {
+            "connect": settings.upstream_connect_s,
+            "read": settings.upstream_first_byte_s,
+            "write": settings.upstream_idle_s,
+            "pool": settings.upstream_connect_s,
+        }
+        length = [(b"content-length", b"%d" % len(body))] if method == "POST" else []
+        request = httpcore2.Request(
+            method,
+            httpcore2.URL(scheme=origin.scheme, host=origin.host, port=origin.port, target=target),
+            headers=[*sent, *length],
+            content=body or None,
+            extensions={"timeout": times},
+        )
+        deadline = time.monotonic() + settings.upstream_total_s
+        if self._pool is None:
+            self._pool = open_pool(parse_allowed(settings.allowed_upstreams))
+        with ExitStack() as held:
+            held.enter_context(gate.place())
+            try:
+                async with asyncio.timeout(settings.upstream_connect_s + settings.upstream_first_byte_s):
+                    response = await self._pool.handle_async_request(request)
+            except (TimeoutError, httpcore2.TimeoutException) as error:
+                gate.failed()
+                raise UpstreamTimeout("the service behind the gateway did not answer in time") from error
+            except BROKEN as error:
+                gate.failed()
+                raise UpstreamUnreachable("the service behind the gateway could not be reached") from error
+            except UpstreamUnreachable:
+                gate.failed()
+                raise
+            times["read"] = settings.upstream_idle_s
+            if response.status in _DOWN:
+                gate.failed()
+            else:
+                gate.worked()
+            return Incoming(response, gate, held.pop_all(), settings, deadline)
+
+    async def _passed_on(
+        self,
+        called: Called,
+        upstream: Upstream,
+        incoming: Incoming,
+        method: str,
+        target: str,
+        put: Callable[[Fields, Fields, bytes], None] | None,
+    ) -> Response:
+        response = incoming.response
+        status, given = response.status, list(response.headers)
+        if status in _DENIED:
+            raise UpstreamUnreachable("the service does not accept this node; its owner must set its credential")
+        fields = passed_back(given)
+        if status in _REDIRECTS:
+            fields.append((b"location", _location(given, called, upstream, target)))
+        fields += _links(given, upstream.rewriter)
+        form = form_of(media_type(given), called.kind)
+        coding = (first(given, b"content-encoding") or b"identity").lower()
+        keep = partial(put, given) if put is not None and status == 200 else None
+        has_body = method != "HEAD" and status not in (204, 304)
+        if not has_body or form is None or status == 206 or coding not in (b"identity", b"gzip", b"x-gzip"):
+            length = first(given, b"content-length")
+            if length is not None and length.isdigit() and (has_body or form is None) and status not in (204, 304):
+                fields.append((b"content-length", length))
+            fields = _weak(fields) if coding != b"identity" else fields
+            return Relayed(incoming, status, fields, already=[], keep=partial(keep, fields) if keep else None)
+        pieces, is_whole = await whole_or_begun(incoming, MAX_READ)
+        packed = b"".join(pieces) if is_whole else b""
+        plain = packed if coding == b"identity" else unpacked(packed, MAX_READ)
+        if not is_whole or plain is None:
+            return Relayed(incoming, status, _weak(fields), already=pieces, keep=None)
+        await incoming.close()
+        body = upstream.rewriter.rewritten(plain, form)
+        fields = [pair for pair in _weak(fields) if pair[0] not in (b"content-encoding", b"accept-ranges")]
+        fields.append((b"content-length", b"%d" % len(body)))
+        if keep is not None:
+            keep(fields, body)
+        return Whole(body, status, fields)
+
+    def _keep(self, key: object, upstream: Upstream, sent: Fields, given: Fields, fields: Fields, body: bytes) -> None:
+        """Keep an answer 200 for later calls, where the upstream's rules let it."""
+        rules = keeping(given, with_credential=_has_credential(upstream))
+        if rules is None:
+            return
+        told = dict(sent)
+        names = {*rules.vary, b"accept-encoding"}
+        asked = ((b"etag", b"if-none-match"), (b"last-modified", b"if-modified-since"))
+        validators = [(ours, value) for name, ours in asked if (value := first(given, name)) is not None]
+        now = time.monotonic()
+        kept = [pair for pair in fields if pair[0] != b"content-length"]
+        kept.append((b"content-length", b"%d" % len(body)))
+        chosen_by = tuple((name, told.get(name)) for name in sorted(names))
+        self._kept.put(key, KeptAnswer(kept, body, chosen_by, validators, now, now + rules.fresh_s))
+
+
+def _has_credential(upstream: Upstream) -> bool:
+    return upstream.credential.field is not None or upstream.credential.parameter is not None
+
+
+def _refuse_own_key(query: str) -> None:
+    """Raise KeyInQuery for a key of this node in the address: it would be sent to the upstream (catalogue B38)."""
+    for part in query.split("&"):
+        name, _, value = part.partition("=")
+        if unquote_plus(name).lower() in KEY_NAMES and unquote_plus(value).startswith(OWN_KEY):
+            raise KeyInQuery(unquote_plus(name))
+
+
+def _from_memory(request: Request, kept: KeptAnswer) -> Response:
+    """A kept answer, or 304 where the caller has it."""
+    age = [(b"age", b"%d" % (time.monotonic() - kept.made_at))]
+    etag = first(kept.fields, b"etag")
+    if etag is not None and had_already(request, etag.decode("latin-1")) is not None:
+        return Whole(
+            b"", 304, [pair for pair in kept.fields if pair[0] not in (b"content-length", b"content-type")] + age
+        )
+    return Whole(kept.body, 200, kept.fields + age)
+
+
+def _location(given: Fields, called: Called, upstream: Upstream, target: str) -> bytes:
+    """Where a redirect leads, as our address. Raises UpstreamBlocked for one that leaves the endpoint: it is not followed.
+
+    Neither the caller nor a credential goes to another place than the one that was registered (catalogue B33).
+    """
+    value = (first(given, b"location") or b"").decode("latin-1").strip()
+    asked = f"{upstream.endpoint.origin}{target}"
+    ours = upstream.rewriter.address(urljoin(asked, value)) if value and all("!" <= c <= "~" for c in value) else None
+    if ours is None:
+        raise UpstreamBlocked("the service sends its callers to another address, where this node does not follow")
+    if ours == upstream.rewriter.address(asked):
+        raise UpstreamBlocked(
+            "the service sends its callers to the same address under another scheme; register that one"
+        )
+    return ours.encode("latin-1")
+
+
+def _links(given: Fields, ours: Rewriter) -> Fields:
+    """`Link` fields with addresses beneath the endpoint made ours."""
+    fields = []
+    for name, value in given:
+        if name.lower() == b"link" and len(value) < 8192:
+            parts = value.decode("latin-1").split("<")
+            changed = [parts[0]]
+            for part in parts[1:]:
+                address, mark, rest = part.partition(">")
+                changed.append((ours.address(address) or address) + mark + rest)
+            fields.append((b"link", "<".join(changed).encode("latin-1")))
+    return fields
+
+
+def _weak(fields: Fields) -> Fields:
+    """The fields with a weak tag: the bytes are no longer those that the upstream tagged."""
+    return [(n, b"W/" + v) if n == b"etag" and not v.startswith(b"W/") else (n, v) for n, v in fields]

@@ -1,0 +1,79 @@
+"""`/services/{id}/…`: every published service is called here."""
+
+import structlog
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from api.context import scope_of
+from api.documents import json_answer
+from api.gateway.door import Gateway, Metered, gateway_of, outcome_of
+from api.gateway.own import own_answer
+from api.gateway.services import Called
+from api.problems import problem_response
+from cim.catalogue.grant import scope_under
+from cim.errors import CimError, InvalidParameter, UpstreamBlocked
+from cim.metering.call import UPSTREAM_ERROR
+from cim.model import Scope
+
+router = APIRouter()
+
+log = structlog.get_logger("gateway")
+
+PREFIX = "/services/"
+
+
+async def call(request: Request) -> Response:
+    """A call of a service: admitted, answered out of this process or by its upstream, and counted."""
+    gateway = gateway_of(request)
+    caller = await scope_of(request)
+    called = await gateway.services.get(request.path_params["service_id"])
+    grant, admitted = await gateway.admit(request, called, caller)
+    try:
+        scope = scope_under(grant, caller, collection_id=called.collection_id)
+        response = await _answer(request, gateway, called, scope)
+    except CimError as error:
+        if isinstance(error, UpstreamBlocked):
+            await gateway.tell_blocked(called, caller, error)
+        response = problem_response(request, error)
+        if response.status_code >= 500:
+            log.warning("unanswered", service=called.id, code=error.code)
+        return Metered(response, gateway.meter, admitted, outcome=outcome_of(error))
+    except BaseException:
+        await gateway.meter.record(admitted, status=500, sent_bytes=0, outcome=UPSTREAM_ERROR)
+        raise
+    return Metered(response, gateway.meter, admitted)
+
+
+async def _answer(request: Request, gateway: Gateway, called: Called, scope: Scope) -> Response:
+    if called.trouble is not None:
+        raise type(called.trouble)(called.trouble.detail)
+    tail = tail_of(request, called.id)
+    if called.own is not None:
+        return await own_answer(request, called, called.own, scope, tail or "")
+    assert called.upstream is not None
+    endpoint = called.upstream.endpoint
+    if endpoint.template is not None and not tail and not request.scope["query_string"]:
+        return json_answer(
+            request, {"tilejson": "3.0.0", "name": called.id, "tiles": [called.public + endpoint.template]}
+        )
+    if endpoint.entry is not None and tail is None:
+        query = request.scope["query_string"].decode("latin-1")
+        return RedirectResponse(f"{called.public}/{endpoint.entry}" + (f"?{query}" if query else ""), 307)
+    return await gateway.proxy.answer(request, called, called.upstream, tail or "")
+
+
+def tail_of(request: Request, service_id: str) -> str | None:
+    """What follows the service in the address, percent-encoded as it came; None where not even a slash follows.
+
+    Raises InvalidParameter for an id that is not written as it is: two readings of one address are none.
+    """
+    path = request.scope["raw_path"].decode("latin-1")
+    rest = path.removeprefix(PREFIX + service_id)
+    if rest == path or (rest and not rest.startswith("/")):
+        raise InvalidParameter("service_id", service_id, "written plainly, without percent-encoding")
+    return rest[1:] if rest else None
+
+
+router.add_route("/services/{service_id}", call, methods=["GET", "POST"])
+router.add_route("/services/{service_id}/{path:path}", call, methods=["GET", "POST"])

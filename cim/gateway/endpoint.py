@@ -1,0 +1,83 @@
+"""Where a service's calls go: the registered address as a folder of the upstream, and the addresses of calls beneath it."""
+
+from dataclasses import dataclass
+from urllib.parse import unquote_plus
+
+from cim.errors import InvalidParameter
+from cim.gateway.paths import joined_path
+from cim.gateway.policy import Allowed, Origin, checked_url
+
+FOLDERS = ("3dtiles", "s3m", "i3s", "stac", "xyz")
+"""Kinds whose document names its neighbours by relative addresses: `…/tileset.json` stands for its folder."""
+
+MAX_QUERY = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """The upstream of a service.
+
+    `base`: path of what `/services/{id}` stands for, without the slash at its end. `entry`: what a caller of `/services/{id}` is
+    sent on to beneath it, "" for the folder itself; None where `base` is called itself. `template`: the rest of an address
+    with `{z}`, `{x}` and `{y}` in it. `fixed`: `name=value` of the registered query, which no caller can change.
+    """
+
+    origin: Origin
+    base: str
+    entry: str | None = None
+    template: str | None = None
+    fixed: tuple[str, ...] = ()
+
+    def target(self, tail: str, query: str, *, secret: tuple[str, str] | None = None) -> str:
+        """Path and query of a call: `tail` as it came after `/services/{id}/`, `query` as it came.
+
+        Parameters that the registration or `secret` (a name and its encoded value) fixes are not taken from the caller,
+        in whatever case they are written. Raises InvalidParameter for a path or a query that is not let through.
+        """
+        path = joined_path(self.base, tail) if tail or self.base else "/"
+        if self.entry is not None and not tail:
+            path = f"{self.base}/"
+        if len(query) > MAX_QUERY or any(not "!" <= c <= "~" for c in query):
+            raise InvalidParameter("query", query, f"at most {MAX_QUERY} printable ASCII characters")
+        kept = unfixed(query, self.names(secret))
+        own = list(self.fixed) + ([f"{secret[0]}={secret[1]}"] if secret else [])
+        text = "&".join([*own, *([kept] if kept else [])])
+        return f"{path}?{text}" if text else path
+
+    def names(self, secret: tuple[str, str] | None = None) -> frozenset[str]:
+        """Names of query parameters that callers neither send nor see, in lower case."""
+        names = [_name(part) for part in self.fixed]
+        return frozenset(names if secret is None else [*names, _name(secret[0])])
+
+
+def _name(part: str) -> str:
+    return unquote_plus(part.partition("=")[0]).strip().lower()
+
+
+def unfixed(query: str, names: frozenset[str]) -> str:
+    """`query` without the parameters of those names; the others stay as they are written."""
+    if not names:
+        return query
+    return "&".join(part for part in query.split("&") if _name(part) not in names)
+
+
+def endpoint_of(url: str, kind: str, *, allowed: Allowed) -> Endpoint:
+    """The upstream that an endpoint's address names. Raises UpstreamRefused."""
+    checked = checked_url(url, allowed=allowed)
+    parts = [part for part in checked.query.split("&") if part]
+    fixed = tuple(part for part in parts if "{" not in part)
+    path, entry, template = checked.path, None, None
+    if "{" in path:
+        folder, _, rest = path.partition("{")
+        path, _, stem = folder.rpartition("/")
+        template = f"/{stem}{{{rest}"
+    elif len(fixed) < len(parts):
+        template = ""
+    elif path.endswith("/"):
+        path, entry = path[:-1], "" if path != "/" else None
+    elif kind in FOLDERS and "." in path.rpartition("/")[2]:
+        path, _, entry = path.rpartition("/")
+    if template is not None:
+        open_parts = "&".join(part for part in parts if "{" in part)
+        template += f"?{open_parts}" if open_parts else ""
+    return Endpoint(checked.origin, path, entry, template, fixed)
