@@ -20,12 +20,14 @@ from api.metrics import Metrics
 from api.middleware import BodyLimit, Border
 from api.oidc import Issuer
 from api.passwords import Passwords
+from api.reminders import Reminders
 from api.routes import ROUTERS
 from api.routes.portal import mount_static
 from api.security import Keys, tell_slips
 from api.sessions import Sessions
 from api.tile_cache import TileCache
 from api.uploads import Store
+from cim.catalogue.deadline import calendar_of, working_days_of
 from cim.crs import CrsList, parse_codes
 from cim.db.pool import Database
 from cim.db.registry import Registry
@@ -74,6 +76,9 @@ def create_app(settings: Settings) -> FastAPI:
     stamps = Stamps(database)
     tiles = TileCache(stamps, settings.tile_cache_bytes)
     meter = Meter(settings, database)
+    reminders = Reminders(database, settings)
+    calendar_of(settings)  # a setting that cannot be read is told now
+    working_days_of(settings)
     context = Context(
         settings,
         database,
@@ -99,10 +104,12 @@ def create_app(settings: Settings) -> FastAPI:
         await runner.open()
         await exports.open()
         await meter.open()
+        await reminders.open()
         try:
             yield
         finally:
             await gateway.close()
+            await reminders.close()
             await meter.close()
             await exports.close()
             await runner.close()

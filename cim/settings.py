@@ -105,6 +105,9 @@ class Settings(BaseSettings):
     application_days: str = Field(
         "conditional=10", description="Working days to decide an application in, by share class, comma separated."
     )
+    reminder_every_s: float = Field(
+        60.0, gt=0, description="Seconds between two looks for applications that are due and grants that expire."
+    )
     holidays: str = Field(
         "", description="Days off besides weekends, comma separated: 2026-10-01/2026-10-07,2027-01-01."
     )
