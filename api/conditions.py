@@ -223,7 +223,13 @@ CONDITIONS = (
 SHOWING = ("crs", "properties", "skipGeometry")
 """Parameters that say how features are shown, of a page and of a single one."""
 
-PAGING = ("limit", "cursor", "sortby", "nearest", "count", "areas", *SHOWING)
+ORDER = ("sortby", "nearest")
+"""Parameters that say in which order features come."""
+
+EXPORTING = ("areas", *ORDER, *SHOWING)
+"""Parameters of an export, beside the conditions."""
+
+PAGING = ("limit", "cursor", "count", *EXPORTING)
 """Parameters of a page of features, beside the conditions."""
 
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import orjson
 
@@ -20,16 +20,27 @@ from api.uploads import storage_errors
 from api.work import Locks, Workshop, ended, started
 from cim.db import exports
 from cim.db.pool import Database
-from cim.errors import CimError, ExportFailed, InsufficientStorage, NotFound, NotWritable, OutsideCrs, Unavailable
+from cim.errors import (
+    CimError,
+    ExportFailed,
+    InsufficientStorage,
+    NotFound,
+    NotWritable,
+    OutsideCrs,
+    TooManyExports,
+    Unavailable,
+)
 from cim.export.request import Column, ExportRequest
-from cim.query.counts import count_sql, number_matched
+from cim.query.counts import number_matched
 from cim.query.features import shown_properties
 from cim.query.output.csv import place_names
 from cim.query.output.files import PLACE_BY_CELLS
-from cim.query.output.statement import export_sql, geometry_types_sql
+from cim.query.output.statement import export_count_sql, export_sql, geometry_types_sql
+from cim.query.shown import as_shown
 from cim.settings import Settings
 
 AT_ONCE = 2
+RETRY_S = 10
 WATCH_EVERY_S = 1.0
 SWEEP_EVERY_S = 60.0
 ABANDONED_S = 3600.0
@@ -67,7 +78,7 @@ class Exports:
         await self._work.close()
 
     async def create(self, export: Export, file_name: str) -> str:
-        """Queue an export; gives its id. Raises InsufficientStorage, Unavailable."""
+        """Queue an export; gives its id. Raises InsufficientStorage, TooManyExports, Unavailable."""
         if await asyncio.to_thread(self._room) <= 0:
             raise InsufficientStorage("the quota for exported files is used up (setting CIM_EXPORT_QUOTA_BYTES)")
         export_id = secrets.token_urlsafe(20)
@@ -80,12 +91,12 @@ class Exports:
                 orjson.dumps(request_of(export).to_dict()).decode(),
                 file_name,
                 export.scope.caller,
-                number_matched(export.collection, export.query, export.scope),
+                None if export.query.nearest else number_matched(export.collection, export.query, export.scope),
                 self._settings.export_ttl_s,
             )
         )
         if row is None:
-            raise Unavailable(f"{exports.MAX_WAITING} exports wait already; try again later")
+            await self._refuse(export.scope.caller)
         try:
             with storage_errors():
                 folder = self.folder / digest
@@ -96,6 +107,14 @@ class Exports:
             raise
         self._work.wake()
         return export_id
+
+    async def _refuse(self, caller: str) -> NoReturn:
+        row = await self._database.fetch_one(exports.unfinished_of(caller))
+        most = exports.most_of(caller)
+        if row["unfinished"] >= most:
+            who = "you have" if caller else "callers without a key have"
+            raise TooManyExports(f"{who} {row['unfinished']} exports that are not finished, and {most} may be", RETRY_S)
+        raise Unavailable(f"{exports.MAX_WAITING} exports wait already; try again later")
 
     async def find(self, export_id: str) -> Row:
         """The export. Raises NotFound for one that there is not, or no longer."""
@@ -210,6 +229,7 @@ def _is_ready(folder: Path) -> bool:
 def request_of(export: Export) -> ExportRequest:
     """What the writing process is told: compiled here, so the rights of who asks are in it."""
     collection, query, scope, output = export.collection, export.query, export.scope, export.output
+    shown_as, _, shown = as_shown(collection, scope, query)
     text = output.text
     return ExportRequest(
         output=output.f,
@@ -217,13 +237,13 @@ def request_of(export: Export) -> ExportRequest:
         collection=collection.id,
         title=collection.title_en,
         statement=export_sql(collection, query, scope, output),
-        count=count_sql(collection, query, scope),
+        count=export_count_sql(collection, query, scope),
         types=geometry_types_sql(collection, query, scope),
         columns=tuple(
             Column(p.name, p.kind, p.title_zh, p.title_en, p.unit)
-            for p in shown_properties(collection, scope, shown=query.shown)
+            for p in shown_properties(shown_as, scope, shown=shown.shown)
         ),
-        places=place_names(collection, scope, query) if output.f in PLACE_BY_CELLS else None,
+        places=place_names(shown_as, scope, shown) if output.f in PLACE_BY_CELLS else None,
         geometry_type=collection.geometry_type,
         srid=query.crs.srid,
         head="" if text is None else export.head().decode(),

@@ -22,6 +22,7 @@ from cim.model import Collection, Scope
 from cim.query.feature_query import FeatureQuery
 from cim.query.items import page_sql
 from cim.query.output import OUTPUTS, Frame, Output
+from cim.query.shown import as_shown
 
 CHUNK_ROWS = 500
 CHUNK_BYTES = 256 * 1024
@@ -48,7 +49,7 @@ class Export:
         """What stands before the features of a text."""
         assert self.output.text is not None
         members = {"timeStamp": now_text()}
-        return self.output.text.head(Frame(self.collection, self.scope, self.query, members, self.has_bom))
+        return self.output.text.head(Frame(*as_shown(self.collection, self.scope, self.query), members, self.has_bom))
 
 
 def bom_of(values: Mapping[str, str], output: Output) -> bool:

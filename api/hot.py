@@ -106,10 +106,13 @@ class HotAnswers:
 
 
 def is_plain(data: bytes) -> bool:
-    """True for the bytes of one whole GET of HTTP/1.1 that asks for no more than an address in some form."""
+    """True for the bytes of one whole GET of HTTP/1.1 that asks for no more than an address below a collection in some form.
+
+    The same tile called as a service is counted, which is not done here.
+    """
     if len(data) > MAX_HEAD or data[-4:] != _END or data.count(_END) > 1:
         return False
     first, *fields = data[:-4].split(b"\r\n")
-    if not (first.startswith(b"GET /") and first.endswith(b" HTTP/1.1")):
+    if not (first.startswith(b"GET /collections/") and first.endswith(b" HTTP/1.1")):
         return False
     return all(field.partition(b":")[0].lower() in _FIELDS or field.lower() == _KEEP_ALIVE for field in fields)

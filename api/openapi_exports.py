@@ -3,7 +3,7 @@
 from typing import Any
 
 from api import problems
-from api.conditions import SHOWING
+from api.conditions import EXPORTING
 from api.documents import HTML, JSON
 from api.openapi_parts import parameter, ref
 from cim.model import Collection
@@ -80,7 +80,7 @@ def export_paths(collection: Collection, conditions: list[Any]) -> dict[str, Any
         "operationId": f"{name}.export",
         "tags": [tag],
         "summary": "Everything that matches, streamed or as a file",
-        "parameters": [*conditions, *(ref("parameters", name) for name in SHOWING), *shared],
+        "parameters": [*conditions, *(ref("parameters", name) for name in EXPORTING), *shared],
         "responses": answers,
     }
     post = {

@@ -202,6 +202,17 @@ _LINKS = {"type": "array", "items": {"$ref": "#/components/schemas/link"}}
 
 _MEASURE = {"type": "object", "additionalProperties": True, "properties": {"count": {"type": "integer"}}}
 
+_ORDER: dict[str, Any] = {
+    "sortby": {
+        "type": "array",
+        "items": {
+            "type": ["string", "object"],
+            "description": 'text as in a query string, or {"field": "height_m", "direction": "desc"}',
+        },
+    },
+    "nearest": _REFERENCE,
+    "areas": {"type": "boolean"},
+}
 _SCHEMAS = {
     "link": _LINK,
     "landing": {
@@ -259,22 +270,14 @@ _SCHEMAS = {
             "count": {"type": "string", "enum": list(COUNT_MODES)},
             "limit": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
             "cursor": {"type": "string"},
-            "sortby": {
-                "type": "array",
-                "items": {
-                    "type": ["string", "object"],
-                    "description": 'text as in a query string, or {"field": "height_m", "direction": "desc"}',
-                },
-            },
-            "nearest": _REFERENCE,
-            "areas": {"type": "boolean"},
+            **_ORDER,
             "skipGeometry": {"type": "boolean"},
         },
     },
     "exportBody": {
         "type": "object",
         "additionalProperties": False,
-        "properties": {**_CONDITIONS, "crs": {"type": "string"}, "skipGeometry": {"type": "boolean"}},
+        "properties": {**_CONDITIONS, "crs": {"type": "string"}, **_ORDER, "skipGeometry": {"type": "boolean"}},
     },
     "aggregateBody": {
         "type": "object",

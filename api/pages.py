@@ -50,6 +50,14 @@ def page_query(asked: Asking) -> FeatureQuery:
     return replace(query, after_values=parse_position(query.sort, last)) if query.sort else replace(query, after=last)
 
 
+def export_query(asked: Asking) -> FeatureQuery:
+    """The conditions, how features are shown, and their order where one is asked for; of the nearest as many as there may be."""
+    fields = condition_fields(asked) | _shown_fields(asked, is_whole=False)
+    if asked.has("nearest"):
+        return _nearest(asked, FeatureQuery(**fields, limit=MAX_NEAREST))
+    return FeatureQuery(**fields, sort=_sort(asked))
+
+
 def _nearest(asked: Asking, query: FeatureQuery) -> FeatureQuery:
     """Order by the distance to what `nearest` refers to: one page of it."""
     for name in ("sortby", "cursor"):

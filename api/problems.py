@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 
 from api.limits import limit_fields
-from cim.errors import CimError, QuotaExceeded, RangeRefused, TooManyAttempts, UpstreamClosed
+from cim.errors import CimError, QuotaExceeded, RangeRefused, TooManyAttempts, TooManyExports, UpstreamClosed
 
 log = structlog.get_logger("api")
 
@@ -44,6 +44,7 @@ STATUS = {
     "precondition-failed": 412,
     "precondition-required": 428,
     "too-many-attempts": 429,
+    "too-many-exports": 429,
     "too-large": 413,
     "decompressed-size": 413,
     "unsupported-media-type": 415,
@@ -155,7 +156,9 @@ def problem_response(request: Request, error: CimError) -> Response:
     headers = {"Content-Range": f"bytes */{error.size}"} if isinstance(error, RangeRefused) else None
     if isinstance(error, QuotaExceeded):
         headers = {**limit_fields(error.standing), "Retry-After": str(error.retry_after_s)}
-    if isinstance(error, TooManyAttempts) or (isinstance(error, UpstreamClosed) and error.retry_after_s is not None):
+    if isinstance(error, TooManyAttempts | TooManyExports) or (
+        isinstance(error, UpstreamClosed) and error.retry_after_s is not None
+    ):
         headers = {"Retry-After": str(error.retry_after_s)}
     return _respond(
         request,

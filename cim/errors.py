@@ -200,6 +200,17 @@ class TooManyAttempts(CimError):
         self.retry_after_s = retry_after_s
 
 
+class TooManyExports(CimError):
+    """A caller has as many exports that are not finished as may be; the fact `retry_after_s` says when to try again."""
+
+    code = "too-many-exports"
+    title = "Too many exports at once"
+
+    def __init__(self, detail: str, retry_after_s: int) -> None:
+        super().__init__(f"{detail}; try again in {retry_after_s} s", facts={"retry_after_s": retry_after_s})
+        self.retry_after_s = retry_after_s
+
+
 class Forbidden(CimError):
     """The caller is known but may not do this."""
 

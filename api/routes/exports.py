@@ -1,6 +1,5 @@
 """Whole-result downloads: everything that matches, as a stream or as a file that is made first; exports as jobs."""
 
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -8,7 +7,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from api.conditions import QUERY_NAMES, SHOWING, Asking, asking, asking_body, conditions_from, filter_names
+from api.conditions import EXPORTING, QUERY_NAMES, Asking, asking, asking_body, filter_names
 from api.context import collection_of, context_of, settings_of
 from api.documents import JSON, Link, url_of
 from api.export_jobs import failure_of
@@ -26,7 +25,7 @@ from api.files import file_answer
 from api.html import title_of
 from api.middleware import is_head
 from api.negotiate import choose
-from api.pages import shown_query
+from api.pages import export_query
 from api.params import query_parameters
 from api.routes.items import check_geometries, crs_header
 from api.routes.portal import preferred_language
@@ -44,7 +43,7 @@ _VARY = "Accept, Accept-Language, Prefer, Cookie, Authorization, X-API-Key"
 async def export(request: Request) -> Response:
     """Everything that matches the query, in any format."""
     collection, scope = await collection_of(request)
-    values = query_parameters(request, (*QUERY_NAMES, *SHOWING, "bom", *filter_names(collection, scope)))
+    values = query_parameters(request, (*QUERY_NAMES, *EXPORTING, "bom", *filter_names(collection, scope)))
     return await _answer(request, asking(request, collection, scope, values), values)
 
 
@@ -52,14 +51,13 @@ async def export_posted(request: Request) -> Response:
     """The same with the conditions in a JSON body, among them a polygon."""
     collection, scope = await collection_of(request)
     values = query_parameters(request, ("bom",))
-    return await _answer(request, await asking_body(request, collection, scope, SHOWING), values)
+    return await _answer(request, await asking_body(request, collection, scope, EXPORTING), values)
 
 
 async def _answer(request: Request, asked: Asking, values: dict[str, str]) -> Response:
     output = OUTPUT_OF[choose(request, OFFERS, f=values.get("f")).f]
     has_bom = bom_of(values, output)
-    look = shown_query(asked, is_whole=False)
-    query = replace(conditions_from(asked), crs=look.crs, shown=look.shown, has_geometry=look.has_geometry)
+    query = export_query(asked)
     await check_geometries(request, query)
     wanted = Export(asked.collection, query, asked.scope, output, has_bom)
     title = title_of(asked.collection, preferred_language(request))
@@ -72,7 +70,8 @@ async def _answer(request: Request, asked: Asking, values: dict[str, str]) -> Re
     }
     if is_head(request) and not prefers_async(request):  # nothing is made for it
         return Response(headers=headers)
-    if output.text is None or prefers_async(request):
+    is_ordered = bool(query.sort) or query.nearest is not None  # the database sorts once, for a file
+    if output.text is None or is_ordered or prefers_async(request):
         return await _as_file(request, wanted, title, headers)
     database = context_of(request).database
     first = await chunk_of(database, wanted, None)

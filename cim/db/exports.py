@@ -6,6 +6,9 @@ from cim.sql import Cast, Sql
 
 MAX_WAITING = 100
 """Exports that may wait or run at once on one database."""
+MAX_OF_CALLER = 10
+MAX_OF_OTHERS = 50
+"""Of all callers without a key together, so that they leave room for those with one."""
 
 _COLUMNS = Sql.of(
     "digest, collection_id, format, state, file_name, done, total, bytes, error::text AS error, "
@@ -28,11 +31,11 @@ def create(
     total: int | None,
     ttl_s: float,
 ) -> Sql:
-    """Queue an export; no row comes back where too many wait."""
+    """Queue an export; no row comes back where too many wait, of all or of the caller."""
     return Sql.of(
         "INSERT INTO cim.export (digest, collection_id, format, request, file_name, caller, total, expires_at) "
         "SELECT {}, {}, {}, {}, {}, {}, {}, now() + make_interval(secs => {}) "
-        "WHERE (SELECT count(*) FROM cim.export WHERE state IN ('queued', 'running')) < {} RETURNING digest",
+        "WHERE (SELECT count(*) FROM cim.export WHERE state IN ('queued', 'running')) < {} AND ({}) < {} RETURNING digest",
         Cast(digest, "text"),
         Cast(collection_id, "text"),
         Cast(output, "text"),
@@ -42,6 +45,21 @@ def create(
         Cast(total, "bigint"),
         Cast(ttl_s, "float8"),
         Cast(MAX_WAITING, "int"),
+        unfinished_of(caller),
+        Cast(most_of(caller), "int"),
+    )
+
+
+def most_of(caller: str) -> int:
+    """How many exports of a caller may wait or run at once; all those without a name are one."""
+    return MAX_OF_CALLER if caller else MAX_OF_OTHERS
+
+
+def unfinished_of(caller: str) -> Sql:
+    """One row `unfinished`: exports of a caller that wait or run."""
+    return Sql.of(
+        "SELECT count(*) AS unfinished FROM cim.export WHERE state IN ('queued', 'running') AND caller = {}",
+        Cast(caller, "text"),
     )
 
 

@@ -50,7 +50,7 @@ def _composed(collection: Collection, query: FeatureQuery, scope: Scope, output:
         "SELECT convert_to(string_agg(body, {}), 'UTF8') AS body, count(*) AS returned, "
         "{} AS last, (SELECT number FROM total) > count(*) AS has_more "
         "FROM (SELECT {} AS last, {} AS body FROM page LIMIT (SELECT CASE WHEN size <= {} THEN {} ELSE {} END FROM total)) AS made",
-        _rows_of_page(collection, query, scope, output.text.needs),
+        page_rows(collection, query, scope, output.text.needs),
         Cast(output.text.separator, "text"),
         Sql.of("(array_agg(last))[count(*)]" if query.sort else "max(last)"),
         Sql.of("{}", POSITION) if query.sort else Sql.of("id"),
@@ -71,7 +71,7 @@ def _within_budget(limit: int, page_bytes: int) -> Sql:
     )
 
 
-def _rows_of_page(collection: Collection, query: FeatureQuery, scope: Scope, needs: tuple[str, ...]) -> Sql:
+def page_rows(collection: Collection, query: FeatureQuery, scope: Scope, needs: tuple[str, ...] = ()) -> Sql:
     """Sub-select of the rows that a page is made of, in order, and one more; `needs` are columns beside those shown."""
     shown = query.shown if query.shown is None else (*query.shown, *needs)
     columns, source = shown_columns(collection, scope, shown=shown), rows(collection, query, scope)

@@ -23,7 +23,7 @@ PLACE_BY_CELLS = (XLSX.f,)
 """Outputs without a geometry type: their rows end with the cells of `csv.place_cells`."""
 
 
-def row_columns(collection: Collection, scope: Scope, output: Output, query: FeatureQuery) -> Sql:
+def row_columns(collection: Collection, scope: Scope, query: FeatureQuery, output: Output) -> Sql:
     """What stands behind SELECT for a row of a file."""
     shown = shown_properties(collection, scope, shown=query.shown)
     cells = [Sql.of("id"), *(_value(p.column, p.kind) for p in shown)]
