@@ -1,10 +1,11 @@
-"""A data service's metadata: what is taken, what the shelf asks for, and the states it goes through."""
+"""A data service's metadata: what is taken, and what the shelf asks for."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from cim.errors import InvalidParameter, UnknownParameter
 from cim.gateway.policy import NONE, Allowed, checked_endpoint
+from cim.interval import parse_date
 
 KINDS = {
     "features": "要素服务",
@@ -30,12 +31,6 @@ SHARE_CLASSES = ("unconditional", "conditional", "not_shared")
 """无条件共享, 有条件共享, 不予共享."""
 
 UPDATE_CYCLES = ("continual", "daily", "weekly", "monthly", "quarterly", "yearly", "irregular", "once")
-
-TRANSITIONS = {
-    "publish": (("draft", "withdrawn"), "published"),
-    "withdraw": (("published",), "withdrawn"),
-}
-"""Event → (states it may come from, state it leads to): 发布 and 下架."""
 
 FOR_THE_SHELF = (
     "organisation_id",
@@ -64,7 +59,11 @@ _TEXTS = {
     "licence": 200,
     "contact": 300,
     "update_cycle": 20,
+    "time_from": 10,
+    "time_to": 10,
+    "quality": 2000,
 }
+_TITLES = ("title_zh", "title_en", "description_zh", "description_en")
 MEMBERS = (*_TEXTS, "themes", "endpoints", "cim_level", "bbox")
 """Every member a registration may have."""
 
@@ -89,6 +88,8 @@ def checked(
                 raise InvalidParameter(name, "", "is needed to register a service")
         if not values.get("title_zh") and not values.get("title_en"):
             raise InvalidParameter("title_zh", "", "a title in Chinese or English is needed")
+    if values.get("time_from") and values.get("time_to") and values["time_from"] > values["time_to"]:
+        raise InvalidParameter("time_to", values["time_to"], f"not before time_from, {values['time_from']}")
     return values
 
 
@@ -119,6 +120,8 @@ def _text(name: str, value: Any) -> str:
         raise InvalidParameter(name, text, "letters, digits, '.', '_' and '-', beginning with a letter or digit")
     if name in _CLOSED and text not in _CLOSED[name]:
         raise InvalidParameter(name, text, f"one of {', '.join(_CLOSED[name])}")
+    if name in ("time_from", "time_to") and parse_date(text) is None:
+        raise InvalidParameter(name, text, "a date, YYYY-MM-DD")
     if name == "area_code" and not (text.isdigit() and text.isascii()):
         raise InvalidParameter(name, text, "a division code of digits, such as 440305")
     return text
@@ -170,6 +173,13 @@ def missing_for_the_shelf(service: Mapping[str, Any]) -> list[str]:
     return [name for name in FOR_THE_SHELF if not service.get(name)]
 
 
-def allowed_events(state: str) -> list[str]:
-    """Events that a service in `state` may take."""
-    return [event for event, (sources, _) in TRANSITIONS.items() if state in sources]
+def document_of(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of a version: every member that is said, in a fixed order, with the defaults of those that are not.
+
+    Two registrations that say the same have equal documents.
+    """
+    said = {name: values.get(name) for name in MEMBERS}
+    said |= {name: said[name] or "" for name in _TITLES}
+    said |= {name: said[name] or [] for name in ("themes", "endpoints")}
+    said["share_class"] = said["share_class"] or "conditional"
+    return {name: value for name, value in said.items() if value is not None}

@@ -1,0 +1,45 @@
+"""Runs what `cim.catalogue.review` says is done to services: over the pool of a worker, or over a connection for writing."""
+
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.rows import dict_row
+
+from cim.catalogue.review import Steps
+from cim.db.pool import Database
+from cim.sql import Sql
+
+Result = TypeVar("Result")
+
+
+async def done(database: Database, steps: Steps[Result]) -> Result:
+    """What the steps end with, in one transaction that is rolled back where they raise."""
+    async with database.transaction() as transaction:
+        row: Any = None
+        while True:
+            try:
+                sql = steps.send(row)
+            except StopIteration as end:
+                result: Result = end.value
+                return result
+            row = await transaction.fetch_row(sql)
+
+
+def done_here(connection: psycopg.Connection[Any], steps: Steps[Result]) -> Result:
+    """The same over psycopg, within the transaction that is open, or in one of its own."""
+    with connection.transaction():
+        row: Any = None
+        while True:
+            try:
+                sql = steps.send(row)
+            except StopIteration as end:
+                result: Result = end.value
+                return result
+            row = first_row(connection, sql)
+
+
+def first_row(connection: psycopg.Connection[Any], sql: Sql) -> dict[str, Any] | None:
+    """The first row of a statement by the names of its columns, or None."""
+    text, values = sql.compile_psycopg()
+    cursor = connection.cursor(row_factory=dict_row).execute(text.encode(), values)
+    return cursor.fetchone() if cursor.description else None
