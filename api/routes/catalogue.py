@@ -15,12 +15,12 @@ from api.params import check_members, json_object, parse_limit, query_parameters
 from api.records import absolute, record_of
 from api.routes.portal import preferred_language
 from api.security import require_admin
-from api.services import VARY, tag_of, visible_row
+from api.services import VARY, tag_of, visible_row, working_of
 from cim.bbox import parse_bbox
+from cim.catalogue.life import STATES
 from cim.catalogue.search import search_terms
 from cim.catalogue.service import KINDS, SHARE_CLASSES, checked
 from cim.errors import InvalidBody, InvalidParameter
-from cim.model import Scope
 from cim.query.areas import parse_area_code
 from cim.query.cursor import decode_cursor, encode_cursor
 from cim.query.services import ServiceQuery, organisations_sql, put_organisation_sql, services_sql
@@ -29,7 +29,6 @@ router = APIRouter(tags=["catalogue"])
 
 OFFERS = (Representation("json", GEOJSON, also=(JSON,)), Representation("html", HTML))
 DOCUMENT = (Representation("json", JSON), Representation("html", HTML))
-STATES = ("draft", "published", "withdrawn")
 FILTERS = ("q", "kind", "theme", "organisation", "share-class", "area", "bbox", "state", "limit", "cursor")
 MAX_TERMS = 30
 
@@ -61,20 +60,15 @@ async def catalogue(request: Request) -> Response:
     return json_answer(request, body, vary=VARY)
 
 
-def _service_query(values: Mapping[str, str], scope: Scope) -> ServiceQuery:
-    states: tuple[str, ...] = STATES if scope.is_admin else ("published",)
-    if "state" in values:
-        if values["state"] not in STATES:
-            raise InvalidParameter("state", values["state"], f"one of {', '.join(STATES)}")
-        states = tuple(state for state in states if state == values["state"])
+def _service_query(values: Mapping[str, str]) -> ServiceQuery:
     terms = search_terms(values.get("q", ""))
     if len(terms) > MAX_TERMS:
         raise InvalidParameter("q", values["q"], f"at most {MAX_TERMS} words, a Chinese one counting by its characters")
-    for name, allowed in (("kind", tuple(KINDS)), ("share-class", SHARE_CLASSES)):
+    for name, allowed in (("kind", tuple(KINDS)), ("share-class", SHARE_CLASSES), ("state", STATES)):
         if name in values and values[name] not in allowed:
             raise InvalidParameter(name, values[name], f"one of {', '.join(allowed)}")
     return ServiceQuery(
-        states=states,
+        state=values.get("state"),
         words=terms,
         kind=values.get("kind"),
         theme=values.get("theme"),
@@ -92,11 +86,11 @@ async def records(request: Request) -> Response:
     values = query_parameters(request, FILTERS)
     kind = choose(request, OFFERS, f=values.get("f"))
     base, lang, key = settings_of(request).public_url, preferred_language(request), registry_of(request).cursor_key
-    query = _service_query(values, scope)
+    query = _service_query(values)
     if "cursor" in values:
         after = decode_cursor(key, query.fingerprint(), values["cursor"])
         query = ServiceQuery(**{name: getattr(query, name) for name in query.__slots__ if name != "after"}, after=after)
-    rows = list(await database_of(request).fetch_rows(services_sql(query)))
+    rows = list(await database_of(request).fetch_rows(services_sql(query, scope)))
     page = rows[: query.limit]
     links = [Link(url_of(base, "catalogue", "items", **values), "self", kind.media_type)]
     if len(rows) > query.limit:
@@ -128,14 +122,15 @@ async def record(request: Request) -> Response:
     values = query_parameters(request, ())
     row = await visible_row(request, scope)
     base, lang = settings_of(request).public_url, preferred_language(request)
-    document = record_of(row, base, lang)
+    working = await working_of(request, scope, row)
+    document = record_of(row, base, lang) | ({} if working is None else {"working": working})
     if choose(request, OFFERS, f=values.get("f")).f == "html":
         properties = document["properties"]
         rows = [(name, value) for name, value in properties.items() if not isinstance(value, list | dict) and value]
         links = [Link(absolute(e["url"], base), "service", title=e["url"]) for e in properties["endpoints"]]
         return document_page(request, properties["title"], properties["description"], links, rows)
     body = orjson.dumps(document)
-    tag = tag_of(row, body)
+    tag = tag_of(row, working, body)
     if is_unchanged(request, tag):
         return Response(status_code=304, headers={"ETag": tag, "Vary": VARY})
     return answer(request, body, GEOJSON, headers={"ETag": tag}, vary=VARY)

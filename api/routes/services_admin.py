@@ -1,6 +1,6 @@
-"""Services behind the shelf: registered, edited, published, withdrawn."""
+"""The life of services: registered, edited, submitted, reviewed, put on the shelf, taken off it; and their versions."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import orjson
@@ -10,72 +10,111 @@ from starlette.responses import Response
 
 from api.context import database_of, scope_of, settings_of
 from api.documents import GEOJSON, url_of
-from api.params import json_object, query_parameters
+from api.params import check_members, json_object, query_parameters
 from api.records import record_of
 from api.routes.portal import preferred_language
-from api.security import require_admin
-from api.services import tag_of, visible_row
-from cim.catalogue.service import KINDS, MEMBERS, TRANSITIONS, allowed_events, checked, missing_for_the_shelf
+from api.services import tag_of, visible_row, working_of
+from cim.catalogue.life import EVENTS, Event
+from cim.catalogue.review import edit as edited
+from cim.catalogue.review import register as registered
+from cim.catalogue.review import take
+from cim.catalogue.service import KINDS, checked, document_of, missing_for_the_shelf
+from cim.db.audit import record as tell
+from cim.db.services import done
 from cim.errors import (
-    Conflict,
-    Incomplete,
+    CimError,
+    Forbidden,
     InvalidBody,
     InvalidParameter,
-    PreconditionFailed,
     PreconditionRequired,
+    Unauthorized,
+    UnknownParameter,
 )
 from cim.gateway.policy import Allowed, parse_allowed
-from cim.query.services import delete_sql, insert_sql, move_sql, organisations_sql, update_sql
+from cim.model import Scope
 
 router = APIRouter(tags=["catalogue"])
 
+MAX_WHY = 2000
+_HEX = frozenset("0123456789abcdef")
 
-async def _answer_record(request: Request, status: int = 200) -> Response:
-    row = await visible_row(request, await scope_of(request))
-    document = record_of(row, settings_of(request).public_url, preferred_language(request))
-    body, base = orjson.dumps(document), settings_of(request).public_url
-    headers = {"ETag": tag_of(row, body), "Location": url_of(base, "catalogue", "items", row["id"])}
+
+async def _caller(request: Request) -> Scope:
+    """Who calls. Raises Unauthorized for nobody: only the owner's people and the city's change services."""
+    scope = await scope_of(request)
+    query_parameters(request, ())
+    if not scope.roles:
+        raise Unauthorized("this needs a key or a session: send 'Authorization: Bearer <key>' or 'X-API-Key: <key>'")
+    return scope
+
+
+def _refusals_told(
+    handler: Callable[[Request, Scope], Awaitable[Response]],
+) -> Callable[[Request], Awaitable[Response]]:
+    """The handler behind the caller; an attempt at more than the caller has is written into the audit (catalogue B41)."""
+
+    async def handle(request: Request) -> Response:
+        scope = await _caller(request)
+        try:
+            return await handler(request, scope)
+        except (Forbidden, UnknownParameter) as error:
+            await _tell_refusal(request, scope, error)
+            raise
+
+    handle.__doc__ = handler.__doc__
+    return handle
+
+
+async def _tell_refusal(request: Request, scope: Scope, error: CimError) -> None:
+    subject = request.path_params.get("service_id", "")
+    detail = {"code": error.code, "parameter": error.parameter, "method": request.method}
+    async with database_of(request).transaction() as transaction:
+        await tell(
+            transaction, scope, event="refused", subject_kind="service", subject_id=subject, why=error.detail[:500], detail=detail
+        )  # fmt: skip
+
+
+async def _answer_record(request: Request, scope: Scope, status: int = 200) -> Response:
+    """The record as the caller sees it, with the version in work."""
+    row = await visible_row(request, scope)
+    working = await working_of(request, scope, row)
+    base = settings_of(request).public_url
+    document = record_of(row, base, preferred_language(request)) | ({} if working is None else {"working": working})
+    body = orjson.dumps(document)
+    headers = {"ETag": tag_of(row, working, body), "Location": url_of(base, "catalogue", "items", row["id"])}
     return Response(body, status, headers=headers, media_type=GEOJSON)
 
 
-async def register(request: Request) -> Response:
-    """Register a service as a draft (admins)."""
-    require_admin(await scope_of(request))
-    query_parameters(request, ())
+async def register(request: Request, scope: Scope) -> Response:
+    """Register a service as a draft of the caller's organisation."""
     values = checked(await json_object(request), allowed_upstreams=_allowed(request))
-    await _check_organisation(request, values)
-    if await database_of(request).fetch_row(insert_sql(values)) is None:
-        raise Conflict(f"a service '{values['id']}' exists already; edit it, or choose another id")
     request.path_params["service_id"] = values["id"]
-    return await _answer_record(request, 201)
+    await done(database_of(request), registered(scope, values))
+    return await _answer_record(request, scope, 201)
 
 
 def _allowed(request: Request) -> Allowed:
     return parse_allowed(settings_of(request).allowed_upstreams)
 
 
-async def _check_organisation(request: Request, values: Mapping[str, Any]) -> None:
-    wanted = values.get("organisation_id")
-    if wanted:
-        known = [row["id"] for row in await database_of(request).fetch_rows(organisations_sql())]
-        if wanted not in known:
-            raise InvalidParameter(
-                "organisation_id", wanted, f"one of {', '.join(known[:50]) or 'none yet: PUT one first'}"
-            )
+async def check(request: Request, scope: Scope) -> Response:
+    """What a registration would be refused for, or would still miss for the shelf; nothing is written."""
+    values = checked(await json_object(request), allowed_upstreams=_allowed(request))
+    return _json({"missing": missing_for_the_shelf(document_of(values))})
 
 
-async def replace(request: Request) -> Response:
-    """Write a service anew: members that are not given become empty. `If-Match` as for an edit (admins)."""
-    row = await _row_to_change(request)
+async def replace(request: Request, scope: Scope) -> Response:
+    """Draft a service anew: members that are not given become empty. `If-Match` as for an edit."""
+    row, stated = await _row_to_change(request, scope)
     values = checked({"id": row["id"], **await json_object(request)}, allowed_upstreams=_allowed(request))
-    if values.pop("id") != row["id"]:
+    if values["id"] != row["id"]:
         raise InvalidParameter("id", "", f"must be '{row['id']}', that of the address: an id cannot be changed")
-    return await _change(request, row, {**dict.fromkeys(name for name in MEMBERS if name != "id"), **values})
+    return await _change(request, scope, stated, lambda document: values)
 
 
-async def edit(request: Request) -> Response:
-    """Edit members of a service; `If-Match` must name the version that was read (admins)."""
-    row = await _row_to_change(request)
+async def edit(request: Request, scope: Scope) -> Response:
+    """Draft an edit of a service beside what is on the shelf; `If-Match` must name the version that was read."""
+    _, stated = await _row_to_change(request, scope)
     values = checked(await json_object(request), is_partial=True, allowed_upstreams=_allowed(request))
     if "id" in values:
         raise InvalidParameter("id", values["id"], "an id cannot be changed")
@@ -83,83 +122,62 @@ async def edit(request: Request) -> Response:
         raise InvalidParameter("kind", None, f"one of {', '.join(KINDS)}")
     if not values:
         raise InvalidBody("nothing to edit: the body is empty")
-    return await _change(request, row, values)
+    return await _change(request, scope, stated, lambda document: {**document, **values})
 
 
-async def _row_to_change(request: Request) -> Any:
-    """The service's row, if the change is meant for its version. Raises PreconditionRequired, PreconditionFailed."""
-    scope = await scope_of(request)
-    require_admin(scope)
-    query_parameters(request, ())
+async def _row_to_change(request: Request, scope: Scope) -> tuple[Any, list[str]]:
+    """The service's row, and the numbers of the versions that the caller read. Raises PreconditionRequired."""
     row = await visible_row(request, scope)
     stated = request.headers.get("if-match")
     if stated is None:
         raise PreconditionRequired("send If-Match with the ETag that was read, so that no edit of another is lost")
-    versions = [tag.strip().removeprefix("W/").strip('"').partition(".")[0] for tag in stated.split(",")]
-    if str(row["version"]) not in versions and stated.strip() != "*":
-        raise PreconditionFailed(f"the service is at version {row['version']} now; read it again")
-    return row
+    return row, [tag.strip().removeprefix("W/").strip('"').partition(".")[0] for tag in stated.split(",")]
 
 
-async def _change(request: Request, row: Any, values: Mapping[str, Any]) -> Response:
-    await _check_organisation(request, values)
-    if row["state"] == "published":
-        missing = missing_for_the_shelf({**_members(row), **values})
-        if missing:
-            raise Incomplete(row["id"], missing)
-    if await database_of(request).fetch_row(update_sql(row["id"], row["version"], values)) is None:
-        raise PreconditionFailed("the service was changed meanwhile; read it again")
-    return await _answer_record(request)
+async def _change(
+    request: Request, scope: Scope, stated: list[str], change: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+) -> Response:
+    await done(database_of(request), edited(scope, request.path_params["service_id"], stated, change))
+    return await _answer_record(request, scope)
 
 
-def _members(row: Any) -> dict[str, Any]:
-    return {**dict(row), "themes": orjson.loads(row["themes"]), "endpoints": orjson.loads(row["endpoints"])}
-
-
-async def delete(request: Request) -> Response:
-    """Delete a draft (admins); what has been on the shelf is withdrawn instead."""
-    require_admin(await scope_of(request))
-    query_parameters(request, ())
-    row = await visible_row(request, await scope_of(request))
-    if await database_of(request).fetch_row(delete_sql(row["id"])) is None:
-        raise Conflict(
-            f"the service is {row['state']}; only a draft can be deleted, what was on the shelf is withdrawn"
-        )
+async def delete(request: Request, scope: Scope) -> Response:
+    """Discard a draft: the service too, where it never was on the shelf; what was there is withdrawn instead."""
+    row = await visible_row(request, scope)
+    await done(database_of(request), take(scope, row["id"], EVENTS["discard"]))
     return Response(status_code=204)
 
 
-async def _move(request: Request, event: str) -> Response:
-    require_admin(await scope_of(request))
-    query_parameters(request, ())
-    row = await visible_row(request, await scope_of(request))
-    sources, target = TRANSITIONS[event]
-    if row["state"] not in sources:
-        events = allowed_events(row["state"])
-        raise Conflict(
-            f"a service that is {row['state']} cannot {event}; it can {', '.join(events) or 'nothing'}",
-            facts={"state": row["state"], "allowed": events},
-        )
-    missing = missing_for_the_shelf(_members(row)) if event == "publish" else []
-    if missing:
-        raise Incomplete(row["id"], missing)
-    if await database_of(request).fetch_row(move_sql(row["id"], row["version"], target)) is None:
-        raise Conflict("the service was changed meanwhile; read it again")
-    return await _answer_record(request)
+def _event(event: Event) -> Callable[[Request, Scope], Awaitable[Response]]:
+    async def move(request: Request, scope: Scope) -> Response:
+        row = await visible_row(request, scope)
+        body = await json_object(request) if await request.body() else {}
+        check_members(body, ("why", "content_hash"))
+        why, content_hash = body.get("why"), body.get("content_hash")
+        if why is not None and not (isinstance(why, str) and len(why) <= MAX_WHY and "\x00" not in why):
+            raise InvalidParameter("why", why, f"a text of at most {MAX_WHY} characters")
+        if content_hash is not None and not (
+            isinstance(content_hash, str) and len(content_hash) == 64 and _HEX.issuperset(content_hash)
+        ):
+            raise InvalidParameter("content_hash", content_hash, "64 hexadecimal digits, as the version has them")
+        steps = take(scope, row["id"], event, why=(why or "").strip() or None, content_hash=content_hash)
+        await done(database_of(request), steps)
+        if event.target is None:
+            return Response(status_code=204)
+        return await _answer_record(request, scope)
+
+    move.__doc__ = f"{event.name.capitalize()} a service, {event.title_zh}."
+    return move
 
 
-async def publish(request: Request) -> Response:
-    """Put a service on the shelf, 上架 (admins)."""
-    return await _move(request, "publish")
+def _json(document: Any) -> Response:
+    return Response(orjson.dumps(document), headers={"Cache-Control": "no-store"}, media_type="application/json")
 
 
-async def withdraw(request: Request) -> Response:
-    """Take a service off the shelf, 下架 (admins)."""
-    return await _move(request, "withdraw")
-
-
-router.add_route("/catalogue/items", register, methods=["POST"])
-router.add_route("/catalogue/items/{service_id}", replace, methods=["PUT"])
-router.add_route("/catalogue/items/{service_id}", edit, methods=["PATCH"])
-router.add_route("/catalogue/items/{service_id}", delete, methods=["DELETE"])
-router.add_route("/catalogue/items/{service_id}/publish", publish, methods=["POST"])
-router.add_route("/catalogue/items/{service_id}/withdraw", withdraw, methods=["POST"])
+router.add_route("/catalogue/items", _refusals_told(register), methods=["POST"])
+router.add_route("/catalogue/check", _refusals_told(check), methods=["POST"])
+router.add_route("/catalogue/items/{service_id}", _refusals_told(replace), methods=["PUT"])
+router.add_route("/catalogue/items/{service_id}", _refusals_told(edit), methods=["PATCH"])
+router.add_route("/catalogue/items/{service_id}", _refusals_told(delete), methods=["DELETE"])
+for _one in EVENTS.values():
+    router.add_route(f"/catalogue/items/{{service_id}}/{_one.name}", _refusals_told(_event(_one)), methods=["POST"])

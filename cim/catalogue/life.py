@@ -93,7 +93,9 @@ def duties_at(scope: Scope, held: Held) -> frozenset[str]:
         duties |= scope.roles & {"publisher", "reviewer", "org_admin"}
     if scope.organisation_id is None:
         duties |= scope.roles & {"reviewer"}
-    if scope.area_code and any((code or "").startswith(scope.area_code) for code in (held.area_code, held.organisation_area)):
+    if scope.area_code and any(
+        (code or "").startswith(scope.area_code) for code in (held.area_code, held.organisation_area)
+    ):
         duties |= scope.roles & {"district_admin"}
     return duties
 
@@ -131,7 +133,5 @@ def differences(former: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str
     """Member → `from` and `to`, of those that differ between two documents."""
     names = [*former, *(name for name in later if name not in former)]
     return {
-        name: {"from": former.get(name), "to": later.get(name)}
-        for name in names
-        if former.get(name) != later.get(name)
+        name: {"from": former.get(name), "to": later.get(name)} for name in names if former.get(name) != later.get(name)
     }

@@ -12,25 +12,19 @@ import psycopg
 import yaml
 from psycopg.rows import dict_row
 
-from cim.catalogue.service import checked, missing_for_the_shelf
+from cim.catalogue.review import Steps, put, put_directly
+from cim.catalogue.service import checked
 from cim.catalogue.table import csv_rows, xlsx_rows
-from cim.errors import CimError, Conflict, Forbidden, Incomplete, InvalidParameter
+from cim.db.services import done_here
+from cim.errors import CimError, Conflict, Forbidden, InvalidParameter
 from cim.gateway.policy import NONE, Allowed
-from cim.query.services import (
-    insert_sql,
-    merge_sql,
-    organisations_sql,
-    owners_sql,
-    publish_sql,
-    put_organisation_sql,
-    service_sql,
-)
+from cim.model import Scope
+from cim.query.services import organisations_sql, owners_sql, put_organisation_sql
 from cim.sql import Sql
 
 Connection = psycopg.Connection[Any]
 
 _IGNORED = ("state", "keywords", "bbox_crs")
-_JSON = ("themes", "endpoints")
 _ORGANISATION = {"organisation_id": "id", "title_zh": "name_zh", "title_en": "name_en", "contact": "contact"}
 """Member of a service that is of the same kind → member of an organisation."""
 
@@ -86,7 +80,8 @@ class Intake:
     """By whom rows come, and what they may: the operator writes for everybody and puts on the shelf.
 
     `organisation_id`: the only one that rows may belong to, and theirs where they name none. `may_publish`: `state: published`
-    goes on the shelf; else such a row is a draft that waits for review. `is_dry`: nothing is kept.
+    goes on the shelf; else such a row is a draft that waits for review. `scope`: a caller, whose rows are drafts within their
+    duties, beside what is on the shelf. `is_dry`: nothing is kept.
     """
 
     by: str = "operator"
@@ -94,6 +89,7 @@ class Intake:
     may_publish: bool = True
     is_dry: bool = False
     allowed_upstreams: Allowed = field(default=NONE)
+    scope: Scope | None = None
 
 
 OPERATOR = Intake()
@@ -163,8 +159,8 @@ def load_services(
                 values = _values(row, known, seen, intake)
                 _check_owner(values, owners, intake)
                 with connection.transaction():
-                    is_published = intake.may_publish and row.get("state") == "published"
-                    counts[_write(connection, values, is_published=is_published)] += 1
+                    is_published = row.get("state") == "published"
+                    counts[done_here(connection, _written(values, intake, is_published=is_published))] += 1
             except CimError as error:
                 rejections.append(_rejected(number, row, error))
     return ServicesAccount(counts["inserted"], counts["updated"], counts["unchanged"], tuple(rejections))
@@ -232,23 +228,11 @@ def _check_owner(values: Mapping[str, Any], owners: Mapping[str, str | None], in
         raise taken
 
 
-def _write(connection: Connection, values: Mapping[str, Any], *, is_published: bool) -> str:
-    """Register, edit or leave a service, and put it on the shelf; gives the word of the account."""
-    service_id = values["id"]
-    is_new = run(connection, insert_sql(values)) is not None
-    is_changed = not is_new and run(connection, merge_sql(service_id, values)) is not None
-    service = run(connection, service_sql(service_id))
-    assert service is not None
-    goes_up = is_published and service["state"] == "draft"
-    if goes_up or service["state"] == "published":
-        missing = missing_for_the_shelf({**service, **{name: orjson.loads(service[name]) for name in _JSON}})
-        if missing:
-            raise Incomplete(service_id, missing)
-    if goes_up:
-        run(connection, publish_sql(service_id))
-    if is_new:
-        return "inserted"
-    return "updated" if is_changed or goes_up else "unchanged"
+def _written(values: Mapping[str, Any], intake: Intake, *, is_published: bool) -> Steps[str]:
+    """Register, edit or leave a service; gives the word of the account."""
+    if intake.scope is not None:
+        return put(intake.scope, values)
+    return put_directly(values, is_published=is_published and intake.may_publish, by=intake.by)
 
 
 def run(connection: Connection, sql: Sql) -> dict[str, Any] | None:

@@ -100,7 +100,9 @@ def _check_owner(scope: Scope, document: Mapping[str, Any], doing: str) -> Steps
     if owner:
         row = yield organisation_sql(owner)
         if row is None:
-            raise InvalidParameter("organisation_id", owner, "no such organisation; /catalogue/organisations lists them")
+            raise InvalidParameter(
+                "organisation_id", owner, "no such organisation; /catalogue/organisations lists them"
+            )
         area = row["area_code"]
     require_duties(scope, Held(owner, document.get("area_code"), area), EDITORS, doing)
 
@@ -155,7 +157,9 @@ def _require_open(at: Standing) -> None:
         raise Conflict("the service is archived; register another", facts=facts)
 
 
-def take(scope: Scope, service_id: str, event: Event, *, why: str | None = None, content_hash: str | None = None) -> Steps[None]:
+def take(
+    scope: Scope, service_id: str, event: Event, *, why: str | None = None, content_hash: str | None = None
+) -> Steps[None]:
     """Do the event. `content_hash`: of the content that is approved, or meant.
 
     Raises Forbidden, Conflict (out of order, another content, or one's own work), InvalidParameter, Incomplete.
@@ -214,7 +218,11 @@ def _move(at: Standing, event: Event, by: str, why: str | None) -> Steps[None]:
             yield move_version_sql(at.id, at.working_number, event.name, "archived", by, why)
         return
     if event.target is None:
-        yield delete_sql(at.id) if at.face is None else move_version_sql(at.id, at.number, event.name, "archived", by, why)
+        yield (
+            delete_sql(at.id)
+            if at.face is None
+            else move_version_sql(at.id, at.number, event.name, "archived", by, why)
+        )
         return
     if event.name == "publish" and at.face is not None:
         yield move_version_sql(at.id, at.face_number, "supersede", "archived", by, None)

@@ -1,8 +1,10 @@
 """Services that come with a node: its own collections, its imagery catalogue, its statistics."""
 
 from cim.catalogue.load import Connection, run
+from cim.catalogue.review import put_directly
 from cim.collections import BUILTIN
-from cim.query.services import insert_sql, offers_sql, publish_sql, put_organisation_sql
+from cim.db.services import done_here
+from cim.query.services import id_sql, offers_sql, put_organisation_sql
 
 OWNER = ("opencim", "本节点", "This node", None)
 
@@ -67,5 +69,5 @@ def _offer(
         "licence": "CC0-1.0",
         "contact": "admin@localhost",
     }
-    if run(connection, offers_sql(kind, collection_id)) is None and run(connection, insert_sql(values)):
-        run(connection, publish_sql(service_id))
+    if run(connection, offers_sql(kind, collection_id)) is None and run(connection, id_sql(service_id)) is None:
+        done_here(connection, put_directly(values, is_published=True))

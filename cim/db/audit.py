@@ -24,7 +24,5 @@ async def record(
     `organisation_id`: whom it concerns, the caller's where it is not given. The head of the chain is locked until the
     transaction ends: call it last.
     """
-    told = append_sql(
-        scope, event, subject_kind, subject_id, why=why, detail=detail, organisation_id=organisation_id
-    )
+    told = append_sql(scope, event, subject_kind, subject_id, why=why, detail=detail, organisation_id=organisation_id)
     await transaction.fetch_row(told)

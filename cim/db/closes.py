@@ -13,8 +13,8 @@ from typing import Protocol
 import orjson
 import psycopg
 
-from cim.db.audit import record_sql
 from cim.db.ledger import SUMS, Connection, closing, one, partitions, run
+from cim.query.audit import record_sql
 from cim.sql import Sql
 
 FIRST = bytes(32)

@@ -11,6 +11,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DBAPIError
 
 from cim.db.connect import connect, shown
+from cim.db.guard import ensure_guard
 from cim.db.indexes import ensure_indexes
 from cim.db.registry_write import all_collections, sync_builtin
 from cim.errors import CimError, SetupProblem, Unavailable
@@ -49,6 +50,7 @@ def upgrade(url: str) -> None:
                 sync_builtin(writer)
                 for collection in all_collections(writer):
                     ensure_indexes(writer, collection)
+                ensure_guard(writer)
         finally:
             connection.rollback()
             connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK})

@@ -11,11 +11,15 @@ from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 import asyncpg
+import structlog
 
+from cim.db.guard import ROLE
 from cim.db.loans import Loans
 from cim.errors import CimError, OutsideCrs, Unavailable, WriteBusy
 from cim.settings import Settings
 from cim.sql import Sql
+
+log = structlog.get_logger("database")
 
 CONNECT_TIMEOUT_S = 4.0
 KEPT_STATEMENTS = 200
@@ -124,6 +128,7 @@ class Database:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self.is_guarded = True
         self._pool: Any = None
         self._loans: Loans | None = None
 
@@ -141,11 +146,22 @@ class Database:
     async def connect_alone(self) -> Any:
         """A connection outside the pool (the registry listens on it). Raises Unavailable."""
         try:
-            return await asyncpg.connect(
+            return await self._connect(
                 self._settings.database_url, timeout=CONNECT_TIMEOUT_S, server_settings=self.session_settings()
             )
         except _LOST as error:
             raise unavailable(error) from error
+
+    async def _connect(self, *address: Any, server_settings: dict[str, str], **more: Any) -> Any:
+        """A session as the role that cannot change the audit; as the owner where there is no such role, or not for us."""
+        if self.is_guarded:
+            try:
+                guarded = {**server_settings, "role": ROLE}
+                return await asyncpg.connect(*address, server_settings=guarded, **more)
+            except (asyncpg.InvalidParameterValueError, asyncpg.InsufficientPrivilegeError):
+                self.is_guarded = False
+                log.warning("the audit is guarded by its chain alone", role=ROLE, mend="cim doctor")
+        return await asyncpg.connect(*address, server_settings=server_settings, **more)
 
     async def open(self) -> None:
         """Make the pool; connections are opened when first needed, so that a node starts before its database."""
@@ -160,6 +176,7 @@ class Database:
             max_cached_statement_lifetime=0,
             max_cacheable_statement_size=KEPT_BYTES,
             reset=_keep_session,
+            connect=self._connect,
             server_settings=self.session_settings(),
         )
         self._loans = Loans(self._pool, self._settings.pool_size, wait_s=ACQUIRE_TIMEOUT_S)

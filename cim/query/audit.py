@@ -32,15 +32,30 @@ def append_sql(
     `organisation_id`: whom it concerns, the caller's where it is None. Rows are numbered without gaps, in the order of commits, and
     none is older than the one before it.
     """
+    text = orjson.dumps(dict(detail or {})).decode()
+    owner = organisation_id or scope.organisation_id
+    return record_sql(scope.caller or "anonymous", owner, event, subject_kind, subject_id, why, text)
+
+
+def record_sql(
+    actor: str,
+    organisation_id: str | None,
+    event: str,
+    subject_kind: str,
+    subject_id: str,
+    why: str | None,
+    detail: str,
+) -> Sql:
+    """The same for what is done by no caller; `detail` is JSON."""
     return Sql.of(
-        "SELECT cim.audit_append({}, {}, {}, {}, {}, {}, {})",
+        "SELECT cim.audit_append({}, {}, {}, {}, {}, {}, {}) AS number",
+        Cast(actor, "text"),
+        Cast(organisation_id, "text"),
         Cast(event, "text"),
-        Cast(scope.caller or "anonymous", "text"),
-        Cast(organisation_id or scope.organisation_id, "text"),
         Cast(subject_kind, "text"),
         Cast(subject_id, "text"),
         Cast(why, "text"),
-        Cast(orjson.dumps(dict(detail or {})).decode(), "jsonb"),
+        Cast(detail, "jsonb"),
     )
 
 

@@ -103,7 +103,8 @@ def move_version_sql(service_id: str, number: int, event: str, state: str, by: s
     match event:
         case "submit":
             stamps = Sql.of(
-                ", submitted_by = {}, submitted_at = now(), reviewed_by = NULL, reviewed_at = NULL, review_note = NULL", by
+                ", submitted_by = {}, submitted_at = now(), reviewed_by = NULL, reviewed_at = NULL, review_note = NULL",
+                by,
             )
         case "approve" | "return":
             stamps = Sql.of(", reviewed_by = {}, reviewed_at = now(), review_note = {}", by, why)

@@ -1,12 +1,11 @@
-"""Statements over the catalogue: search, one, write. Values are bound; the text depends on the shape asked."""
+"""Statements over the catalogue: search, one, organisations. Values are bound; the text depends on the shape asked."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import orjson
 
 from cim.bbox import Bbox
+from cim.model import Scope
 from cim.query.predicate import envelope
 from cim.sql import Cast, Identifier, Sql
 
@@ -15,7 +14,8 @@ _SHOWN = Sql.of(
     "s.title_en, s.description_zh, s.description_en, s.themes::text AS themes, s.endpoints::text AS endpoints, "
     "s.collection_id, s.share_class, s.cim_level, s.area_code, ST_AsGeoJSON(s.geom, 7) AS geometry, "
     "ST_XMin(s.geom) AS min_lon, ST_YMin(s.geom) AS min_lat, ST_XMax(s.geom) AS max_lon, ST_YMax(s.geom) AS max_lat, "
-    "s.licence, s.contact, s.update_cycle, s.version, s.created_at, s.updated_at, s.published_at"
+    "s.licence, s.contact, s.update_cycle, s.time_from, s.time_to, s.quality, s.state_reason, "
+    "s.version, s.created_at, s.updated_at, s.published_at"
 )
 _FROM = Sql.of("FROM cim.service AS s LEFT JOIN cim.organisation AS o ON o.id = s.organisation_id")
 _SEARCHED = Sql.of(
@@ -23,18 +23,12 @@ _SEARCHED = Sql.of(
     "(SELECT string_agg(theme, ' ') FROM jsonb_array_elements_text(s.themes) AS theme))"
 )
 
-_WHEN_NONE = {
-    **dict.fromkeys(("title_zh", "title_en", "description_zh", "description_en"), ""),
-    "share_class": "conditional",
-}
-_CASTS = {"themes": "jsonb", "endpoints": "jsonb", "cim_level": "int"}
-
 
 @dataclass(frozen=True, slots=True)
 class ServiceQuery:
-    """What is asked of the catalogue. `words` must all occur; `states` is what the caller may see."""
+    """What is asked of the catalogue. `words` must all occur; `state` is one of `cim.catalogue.life.STATES`."""
 
-    states: tuple[str, ...]
+    state: str | None = None
     words: tuple[str, ...] = ()
     kind: str | None = None
     theme: str | None = None
@@ -48,7 +42,7 @@ class ServiceQuery:
     def fingerprint(self) -> bytes:
         """The conditions without page size and position: what a cursor is bound to."""
         facts = (
-            self.states,
+            self.state,
             self.words,
             self.kind,
             self.theme,
@@ -60,19 +54,44 @@ class ServiceQuery:
         return b"catalogue\n" + repr(facts).encode()
 
 
+def visible_services(scope: Scope) -> Sql:
+    """The condition that every statement over the catalogue has: services, alias `s`, that exist for the caller.
+
+    What is on the shelf does for everybody; members of the owner, those of the district, the city's reviewers and its
+    admins see theirs in every state. Lists, counts, facets and single records all have it.
+    """
+    if "city_admin" in scope.roles or (scope.organisation_id is None and "reviewer" in scope.roles):
+        return Sql.of("true")
+    ways = [Sql.of("s.state = 'published'")]
+    if scope.organisation_id is not None:
+        ways.append(Sql.of("s.organisation_id = {}", Cast(scope.organisation_id, "text")))
+    if "district_admin" in scope.roles and scope.area_code:
+        low, high = scope.area_code, scope.area_code + ":"
+        ways.append(Sql.of("(s.area_code >= {} AND s.area_code < {})", Cast(low, "text"), Cast(high, "text")))
+        ways.append(
+            Sql.of(
+                "s.organisation_id IN (SELECT id FROM cim.organisation WHERE area_code >= {} AND area_code < {})",
+                Cast(low, "text"),
+                Cast(high, "text"),
+            )
+        )
+    return Sql.of("({})", Sql.join(" OR ", ways))
+
+
 def _pattern(word: str) -> str:
     """`word` anywhere, its own wildcards taken as they are."""
     return "%" + word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
 
 
-def services_sql(query: ServiceQuery) -> Sql:
+def services_sql(query: ServiceQuery, scope: Scope) -> Sql:
     """Rows of a page in the order of ids, one more than the limit."""
-    conditions = [Sql.of("s.state = ANY({})", Cast(list(query.states), "text[]"))]
+    conditions = [visible_services(scope)]
     if query.words:
         patterns = Cast([_pattern(word) for word in query.words], "text[]")
         every = Sql.of("ARRAY(SELECT lower(pattern) FROM unnest({}) AS pattern)", patterns)
         conditions.append(Sql.of("lower({}) LIKE ALL ({})", _SEARCHED, every))
     for column, value in (
+        ("state", query.state),
         ("kind", query.kind),
         ("organisation_id", query.organisation),
         ("share_class", query.share_class),
@@ -97,90 +116,19 @@ def services_sql(query: ServiceQuery) -> Sql:
     )
 
 
-def service_sql(service_id: str) -> Sql:
-    """The row of one service in whatever state."""
-    return Sql.of("SELECT {} {} WHERE s.id = {}", _SHOWN, _FROM, service_id)
+def service_sql(service_id: str, scope: Scope) -> Sql:
+    """The row of one service, if it exists for the caller."""
+    return Sql.of("SELECT {} {} WHERE s.id = {} AND {}", _SHOWN, _FROM, service_id, visible_services(scope))
+
+
+def id_sql(service_id: str) -> Sql:
+    """A row when the id is taken."""
+    return Sql.of("SELECT id FROM cim.service WHERE id = {}", service_id)
 
 
 def offers_sql(kind: str, collection_id: str) -> Sql:
     """A row when a service of this kind offers the collection."""
     return Sql.of("SELECT id FROM cim.service WHERE kind = {} AND collection_id = {} LIMIT 1", kind, collection_id)
-
-
-def insert_sql(values: Mapping[str, Any]) -> Sql:
-    """Register a draft; no row when the id is taken."""
-    names, bound = zip(*_assignments({"title_zh": None, "title_en": None, **values}), strict=True)
-    return Sql.of(
-        "INSERT INTO cim.service ({}) VALUES ({}) ON CONFLICT (id) DO NOTHING RETURNING id",
-        Sql.join(", ", names),
-        Sql.join(", ", bound),
-    )
-
-
-def update_sql(service_id: str, version: int, values: Mapping[str, Any]) -> Sql:
-    """Edit a service that is still at `version`; no row when it is not."""
-    sets = [Sql.of("{} = {}", name, value) for name, value in _assignments(values)]
-    return Sql.of(
-        "UPDATE cim.service SET {}, version = version + 1, updated_at = now() WHERE id = {} AND version = {} RETURNING id",
-        Sql.join(", ", sets),
-        service_id,
-        version,
-    )
-
-
-def merge_sql(service_id: str, values: Mapping[str, Any]) -> Sql:
-    """Edit a service by the members that differ from what is stored; no row when none does."""
-    names, bound = zip(*_assignments({k: v for k, v in values.items() if k != "id"}), strict=True)
-    return Sql.of(
-        "UPDATE cim.service SET {}, version = version + 1, updated_at = now() "
-        "WHERE id = {} AND ROW({}) IS DISTINCT FROM ROW({}) RETURNING id",
-        Sql.join(", ", [Sql.of("{} = {}", name, value) for name, value in zip(names, bound, strict=True)]),
-        service_id,
-        Sql.join(", ", names),
-        Sql.join(", ", bound),
-    )
-
-
-def publish_sql(service_id: str) -> Sql:
-    """Put a draft on the shelf."""
-    return Sql.of(
-        "UPDATE cim.service SET state = 'published', published_at = now() WHERE id = {} AND state = 'draft'", service_id
-    )
-
-
-def move_sql(service_id: str, version: int, state: str) -> Sql:
-    """Take a service that is still at `version` to `state`; no row when it is not."""
-    return Sql.of(
-        "UPDATE cim.service SET state = {}, version = version + 1, updated_at = now(), "
-        "published_at = CASE WHEN {}::text = 'published' THEN now() ELSE published_at END "
-        "WHERE id = {} AND version = {} RETURNING id",
-        state,
-        state,
-        service_id,
-        version,
-    )
-
-
-def delete_sql(service_id: str) -> Sql:
-    """Delete a draft; no row when it is none."""
-    return Sql.of("DELETE FROM cim.service WHERE id = {} AND state = 'draft' RETURNING id", service_id)
-
-
-def _assignments(values: Mapping[str, Any]) -> list[tuple[Sql, Sql]]:
-    """Column and bound value of each member that a caller wrote."""
-    pairs = []
-    for name, value in values.items():
-        if name == "bbox":
-            box = Sql.of("NULL") if value is None else Sql.of("ST_MakeEnvelope({}, {}, {}, {}, 4326)", *value)
-            pairs.append((Sql.of("geom"), box))
-            continue
-        if name in ("themes", "endpoints"):
-            value = orjson.dumps(value or []).decode()
-        elif value is None:
-            value = _WHEN_NONE.get(name)
-        bound = Sql.of("{}", Cast(value, _CASTS[name])) if name in _CASTS else Sql.of("{}", value)
-        pairs.append((Sql.of("{}", Identifier(name)), bound))
-    return pairs
 
 
 def organisations_sql() -> Sql:

@@ -1,0 +1,85 @@
+"""The role that the API's sessions run as: it reads and writes the city, and cannot change a row of the audit (catalogue B46).
+
+Sessions that make tables (loads, upgrades, the command line) are the owner's; those of the API take the role with their
+start-up packet, which costs nothing afterwards. Where the owner may not make roles the audit is guarded by its chain alone.
+"""
+
+from typing import Any
+
+import psycopg
+
+from cim.sql import Identifier, Sql
+
+ROLE = "cim_app"
+GUARDED = ("audit", "audit_head")
+"""Tables that the role may read only; `cim.audit_append` writes them."""
+
+Connection = psycopg.Connection[Any]
+
+
+def ensure_guard(connection: Connection) -> bool:
+    """Make the role and its rights, as far as the owner may; gives whether the API can take it. Safe to repeat."""
+    try:
+        with connection.transaction():
+            if not may_take_role(connection):
+                _make_role(connection)
+            _grant(connection)
+    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidGrantOperation):
+        return False
+    return may_take_role(connection)
+
+
+def may_take_role(connection: Connection) -> bool:
+    """True when the role is there and this session's user may become it."""
+    row = connection.execute(
+        "SELECT pg_has_role(session_user, oid, 'MEMBER') FROM pg_roles WHERE rolname = %s", [ROLE]
+    ).fetchone()
+    return row is not None and bool(row[0])
+
+
+def is_guarded(connection: Connection) -> bool:
+    """True when the API's sessions can take the role, and the role cannot change the audit."""
+    if not may_take_role(connection):
+        return False
+    row = connection.execute(
+        "SELECT has_table_privilege(%s, 'cim.service', 'UPDATE') AND NOT bool_or(has_table_privilege(%s, t, 'INSERT, UPDATE, "
+        "DELETE, TRUNCATE')) FROM unnest(ARRAY['cim.audit', 'cim.audit_head']) AS t",
+        [ROLE, ROLE],
+    ).fetchone()
+    return row is not None and bool(row[0])
+
+
+def _make_role(connection: Connection) -> None:
+    """The role belongs to the server and not to one database: another may be making it at this moment."""
+    role = Identifier(ROLE)
+    try:
+        with connection.transaction():
+            _run(connection, Sql.of("CREATE ROLE {} NOLOGIN", role))
+    except (psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
+        pass
+    if not may_take_role(connection):
+        _run(connection, Sql.of("GRANT {} TO CURRENT_USER", role))
+
+
+def _grant(connection: Connection) -> None:
+    """Everything of the schema, also what the owner makes later, but writing the audit."""
+    role = Identifier(ROLE)
+    for text in (
+        "GRANT USAGE ON SCHEMA cim TO {}",
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA cim TO {}",
+        "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA cim TO {}",
+        "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA cim TO {}",
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA cim GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {}",
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA cim GRANT USAGE, SELECT ON SEQUENCES TO {}",
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA cim GRANT EXECUTE ON FUNCTIONS TO {}",
+    ):
+        _run(connection, Sql.of(text, role))
+    for name in GUARDED:
+        _run(
+            connection,
+            Sql.of("REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON cim.{} FROM {}", Identifier(name), role),
+        )
+
+
+def _run(connection: Connection, sql: Sql) -> None:
+    connection.execute(sql.compile_psycopg()[0].encode())
