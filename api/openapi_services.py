@@ -5,6 +5,7 @@ from typing import Any
 
 from api import problems
 from api.documents import GEOJSON, JSON
+from api.openapi_life import life_paths
 from api.openapi_parts import parameter, ref
 from api.routes.catalogue import FILTERS
 from api.routes.loads import FIELDS, KINDS
@@ -59,7 +60,7 @@ def _operation(
     summary: str,
     *,
     parameters: Sequence[Any] = (),
-    body: str | None = None,
+    body: str | dict[str, Any] | None = None,
     status: str = "200",
     media: str = JSON,
     for_admins: bool = False,
@@ -79,7 +80,10 @@ def _operation(
         },
     }
     if body is not None:
-        operation["requestBody"] = {"required": True, "content": {JSON: {"schema": _BODIES[body]}}}
+        operation["requestBody"] = {
+            "required": True,
+            "content": {JSON: {"schema": _BODIES[body] if isinstance(body, str) else body}},
+        }
     if for_admins:
         operation["security"] = [{"bearer": []}, {"apiKey": []}]
     return operation
@@ -106,16 +110,13 @@ def _catalogue() -> dict[str, Any]:
         },
         "/catalogue/items/{serviceId}": {
             "get": _operation("record", tag, "One service", parameters=[one], media=GEOJSON),
-            "put": _operation("replace", tag, "Write a service anew", parameters=edited, body="service", **admin),
-            "patch": _operation("edit", tag, "Edit a service", parameters=edited, body="service", **admin),
-            "delete": _operation("deleteDraft", tag, "Delete a draft", parameters=[one], status="204", for_admins=True),
+            "put": _operation("replace", tag, "Draft a service anew", parameters=edited, body="service", **admin),
+            "patch": _operation("edit", tag, "Draft an edit of a service", parameters=edited, body="service", **admin),
+            "delete": _operation(
+                "deleteDraft", tag, "Discard a draft", parameters=[one], status="204", for_admins=True
+            ),
         },
-        "/catalogue/items/{serviceId}/publish": {
-            "post": _operation("publish", tag, "Put a service on the shelf", parameters=[one], **admin)
-        },
-        "/catalogue/items/{serviceId}/withdraw": {
-            "post": _operation("withdraw", tag, "Take a service off the shelf", parameters=[one], **admin)
-        },
+        **life_paths(_operation),
         "/catalogue/organisations": {"get": _operation("organisations", tag, "Who offers services")},
         "/catalogue/organisations/{organisationId}": {
             "put": _operation(

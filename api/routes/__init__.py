@@ -32,6 +32,7 @@ from api.routes import (
     stac,
     statements,
     tiles,
+    versions,
 )
 
 ROUTERS = (
@@ -49,6 +50,7 @@ ROUTERS = (
     catalogue.router,
     credentials.router,
     services_admin.router,
+    versions.router,
     loads.router,
     service_loads.router,
     keys.router,

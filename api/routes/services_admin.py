@@ -14,10 +14,10 @@ from api.params import check_members, json_object, query_parameters
 from api.records import record_of
 from api.routes.portal import preferred_language
 from api.services import tag_of, visible_row, working_of
-from cim.catalogue.life import EVENTS, Event
+from cim.catalogue.life import EDITORS, EVENTS, Event, require_duties
 from cim.catalogue.review import edit as edited
 from cim.catalogue.review import register as registered
-from cim.catalogue.review import take
+from cim.catalogue.review import standing_of, take
 from cim.catalogue.service import KINDS, checked, document_of, missing_for_the_shelf
 from cim.db.audit import record as tell
 from cim.db.services import done
@@ -26,12 +26,14 @@ from cim.errors import (
     Forbidden,
     InvalidBody,
     InvalidParameter,
+    NotFound,
     PreconditionRequired,
     Unauthorized,
     UnknownParameter,
 )
 from cim.gateway.policy import Allowed, parse_allowed
 from cim.model import Scope
+from cim.query.service_life import standing_sql
 
 router = APIRouter(tags=["catalogue"])
 
@@ -39,23 +41,28 @@ MAX_WHY = 2000
 _HEX = frozenset("0123456789abcdef")
 
 
-async def _caller(request: Request) -> Scope:
-    """Who calls. Raises Unauthorized for nobody: only the owner's people and the city's change services."""
-    scope = await scope_of(request)
-    query_parameters(request, ())
-    if not scope.roles:
-        raise Unauthorized("this needs a key or a session: send 'Authorization: Bearer <key>' or 'X-API-Key: <key>'")
-    return scope
-
-
-def _refusals_told(
-    handler: Callable[[Request, Scope], Awaitable[Response]],
+def _guarded(
+    handler: Callable[[Request, Scope], Awaitable[Response]], duties: tuple[str, ...], doing: str
 ) -> Callable[[Request], Awaitable[Response]]:
-    """The handler behind the caller; an attempt at more than the caller has is written into the audit (catalogue B41)."""
+    """The handler, for callers with one of the duties at the service of the path, or at any where it names none.
+
+    An attempt at more than the caller has is written into the audit (catalogue B41).
+    """
 
     async def handle(request: Request) -> Response:
-        scope = await _caller(request)
+        scope = await scope_of(request)
+        query_parameters(request, ())
+        if not scope.roles:
+            raise Unauthorized(f"to {doing} a service needs a key or a session: 'Authorization: Bearer <key>'")
         try:
+            if not scope.roles & set(duties):
+                raise Forbidden(f"to {doing} a service needs one of the duties {', '.join(duties)}")
+            if "service_id" in request.path_params:
+                row = await visible_row(request, scope)
+                held = await database_of(request).fetch_row(standing_sql(row["id"]))
+                if held is None:
+                    raise NotFound("service", row["id"])
+                require_duties(scope, standing_of(held).held, duties, doing)
             return await handler(request, scope)
         except (Forbidden, UnknownParameter) as error:
             await _tell_refusal(request, scope, error)
@@ -105,16 +112,16 @@ async def check(request: Request, scope: Scope) -> Response:
 
 async def replace(request: Request, scope: Scope) -> Response:
     """Draft a service anew: members that are not given become empty. `If-Match` as for an edit."""
-    row, stated = await _row_to_change(request, scope)
-    values = checked({"id": row["id"], **await json_object(request)}, allowed_upstreams=_allowed(request))
-    if values["id"] != row["id"]:
-        raise InvalidParameter("id", "", f"must be '{row['id']}', that of the address: an id cannot be changed")
+    stated, service_id = _stated(request), request.path_params["service_id"]
+    values = checked({"id": service_id, **await json_object(request)}, allowed_upstreams=_allowed(request))
+    if values["id"] != service_id:
+        raise InvalidParameter("id", "", f"must be '{service_id}', that of the address: an id cannot be changed")
     return await _change(request, scope, stated, lambda document: values)
 
 
 async def edit(request: Request, scope: Scope) -> Response:
     """Draft an edit of a service beside what is on the shelf; `If-Match` must name the version that was read."""
-    _, stated = await _row_to_change(request, scope)
+    stated = _stated(request)
     values = checked(await json_object(request), is_partial=True, allowed_upstreams=_allowed(request))
     if "id" in values:
         raise InvalidParameter("id", values["id"], "an id cannot be changed")
@@ -125,13 +132,12 @@ async def edit(request: Request, scope: Scope) -> Response:
     return await _change(request, scope, stated, lambda document: {**document, **values})
 
 
-async def _row_to_change(request: Request, scope: Scope) -> tuple[Any, list[str]]:
-    """The service's row, and the numbers of the versions that the caller read. Raises PreconditionRequired."""
-    row = await visible_row(request, scope)
+def _stated(request: Request) -> list[str]:
+    """The numbers of the versions that the caller read. Raises PreconditionRequired."""
     stated = request.headers.get("if-match")
     if stated is None:
         raise PreconditionRequired("send If-Match with the ETag that was read, so that no edit of another is lost")
-    return row, [tag.strip().removeprefix("W/").strip('"').partition(".")[0] for tag in stated.split(",")]
+    return [tag.strip().removeprefix("W/").strip('"').partition(".")[0] for tag in stated.split(",")]
 
 
 async def _change(
@@ -143,14 +149,12 @@ async def _change(
 
 async def delete(request: Request, scope: Scope) -> Response:
     """Discard a draft: the service too, where it never was on the shelf; what was there is withdrawn instead."""
-    row = await visible_row(request, scope)
-    await done(database_of(request), take(scope, row["id"], EVENTS["discard"]))
+    await done(database_of(request), take(scope, request.path_params["service_id"], EVENTS["discard"]))
     return Response(status_code=204)
 
 
 def _event(event: Event) -> Callable[[Request, Scope], Awaitable[Response]]:
     async def move(request: Request, scope: Scope) -> Response:
-        row = await visible_row(request, scope)
         body = await json_object(request) if await request.body() else {}
         check_members(body, ("why", "content_hash"))
         why, content_hash = body.get("why"), body.get("content_hash")
@@ -160,7 +164,13 @@ def _event(event: Event) -> Callable[[Request, Scope], Awaitable[Response]]:
             isinstance(content_hash, str) and len(content_hash) == 64 and _HEX.issuperset(content_hash)
         ):
             raise InvalidParameter("content_hash", content_hash, "64 hexadecimal digits, as the version has them")
-        steps = take(scope, row["id"], event, why=(why or "").strip() or None, content_hash=content_hash)
+        steps = take(
+            scope,
+            request.path_params["service_id"],
+            event,
+            why=(why or "").strip() or None,
+            content_hash=content_hash,
+        )
         await done(database_of(request), steps)
         if event.target is None:
             return Response(status_code=204)
@@ -174,10 +184,14 @@ def _json(document: Any) -> Response:
     return Response(orjson.dumps(document), headers={"Cache-Control": "no-store"}, media_type="application/json")
 
 
-router.add_route("/catalogue/items", _refusals_told(register), methods=["POST"])
-router.add_route("/catalogue/check", _refusals_told(check), methods=["POST"])
-router.add_route("/catalogue/items/{service_id}", _refusals_told(replace), methods=["PUT"])
-router.add_route("/catalogue/items/{service_id}", _refusals_told(edit), methods=["PATCH"])
-router.add_route("/catalogue/items/{service_id}", _refusals_told(delete), methods=["DELETE"])
+for _path, _handler, _method, _doing in (
+    ("/catalogue/items", register, "POST", "register"),
+    ("/catalogue/check", check, "POST", "check"),
+    ("/catalogue/items/{service_id}", replace, "PUT", "edit"),
+    ("/catalogue/items/{service_id}", edit, "PATCH", "edit"),
+    ("/catalogue/items/{service_id}", delete, "DELETE", "discard"),
+):
+    router.add_route(_path, _guarded(_handler, EDITORS, _doing), methods=[_method])
 for _one in EVENTS.values():
-    router.add_route(f"/catalogue/items/{{service_id}}/{_one.name}", _refusals_told(_event(_one)), methods=["POST"])
+    _move = _guarded(_event(_one), _one.duties, _one.name)
+    router.add_route(f"/catalogue/items/{{service_id}}/{_one.name}", _move, methods=["POST"])

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx2
+import psycopg
 import pytest
 
+from cim.db.keys import new_key
 from tests.conftest import Server, serving
 
 ADMIN = "admin-key-of-the-catalogue-tests"
@@ -18,14 +20,36 @@ def running(module_database_url: str) -> Iterator[Server]:
         yield server
 
 
+class Admin(httpx2.Client):
+    """The node's admin; `reviewer` is another person of the city, since nobody approves their own."""
+
+    reviewer: httpx2.Client
+
+
 @pytest.fixture(scope="module")
-def admin(running: Server) -> Iterator[httpx2.Client]:
+def admin(running: Server, module_database_url: str) -> Iterator[Admin]:
     """An admin; the organisations 'planning' and 'water' are there."""
-    with httpx2.Client(base_url=running.url, timeout=30, headers={"Authorization": f"Bearer {ADMIN}"}) as client:
+    reviewer = keyed(running, module_database_url, ("reviewer",), None)
+    with Admin(base_url=running.url, timeout=30, headers={"Authorization": f"Bearer {ADMIN}"}) as client, reviewer:
+        client.reviewer = reviewer
         for key, zh, en in (("planning", "规划局", "Planning Bureau"), ("water", "水务局", "Water Authority")):
             response = client.put(f"/catalogue/organisations/{key}", json={"name_zh": zh, "name_en": en})
             assert response.status_code == 204, response.text
         yield client
+
+
+def keyed(
+    server: Server, url: str, duties: tuple[str, ...], organisation_id: str | None, area_code: str | None = None
+) -> httpx2.Client:
+    """A client with a new key of these duties."""
+    made = new_key()
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO cim.api_key (prefix, digest, label, role, organisation_id, duties, area_code) "
+            "VALUES (%s, %s, %s, 'reader', %s, %s, %s)",
+            [made.prefix, made.digest, "-".join(duties), organisation_id, list(duties), area_code],
+        )
+    return httpx2.Client(base_url=server.url, timeout=30, headers={"X-API-Key": made.key})
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +77,19 @@ def service(service_id: str, **members: Any) -> dict[str, Any]:
     }
 
 
-def put_on_the_shelf(admin: httpx2.Client, service_id: str, **members: Any) -> None:
-    """Register and publish."""
+def put_on_the_shelf(admin: Admin, service_id: str, **members: Any) -> None:
+    """Register, submit, approve by another, publish."""
     assert admin.post("/catalogue/items", json=service(service_id, **members)).status_code == 201
-    response = admin.post(f"/catalogue/items/{service_id}/publish")
-    assert response.status_code == 200, response.text
+    review_and_publish(admin, service_id)
+
+
+def review_and_publish(admin: Admin, service_id: str) -> httpx2.Response:
+    """The draft of a service, reviewed by another and put on the shelf."""
+    home = f"/catalogue/items/{service_id}"
+    submitted = admin.post(f"{home}/submit")
+    assert submitted.status_code == 200, submitted.text
+    approved = admin.reviewer.post(f"{home}/approve", json={"content_hash": submitted.json()["working"]["contentHash"]})
+    assert approved.status_code == 200, approved.text
+    published = admin.post(f"{home}/publish")
+    assert published.status_code == 200, published.text
+    return published

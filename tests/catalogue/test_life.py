@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx2
 import pytest
 
-from tests.catalogue.conftest import ADMIN, put_on_the_shelf, service
+from tests.catalogue.conftest import ADMIN, put_on_the_shelf, review_and_publish, service
 from tests.problems import assert_problem
 
 
@@ -27,7 +27,7 @@ def test_a_service_is_registered_mended_published_found_and_withdrawn(admin, any
     assert "old-maps" not in ids(anyone)
     assert "old-maps" in ids(admin, state="draft")
 
-    incomplete = assert_problem(admin.post(f"{address}/publish"), status=400, code="incomplete")
+    incomplete = assert_problem(admin.post(f"{address}/submit"), status=400, code="incomplete")
     missing = ["title_en", "description_zh", "description_en", "themes", "endpoints", "licence", "contact"]
     assert incomplete["missing"] == missing
     assert all(name in incomplete["detail"] for name in missing)
@@ -44,8 +44,8 @@ def test_a_service_is_registered_mended_published_found_and_withdrawn(admin, any
     stale = admin.patch(address, json={"title_en": "Mine"}, headers={"If-Match": first})
     assert_problem(stale, status=412, code="precondition-failed")
 
-    published = admin.post(f"{address}/publish")
-    assert published.status_code == 200, published.text
+    assert_problem(admin.post(f"{address}/publish"), status=409, code="conflict")
+    review_and_publish(admin, "old-maps")
     record = anyone.get(address)
     assert record.status_code == 200
     assert record.json()["properties"]["published"]
@@ -75,24 +75,30 @@ def test_a_service_is_registered_mended_published_found_and_withdrawn(admin, any
     ):
         assert "old-maps" not in ids(anyone, **query), query
 
-    lost = admin.patch(address, json={"licence": None}, headers={"If-Match": record.headers["etag"]})
+    seen = admin.get(address).headers["etag"]
+    assert admin.patch(address, json={"licence": None}, headers={"If-Match": seen}).status_code == 200
+    assert anyone.get(address).json() == record.json()
+    lost = admin.post(f"{address}/submit")
     assert assert_problem(lost, status=400, code="incomplete")["missing"] == ["licence"]
-    assert admin.post(f"{address}/withdraw").status_code == 200
+    assert_problem(admin.post(f"{address}/withdraw"), status=400, code="invalid-parameter", parameter="why")
+    assert admin.post(f"{address}/withdraw", json={"why": "replaced"}).status_code == 200
     assert_problem(anyone.get(address), status=404, code="not-found")
     assert "old-maps" not in ids(anyone, q="old maps")
     assert admin.get(address).json()["properties"]["state"] == "withdrawn"
-    assert admin.post(f"{address}/publish").status_code == 200
+    assert admin.post(f"{address}/republish").status_code == 200
     assert "old-maps" in ids(anyone)
 
 
 def test_an_event_in_the_wrong_order_names_those_allowed(admin):
     admin.post("/catalogue/items", json=service("orders")).raise_for_status()
-    refused = assert_problem(admin.post("/catalogue/items/orders/withdraw"), status=409, code="conflict")
-    assert (refused["state"], refused["allowed"]) == ("draft", ["publish"])
-    assert "publish" in refused["detail"]
-    admin.post("/catalogue/items/orders/publish").raise_for_status()
+    refused = assert_problem(
+        admin.post("/catalogue/items/orders/withdraw", json={"why": "x"}), status=409, code="conflict"
+    )
+    assert (refused["state"], refused["allowed"]) == ("draft", ["submit", "discard"])
+    assert "submit" in refused["detail"]
+    review_and_publish(admin, "orders")
     refused = assert_problem(admin.post("/catalogue/items/orders/publish"), status=409, code="conflict")
-    assert (refused["state"], refused["allowed"]) == ("published", ["withdraw"])
+    assert (refused["state"], refused["allowed"]) == ("published", ["suspend", "withdraw"])
     assert_problem(admin.delete("/catalogue/items/orders"), status=409, code="conflict")
     assert_problem(admin.post("/catalogue/items", json=service("orders")), status=409, code="conflict")
 
