@@ -19,6 +19,7 @@ from cim.db.services import done_here
 from cim.errors import CimError, Conflict, Forbidden, InvalidParameter
 from cim.gateway.policy import NONE, Allowed
 from cim.model import Scope
+from cim.query.audit import Entry, append_sql
 from cim.query.services import organisations_sql, owners_sql, put_organisation_sql
 from cim.sql import Sql
 
@@ -149,6 +150,7 @@ def load_services(
     that was withdrawn here stays withdrawn. A row that is wrong is rejected with its reason, the others are taken.
     """
     counts = {"inserted": 0, "updated": 0, "unchanged": 0}
+    entries: list[Entry] = []
     rejections: list[RejectedService] = []
     seen: set[str] = set()
     with _kept(connection, is_dry=intake.is_dry):
@@ -160,9 +162,10 @@ def load_services(
                 _check_owner(values, owners, intake)
                 with connection.transaction():
                     is_published = row.get("state") == "published"
-                    counts[done_here(connection, _written(values, intake, is_published=is_published))] += 1
+                    counts[done_here(connection, _written(values, intake, is_published=is_published), entries)] += 1
             except CimError as error:
                 rejections.append(_rejected(number, row, error))
+        run(connection, append_sql(entries))
     return ServicesAccount(counts["inserted"], counts["updated"], counts["unchanged"], tuple(rejections))
 
 
@@ -230,9 +233,10 @@ def _check_owner(values: Mapping[str, Any], owners: Mapping[str, str | None], in
 
 def _written(values: Mapping[str, Any], intake: Intake, *, is_published: bool) -> Steps[str]:
     """Register, edit or leave a service; gives the word of the account."""
-    if intake.scope is not None:
-        return put(intake.scope, values)
-    return put_directly(values, is_published=is_published and intake.may_publish, by=intake.by)
+    if intake.may_publish and intake.scope is None:
+        return put_directly(values, is_published=is_published, by=intake.by)
+    publisher = Scope(roles=frozenset({"publisher"}), caller=intake.by, organisation_id=intake.organisation_id)
+    return put(intake.scope or publisher, values)
 
 
 def run(connection: Connection, sql: Sql) -> dict[str, Any] | None:

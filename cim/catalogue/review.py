@@ -1,6 +1,6 @@
-"""What is done to services, as steps: each yields a statement, gets its first row, and ends with what came of it.
+"""What is done to services, as steps: each yields statements, gets the first row of each, and ends with what came of it.
 
-`cim.db.services` runs them over either driver, in one transaction. Every one that changes something ends with a row of the audit.
+`cim.db.services` runs them over either driver, in one transaction. Every one that changes something ends with an entry of the audit.
 """
 
 from collections.abc import Callable, Collection, Generator, Mapping
@@ -24,7 +24,7 @@ from cim.catalogue.life import (
 from cim.catalogue.service import document_of, missing_for_the_shelf
 from cim.errors import Conflict, Incomplete, InvalidParameter, NotFound, PreconditionFailed
 from cim.model import Scope, roles_of
-from cim.query.audit import append_sql
+from cim.query.audit import Entry, entry_of
 from cim.query.service_life import (
     add_version_sql,
     delete_sql,
@@ -41,7 +41,7 @@ from cim.query.service_life import (
 from cim.sql import Sql
 
 Result = TypeVar("Result")
-Steps = Generator[Sql, Any, Result]
+Steps = Generator[Sql | Entry, Any, Result]
 
 OPERATOR = Scope(roles=roles_of("admin"), caller="operator")
 """Who works at the machine itself: the command line and what a node brings along."""
@@ -89,9 +89,9 @@ def _standing(service_id: str) -> Steps[Standing]:
     return standing_of((yield standing_sql(service_id)))
 
 
-def _told(scope: Scope, event: str, document: Mapping[str, Any], why: str | None, **detail: Any) -> Sql:
+def _told(scope: Scope, event: str, document: Mapping[str, Any], why: str | None, **detail: Any) -> Entry:
     owner = document.get("organisation_id")
-    return append_sql(scope, event, "service", document["id"], why=why, detail=detail, organisation_id=owner)
+    return entry_of(scope, event, "service", document["id"], why=why, detail=detail, organisation_id=owner)
 
 
 def _check_owner(scope: Scope, document: Mapping[str, Any], doing: str) -> Steps[None]:
@@ -111,12 +111,10 @@ def register(scope: Scope, values: Mapping[str, Any]) -> Steps[None]:
     """A draft; its organisation is the caller's where none is named. Raises Forbidden, Conflict where the id is taken."""
     document = document_of({**values, "organisation_id": values.get("organisation_id") or scope.organisation_id})
     yield from _check_owner(scope, document, "register")
-    service_id, by = document["id"], identity_of(scope)
-    if (yield insert_face_sql(service_id, document["kind"], by)) is None:
+    service_id = document["id"]
+    if (yield insert_face_sql(service_id, document["kind"], identity_of(scope))) is None:
         raise Conflict(f"a service '{service_id}' exists already; edit it, or choose another id")
-    yield add_version_sql(service_id, 1, "draft", document, by)
-    yield show_sql(service_id, 1)
-    yield _told(scope, "register", document, None, version=1)
+    yield from _first(scope, document, "draft")
 
 
 def edit(
@@ -254,11 +252,12 @@ def put_directly(values: Mapping[str, Any], *, is_published: bool, by: str = OPE
     """
     scope = Scope(roles=OPERATOR.roles, caller=by)
     document, service_id = document_of(values), values["id"]
-    is_new = (yield lock_sql(service_id)) is None
-    if is_new:
-        yield from register(scope, values)
-        if not is_published:
-            return "inserted"
+    if (yield insert_face_sql(service_id, document["kind"], by)) is not None:
+        state = "published" if is_published else "draft"
+        if is_published:
+            _check_shelf(service_id, document)
+        yield from _first(scope, document, state)
+        return "inserted"
     at = yield from _standing(service_id)
     state = at.face or ("published" if is_published else "draft")
     is_same = (yield is_same_sql(service_id, at.face_number, document)) is not None
@@ -272,7 +271,14 @@ def put_directly(values: Mapping[str, Any], *, is_published: bool, by: str = OPE
     if state == "archived":
         _require_open(at)
     yield from _replace_face(scope, at, document, state)
-    return "inserted" if is_new else "updated"
+    return "updated"
+
+
+def _first(scope: Scope, document: Mapping[str, Any], state: str) -> Steps[None]:
+    service_id = document["id"]
+    yield add_version_sql(service_id, 1, state, document, identity_of(scope))
+    yield show_sql(service_id, 1)
+    yield _told(scope, "register" if state == "draft" else "publish directly", document, None, version=1, state=state)
 
 
 def _replace_face(scope: Scope, at: Standing, document: Mapping[str, Any], state: str) -> Steps[None]:

@@ -70,4 +70,5 @@ def _offer(
         "contact": "admin@localhost",
     }
     if run(connection, offers_sql(kind, collection_id)) is None and run(connection, id_sql(service_id)) is None:
-        done_here(connection, put_directly(values, is_published=True))
+        with connection.transaction():
+            done_here(connection, put_directly(values, is_published=True))

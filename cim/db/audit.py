@@ -5,7 +5,7 @@ from typing import Any
 
 from cim.db.pool import Transaction
 from cim.model import Scope
-from cim.query.audit import append_sql
+from cim.query.audit import append_sql, entry_of
 
 
 async def record(
@@ -24,5 +24,5 @@ async def record(
     `organisation_id`: whom it concerns, the caller's where it is not given. The head of the chain is locked until the
     transaction ends: call it last.
     """
-    told = append_sql(scope, event, subject_kind, subject_id, why=why, detail=detail, organisation_id=organisation_id)
-    await transaction.fetch_row(told)
+    entry = entry_of(scope, event, subject_kind, subject_id, why=why, detail=detail, organisation_id=organisation_id)
+    await transaction.fetch_row(append_sql([entry]))

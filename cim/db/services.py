@@ -7,6 +7,7 @@ from psycopg.rows import dict_row
 
 from cim.catalogue.review import Steps
 from cim.db.pool import Database
+from cim.query.audit import Entry, append_sql
 from cim.sql import Sql
 
 Result = TypeVar("Result")
@@ -22,20 +23,28 @@ async def done(database: Database, steps: Steps[Result]) -> Result:
             except StopIteration as end:
                 result: Result = end.value
                 return result
-            row = await transaction.fetch_row(sql)
+            row = await transaction.fetch_row(append_sql([sql]) if isinstance(sql, Entry) else sql)
 
 
-def done_here(connection: psycopg.Connection[Any], steps: Steps[Result]) -> Result:
-    """The same over psycopg, within the transaction that is open, or in one of its own."""
-    with connection.transaction():
-        row: Any = None
-        while True:
-            try:
-                sql = steps.send(row)
-            except StopIteration as end:
-                result: Result = end.value
-                return result
+def done_here(connection: psycopg.Connection[Any], steps: Steps[Result], entries: list[Entry] | None = None) -> Result:
+    """The same over psycopg, in a transaction (or a savepoint) that the caller has begun.
+
+    `entries`: takes what is to be audited, for the caller to append at once at the end of many.
+    """
+    row: Any = None
+    while True:
+        try:
+            sql = steps.send(row)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
+        if not isinstance(sql, Entry):
             row = first_row(connection, sql)
+        elif entries is None:
+            row = first_row(connection, append_sql([sql]))
+        else:
+            entries.append(sql)
+            row = None
 
 
 def first_row(connection: psycopg.Connection[Any], sql: Sql) -> dict[str, Any] | None:

@@ -1,7 +1,7 @@
 """Statements over the audit: appended, listed, checked."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +17,20 @@ DIGEST = Sql.of(
 """What the digest of a row must be: of the digest before it, and of the row without the two."""
 
 
-def append_sql(
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A row to be: who did what to which thing, and why. `organisation_id`: whom it concerns."""
+
+    actor: str
+    event: str
+    subject_kind: str
+    subject_id: str
+    organisation_id: str | None = None
+    why: str | None = None
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+def entry_of(
     scope: Scope,
     event: str,
     subject_kind: str,
@@ -26,15 +39,19 @@ def append_sql(
     why: str | None = None,
     detail: Mapping[str, Any] | None = None,
     organisation_id: str | None = None,
-) -> Sql:
-    """Appends a row and holds the head of the chain until the transaction ends.
-
-    `organisation_id`: whom it concerns, the caller's where it is None. Rows are numbered without gaps, in the order of commits, and
-    none is older than the one before it.
-    """
-    text = orjson.dumps(dict(detail or {})).decode()
+) -> Entry:
+    """What the caller did; it concerns their own organisation where none is given."""
     owner = organisation_id or scope.organisation_id
-    return record_sql(scope.caller or "anonymous", owner, event, subject_kind, subject_id, why, text)
+    return Entry(scope.caller or "anonymous", event, subject_kind, subject_id, owner, why, dict(detail or {}))
+
+
+def append_sql(entries: Sequence[Entry]) -> Sql:
+    """Appends the rows in their order, and holds the head of the chain until the transaction ends.
+
+    Rows are numbered without gaps in the order of commits, and none is older than the one before it. Many of one transaction
+    go in one call: the head's row gets longer to find each time that one transaction writes it.
+    """
+    return Sql.of("SELECT cim.audit_append({}) AS number", Cast(orjson.dumps(list(entries)).decode(), "jsonb"))
 
 
 def record_sql(
@@ -46,17 +63,8 @@ def record_sql(
     why: str | None,
     detail: str,
 ) -> Sql:
-    """The same for what is done by no caller; `detail` is JSON."""
-    return Sql.of(
-        "SELECT cim.audit_append({}, {}, {}, {}, {}, {}, {}) AS number",
-        Cast(actor, "text"),
-        Cast(organisation_id, "text"),
-        Cast(event, "text"),
-        Cast(subject_kind, "text"),
-        Cast(subject_id, "text"),
-        Cast(why, "text"),
-        Cast(detail, "jsonb"),
-    )
+    """The same for one row of what is done by no caller; `detail` is JSON."""
+    return append_sql([Entry(actor, event, subject_kind, subject_id, organisation_id, why, orjson.loads(detail))])
 
 
 @dataclass(frozen=True, slots=True)
