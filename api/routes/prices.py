@@ -65,7 +65,7 @@ async def _listed(request: Request, service_id: str | None) -> Response:
 
 
 async def _service(request: Request, scope: Scope, service_id: str) -> Any:
-    row = None if "\x00" in service_id else await database_of(request).fetch_row(service_sql(service_id))
+    row = None if "\x00" in service_id else await database_of(request).fetch_row(service_sql(service_id, scope))
     if row is None or not _sees(row, scope):
         raise NotFound("service", service_id)
     return row
