@@ -44,7 +44,7 @@ async function show(state, { onProblem }) {
     if (isByArea) await nameOfCode.prepare(found.groups.map((group) => group.group[key]).filter(Boolean));
     if (running !== asked) return;
     const title = keys.find(([one]) => one === key)?.[1] ?? "";
-    const charts = element("div", { id: "charts" });
+    const charts = element("div", { id: "charts", class: "charts" });
     place.replaceChildren(
       element("h3", { id: "answer-title", tabindex: "-1" }, label),
       state.about === "buildings" ? "" : element("p", { class: "is-faint" }, titleOf(state.about)),
@@ -54,7 +54,7 @@ async function show(state, { onProblem }) {
         : [element("p", { class: "is-faint" }, t("answer.nothing"))]));
     place.removeAttribute("aria-busy");
     if (hadGroupFocus) byId("group-by")?.focus();
-    if (isNarrow()) place.scrollIntoView({ block: "start" });
+    if (isNarrow() && !state.vs) place.scrollIntoView({ block: "start" });
     say(t("answer.said", { label, count: number(found.total.count) }));
     if (found.total.count) charts.replaceChildren(...(await chartsOf(state, found, asked.signal)));
   } catch (error) {

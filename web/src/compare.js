@@ -4,7 +4,7 @@ import { areaPicker, nameOfCode } from "./areas.js";
 import { codesOf } from "./fields.js";
 import { colourOf, drawnIds } from "./layers.js";
 import { MapView } from "./map.js";
-import { byId, element, number, say, t } from "./page.js";
+import { byId, element, isNarrow, number, say, t } from "./page.js";
 import { frame } from "./place.js";
 import { isDay, outlineOf, placeName } from "./question.js";
 import { collectionOf } from "./registry.js";
@@ -30,7 +30,7 @@ async function names(state, other) {
 
 const difference = (one, two) => (one === undefined || one === null || two === undefined || two === null ? null : two - one);
 const signed = (value, digits) => (value === null ? "–" : `${value > 0 ? "+" : ""}${number(value, digits)}`);
-const percent = (one, two) => (one > 0 && two !== null && two !== undefined ? `${two >= one ? "+" : ""}${number((100 * (two - one)) / one, 1)}%` : "–");
+const percent = (one, two) => (one > 0 && two !== null && two !== undefined ? `${two >= one ? "+" : ""}${number((100 * (two - one)) / one, 1, 1)}%` : "–");
 
 function bothTable(state, [nameA, nameB], [a, b], title) {
   const figuresA = figuresOf(state.about, a.total, a.properties);
@@ -115,7 +115,7 @@ export function wireCompare(view) {
     byId("compare-end").hidden = !other;
     if (!other) {
       place.replaceChildren();
-      close();
+      if (document.body.classList.contains("is-split")) close();
       return;
     }
     const asked = new AbortController();
@@ -128,6 +128,7 @@ export function wireCompare(view) {
       const [titles, a, b] = await Promise.all([names(state, other), statisticsOf(state, key, asked.signal), statisticsOf(other, key, asked.signal)]);
       if (running !== asked) return;
       place.replaceChildren(bothTable(state, titles, [a, b], keys.find(([one]) => one === key)?.[1] ?? ""));
+      if (isNarrow()) place.scrollIntoView({ block: "start" });
       await showMaps(state, other, titles);
     } catch (error) {
       if (error.name !== "AbortError") place.replaceChildren(element("p", { class: "is-error", role: "alert" }, error.message));

@@ -2,7 +2,7 @@
 import { legendOf, colourOf, drawnIds } from "./layers.js";
 import { byId, config, element, number, t } from "./page.js";
 import { titleOf } from "./registry.js";
-import { current, permalink } from "./state.js";
+import { current, permalink, whenever } from "./state.js";
 import { timeText } from "./time.js";
 
 /** The map's picture: drawn and read in one task, while the drawing buffer still holds it. */
@@ -75,10 +75,11 @@ function layOut(view) {
 export function wirePrint(view) {
   window.addEventListener("beforeprint", () => layOut(view));
   window.addEventListener("afterprint", () => byId("print").replaceChildren());
-  const tell = () => readLegends(current());
-  document.addEventListener("keydown", (event) => (event.ctrlKey || event.metaKey) && event.key === "p" && tell());
+  // the browser's own command leaves no time to ask: legends are read when the layers change
+  whenever(["on", "colour"], readLegends);
+  (window.requestIdleCallback ?? setTimeout)(() => readLegends(current()));
   byId("print-button").addEventListener("click", async () => {
-    await tell();
+    await readLegends(current());
     window.print();
   });
 }

@@ -101,9 +101,9 @@ export class RecordPanel {
           event.currentTarget.remove();
         } }, t("record.empty", { count: empty }))]
       : []));
-    byId("record-top").replaceChildren(...[planOf(feature), lifeOf(collection, feature, titles), pictureOf(feature)].filter(Boolean));
+    byId("record-top").replaceChildren(...[planOf(feature), lifeOf(collection, feature, titles), pictureOf(feature),
+      part("series", t("record.series"), seriesOf(collection, feature))].filter(Boolean));
     byId("record-parts").replaceChildren(
-      part("series", t("record.series"), seriesOf(collection, feature)),
       part("around", t("record.around"), aroundOf(collection, feature)),
       part("services", t("record.services"), servicesAbout(collection, feature)),
       part("history", t("record.history"), historyOf(path)));
