@@ -38,7 +38,9 @@ def portal_url(
     with clone(cluster, template) as url:
         with psycopg.connect(url, autocommit=True) as connection:
             for kind, path in files.items():
-                load_source(connection, Settings(), LoadRequest(kind, path, SourceOptions(), source="town"))
+                collection = "trees" if kind == "dataset" else None
+                request = LoadRequest(kind, path, SourceOptions(), collection_id=collection, source="town")
+                load_source(connection, Settings(), request)
         with serving(url) as running:
             yield running.url
 

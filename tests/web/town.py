@@ -143,6 +143,19 @@ def scene() -> dict[str, Any]:
     }
 
 
+def trees() -> list[dict[str, Any]]:
+    """A dataset of the town's own: a row of trees of two species; the first has a name that would be markup."""
+    return [
+        feature(
+            {"type": "Point", "coordinates": [*block(3 + i, 5)]},
+            id=f"t-{i}",
+            name="<img src=x onerror=alert(1)>" if i == 0 else f"树{i}",
+            species=("banyan", "camphor")[i % 2],
+        )
+        for i in range(4)
+    ]
+
+
 KINDS = {"areas": areas, "buildings": buildings, "sensors": sensors, "cameras": cameras}
 """Kind → rows, in the order to load them: the features of an area need the area first."""
 
@@ -154,6 +167,9 @@ def write(folder: Path) -> dict[str, Path]:
         files[kind] = folder / f"town_{kind}.geojson"
         text = json.dumps({"type": "FeatureCollection", "features": rows()}, ensure_ascii=False)
         files[kind].write_text(text, encoding="utf-8")
+    files["dataset"] = folder / "trees.geojson"
+    text = json.dumps({"type": "FeatureCollection", "features": trees()}, ensure_ascii=False)
+    files["dataset"].write_text(text, encoding="utf-8")
     files["imagery"] = folder / "scene.json"
     files["imagery"].write_text(json.dumps(scene(), ensure_ascii=False), encoding="utf-8")
     return files

@@ -8,6 +8,7 @@ import { byId, element, isNarrow, number, say, t } from "./page.js";
 import { frame } from "./place.js";
 import { isDay, outlineOf, placeName } from "./question.js";
 import { collectionOf } from "./registry.js";
+import { theView, whenDrawn } from "./stage.js";
 import { change, current, whenever } from "./state.js";
 import { figuresOf, groupKeys, statisticsOf, written } from "./statistics.js";
 
@@ -66,8 +67,8 @@ function couple(one, two) {
   return () => { for (const [map, listener] of links) map.off("move", listener); };
 }
 
-/** Compares by the state's `vs`; `view` is the page's map view, null without WebGL. */
-export function wireCompare(view) {
+/** Compares by the state's `vs`. */
+export function wireCompare() {
   let second = null;
   let making = null;
   let uncouple = () => {};
@@ -79,9 +80,10 @@ export function wireCompare(view) {
     second?.remove();
     [second, making] = [null, null];
     byId("map-b").replaceChildren();
-    view?.map.resize();
+    theView()?.map.resize();
   };
   const showMaps = async (state, other, [nameA, nameB]) => {
+    const view = theView();
     if (!view) return;
     const wasSplit = document.body.classList.contains("is-split");
     document.body.classList.add("is-split");
@@ -159,4 +161,5 @@ export function wireCompare(view) {
     second?.setColour(colourOf(state));
   });
   if (current().vs) show(current());
+  whenDrawn(() => current().vs && show(current()));
 }

@@ -6,12 +6,13 @@ import { wireFilters } from "./filters.js";
 import { colourOf, drawnIds, showLayerPanel } from "./layers.js";
 import { MapView } from "./map.js";
 import { byId, copyButton, isNarrow, say, t } from "./page.js";
-import { frame, wirePlace } from "./place.js";
+import { frame, isBusy, wirePlace } from "./place.js";
 import { wirePrint } from "./printing.js";
 import { RecordPanel } from "./record.js";
 import { collectionOf, collections, readRegistry } from "./registry.js";
 import { wireSearch } from "./search.js";
 import { showSnippets } from "./snippets.js";
+import { setView, theView, whenDrawn } from "./stage.js";
 import { change, current, permalink, whenever } from "./state.js";
 import { buildingZoom } from "./style.js";
 import { wireTable } from "./table.js";
@@ -56,10 +57,10 @@ function followState(view) {
 }
 
 /** Clicks open records. */
-function wireClicks(view, place) {
+function wireClicks(view) {
   const { map } = view;
   map.on("click", ({ point, lngLat }) => {
-    if (place.isBusy()) return;
+    if (isBusy()) return;
     const hit = view.hit(point);
     if (!hit && view.hitsCluster(point)) {
       map.easeTo({ center: lngLat, zoom: map.getZoom() + 1.5 }); // nearer, where its points stand apart
@@ -68,7 +69,7 @@ function wireClicks(view, place) {
     change({ record: hit ? `${hit.collection}/${hit.id}` : "" });
   });
   map.on("mousemove", ({ point }) => {
-    const isOver = !place.isBusy() && !map.isMoving() && (view.hit(point) !== null || view.hitsCluster(point));
+    const isOver = !isBusy() && !map.isMoving() && (view.hit(point) !== null || view.hitsCluster(point));
     map.getCanvas().classList.toggle("is-over", isOver);
   });
   const count = collectionOf("buildings")?.count;
@@ -87,29 +88,34 @@ function isOutOfSight(map, geometry) {
   return x < left || x > width - right || y < 70 || y > height - bottom;
 }
 
-function wireRecord(view) {
-  return new RecordPanel((chosen, moves) => {
+/** The record, whose feature is marked on the map and brought into sight. */
+function wireRecord() {
+  const mark = (chosen, moves) => {
+    const view = theView();
     view?.select(chosen);
     if (!view || !moves || !chosen?.geometry || chosen.collection === "areas") return;
     const { map } = view;
     if (map.getZoom() < 14.5 || isOutOfSight(map, chosen.geometry)) frame(map, chosen.geometry, { right: 430, pitch: Math.min(map.getPitch(), 35) });
-  });
+  };
+  const record = new RecordPanel(mark);
+  whenDrawn(() => record.chosen && mark(record.chosen, true));
 }
 
 /** Everything that works on any map, or on none. */
-function wirePanels(view) {
-  const place = wirePlace(view);
+function wirePanels() {
+  showSnippets();
+  showLayerPanel();
+  wirePlace();
   const filters = wireFilters();
   wireAnswer({ onProblem: (error) => filters.refuse(error) });
   wireTable();
   wireTime();
   wireExport();
-  wireCompare(view);
-  wireRecord(view);
-  wirePrint(view);
-  wireSearch(view ? (lng, lat) => view.map.flyTo({ center: [lng, lat], zoom: Math.max(16, view.map.getZoom()) }) : null);
+  wireCompare();
+  wireRecord();
+  wirePrint();
+  wireSearch();
   byId("copy-link").replaceWith(copyButton(permalink, t("copy.link")));
-  return place;
 }
 
 async function start() {
@@ -122,21 +128,20 @@ async function start() {
     say(`${t("error.collections")} ${error.message}`, { isError: true, stays: true });
   }
   if (!collectionOf(current().about) && collections().length) change({ about: collections()[0].id, filter: "", rows: "" }, { isStep: false });
-  showSnippets();
-  showLayerPanel();
-  let view = null;
+  const drawing = MapView.make(byId("map"), cameraOf(current())); // it loads while the panels are made
+  wirePanels();
+  if (collectionOf("buildings")?.count === 0) say(t("error.empty"), { stays: true });
   try {
-    view = await MapView.make(byId("map"), cameraOf(current()));
+    const view = await drawing;
     window.cim.map = view.map;
     followCamera(view.map);
     followState(view);
+    setView(view);
+    wireClicks(view);
   } catch (error) {
     console.warn(error);
     byId("map-missing").hidden = false;
   }
-  const place = wirePanels(view);
-  if (view) wireClicks(view, place);
-  if (collectionOf("buildings")?.count === 0) say(t("error.empty"), { stays: true });
 }
 
 start();

@@ -67,6 +67,7 @@ export class MapView {
     await new Promise((resolve, reject) => {
       map.once("load", resolve);
       map.on("error", ({ error, sourceId }) => {
+        if (error?.name === "AbortError") return; // tiles of a question that is no longer asked
         console.error(error?.message || String(error));
         if (!sourceId) reject(error); // of the browser or the style; a tile's error leaves the rest of the map usable
       });

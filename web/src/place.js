@@ -6,12 +6,14 @@ import { byId, isNarrow, say, t } from "./page.js";
 import { outlineOf, placeOf, placeText } from "./question.js";
 import { collectionOf } from "./registry.js";
 import { boundsOf } from "./shapes.js";
+import { theView, whenDrawn } from "./stage.js";
 import { change, current, whenever } from "./state.js";
 import { BadPlace, placeOfText } from "./wkt.js";
 
 let picks = false;
-/** True while the next click on the map picks an area. */
-export const isPicking = () => picks;
+let isDrawing = () => false;
+/** True while clicks on the map belong to a tool. */
+export const isBusy = () => picks || isDrawing();
 
 /** Moves a map over `geometry`, beside the panels. */
 export function frame(map, geometry, { right = 80, pitch = map?.getPitch(), whole = false } = {}) {
@@ -73,13 +75,14 @@ function setPicking(map, isOn) {
   } else say("");
 }
 
-/** The tools; `view` is the map view, null without WebGL. Gives `isBusy`, true while clicks belong to a tool. */
-export function wirePlace(view) {
-  const map = view?.map;
-  const sketch = map && new Sketch(map, (geometry) => change({ place: placeText(geometry), tab: "ask" }), () => {
+/** The tools on the map, once it is there. */
+function wireDrawing({ map }) {
+  const sketch = new Sketch(map, (geometry) => change({ place: placeText(geometry), tab: "ask" }), () => {
     for (const kind of ["polygon", "rectangle"]) byId(`draw-${kind}`).setAttribute("aria-pressed", String(sketch.kind === kind));
   });
-  for (const id of ["draw-polygon", "draw-rectangle", "ask-view", "pick"]) byId(id).disabled = !map;
+  isDrawing = () => sketch.isActive;
+  for (const id of ["draw-polygon", "draw-rectangle", "ask-view"]) byId(id).disabled = false;
+  byId("pick").disabled = !collectionOf("areas");
   for (const kind of ["polygon", "rectangle"]) {
     byId(`draw-${kind}`).addEventListener("click", () => {
       if (sketch.kind === kind) return sketch.cancel();
@@ -93,23 +96,28 @@ export function wirePlace(view) {
     const box = map.getBounds();
     change({ place: `bbox:${[box.getWest(), box.getSouth(), box.getEast(), box.getNorth()].map((value) => Number(value.toFixed(6))).join(",")}` });
   });
-  byId("pick").disabled ||= !collectionOf("areas");
   byId("pick").addEventListener("click", () => setPicking(map, !picks));
   document.addEventListener("keydown", (event) => event.key === "Escape" && picks && setPicking(map, false));
-  map?.on("click", ({ lngLat }) => {
+  map.on("click", ({ lngLat }) => {
     if (!picks || sketch.isActive) return;
     pickArea(map, lngLat);
     setTimeout(() => setPicking(map, false), 0); // the click is still the tool's for those who hear of it next
   });
+}
+
+/** The ways to say where. */
+export function wirePlace() {
+  for (const id of ["draw-polygon", "draw-rectangle", "ask-view", "pick"]) byId(id).disabled = true;
+  whenDrawn(wireDrawing);
   wirePaste();
   byId("clear").addEventListener("click", () => change({ place: "", filter: "", rows: "", vs: "" }));
-  followPlace(view);
-  return { isBusy: () => picks || Boolean(sketch?.isActive) };
+  followPlace();
 }
 
 /** Keeps selects and outline on the place of the state. */
-function followPlace(view) {
+function followPlace() {
   let picker = null;
+  whenDrawn(async (view) => view.setPlace(await outlineOf(current().place).catch(() => null)));
   const show = async (state, changed) => {
     byId("clear").hidden = !(state.place || state.filter);
     const where = placeOf(state.place);
@@ -119,9 +127,9 @@ function followPlace(view) {
     try {
       const outline = await outlineOf(state.place);
       if (state.place !== current().place) return;
-      view?.setPlace(outline);
+      theView()?.setPlace(outline);
       const moves = changed && outline && where.kind !== "bbox" && !changed.includes("map") && !document.body.classList.contains("is-split");
-      if (moves) frame(view?.map, outline);
+      if (moves) frame(theView()?.map, outline);
     } catch (error) {
       say(error instanceof BadPlace ? t(error.key) : error.message, { isError: true });
     }

@@ -2,6 +2,7 @@
 import { legendOf, colourOf, drawnIds } from "./layers.js";
 import { byId, config, element, number, t } from "./page.js";
 import { titleOf } from "./registry.js";
+import { theView } from "./stage.js";
 import { current, permalink, whenever } from "./state.js";
 import { timeText } from "./time.js";
 
@@ -52,8 +53,9 @@ async function readLegends(state) {
   for (const id of drawnIds(state)) legends.set(id, await legendOf(id, colourOf(state)).catch(() => []));
 }
 
-/** Writes the sheet for the state; `view` is the map view or null. */
-function layOut(view) {
+/** Writes the sheet for the state. */
+function layOut() {
+  const view = theView();
   const state = current();
   const sheet = byId("print");
   const answer = byId("answer");
@@ -72,8 +74,8 @@ function layOut(view) {
 }
 
 /** The print button, and the browser's own print command. */
-export function wirePrint(view) {
-  window.addEventListener("beforeprint", () => layOut(view));
+export function wirePrint() {
+  window.addEventListener("beforeprint", layOut);
   window.addEventListener("afterprint", () => byId("print").replaceChildren());
   // the browser's own command leaves no time to ask: legends are read when the layers change
   whenever(["on", "colour"], readLegends);

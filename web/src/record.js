@@ -60,6 +60,7 @@ export class RecordPanel {
 
   close() {
     this.asked = null;
+    this.chosen = null;
     if (this.place.hidden) return;
     this.place.hidden = true;
     this.onSelect(null);
@@ -75,7 +76,8 @@ export class RecordPanel {
       const [feature, schema] = await Promise.all([getJson(path, { areas: "true", ...(known ? { "known-at": known } : {}) }), schemaOf(collection)]);
       if (this.asked !== path) return; // another one was opened meanwhile
       this.show(collection, path, feature, schema.properties ?? {});
-      this.onSelect({ collection, id, geometry: feature.geometry }, moves);
+      this.chosen = { collection, id, geometry: feature.geometry };
+      this.onSelect(this.chosen, moves);
     } catch (error) {
       if (this.asked !== path) return;
       say(error.message, { isError: true });

@@ -3,6 +3,7 @@ import { firstFeatures, getJson } from "./api.js";
 import { nameOf } from "./areas.js";
 import { byId, element, t } from "./page.js";
 import { collections, titleOf } from "./registry.js";
+import { theView } from "./stage.js";
 import { change } from "./state.js";
 
 const EACH = 5;
@@ -33,8 +34,14 @@ async function services(text, signal) {
   return features.map(({ id, properties }) => ({ title: properties.title ?? id, note: properties.kind ?? "", group: t("search.services"), href: `catalogue/items/${encodeURIComponent(id)}` }));
 }
 
-/** The box; `fly(lng, lat)` goes to coordinates, and is null without a map. */
-export function wireSearch(fly) {
+/** Goes to coordinates. */
+function fly(lng, lat) {
+  const { map } = theView();
+  map.flyTo({ center: [lng, lat], zoom: Math.max(16, map.getZoom()) });
+}
+
+/** The box. */
+export function wireSearch() {
   const input = byId("search");
   const list = byId("search-list");
   let found = [];
@@ -86,7 +93,7 @@ export function wireSearch(fly) {
     byId("search-said").classList.remove("is-shown");
     if (!text) return close();
     const coordinates = COORDINATES.exec(text);
-    if (coordinates && fly) {
+    if (coordinates && theView()) {
       const [lng, lat] = coordinates.slice(1).map(Number);
       return draw([{ title: `${lng}, ${lat}`, note: t("search.go"), group: t("search.place"), take: () => fly(lng, lat) }], text);
     }
