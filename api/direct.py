@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.context import Context
 from api.documents import Whole
-from api.gateway.door import Gateway
+from api.gateway.door import Gateway, Metered
 from api.hot import HotAnswers
 
 MAX_PARTS = 64
@@ -85,7 +85,8 @@ class Endpoint:
             if handler is None:
                 raise
             response = await handler(request, error)
-        if type(response) is Whole and not _wants_coding(scope["headers"]):
+        sent = response.inner if type(response) is Metered else response
+        if type(sent) is Whole and not _wants_coding(scope["headers"]):
             await response(scope, receive, send)
         else:
             scope["response"] = response.joined() if type(response) is Whole and response.parts else response

@@ -1,6 +1,7 @@
 """The gateway of one worker: who is admitted to which service, and calls that are counted before their answers end."""
 
 import time
+from dataclasses import replace
 from typing import cast
 
 import structlog
@@ -8,15 +9,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from api.documents import header_of
 from api.gateway.proxy import Proxy
 from api.gateway.relay import Relayed
 from api.gateway.services import Called, Services
 from api.metering import MeteredSend
 from api.middleware import is_head
-from cim.catalogue.grant import Grant, Grants
+from cim.catalogue.grant import Grant, Grants, scope_under
 from cim.db.audit import record
 from cim.db.pool import Database
-from cim.errors import CimError, UpstreamBlocked, UpstreamTimeout, UpstreamUnreachable
+from cim.errors import CimError, Forbidden, UpstreamBlocked, UpstreamTimeout, UpstreamUnreachable
 from cim.metering.call import ANONYMOUS, ANSWERED, UPSTREAM_ERROR, UPSTREAM_TIMEOUT, Admitted, Call
 from cim.metering.meter import Meter
 from cim.metering.quota import Limits
@@ -25,8 +27,10 @@ from cim.settings import Settings
 
 log = structlog.get_logger("gateway")
 
-SCENARIO = "x-scenario"
+SCENARIO = b"x-scenario"
 """Header field that names the scenario a call is made for."""
+MAX_KNOWN = 4_096
+"""Scopes of calls that a worker remembers."""
 TOLD_AGAIN_S = 60.0
 """Seconds in which a worker writes down once that calls of a service are blocked."""
 
@@ -47,6 +51,7 @@ class Gateway:
         self.meter = meter
         self._database = database
         self._told: dict[str, float] = {}
+        self._scopes: dict[tuple[int, int, str | None], tuple[Caller, Grant | None, Caller]] = {}
 
     async def close(self) -> None:
         """Close connections to upstreams."""
@@ -54,18 +59,41 @@ class Gateway:
 
     async def admit(self, request: Request, called: Called, caller: Caller) -> tuple[Grant | None, Admitted]:
         """Let a call in. Raises Unauthorized, Forbidden, NotFound, QuotaExceeded: counted as denied by then, but for NotFound."""
-        call = _call(request, called, caller, None)
         try:
-            grant = await self.grants.admitted(called, caller, scenario_id=request.headers.get(SCENARIO))
+            grant = await self.grants.admitted(called, caller, scenario_id=header_of(request, SCENARIO))
         except CimError as error:
             status = {"unauthorized": 401, "forbidden": 403}.get(error.code)
             if status is not None:
-                await self.meter.deny(call, status=status)
+                await self.meter.deny(_call(request, called, caller, None), status=status)
             raise
+        call = _call(request, called, caller, grant)
         if grant is None:
             return None, await self.meter.admit(call)
-        limits = Limits(str(grant.id), grant.quota_day, grant.rate_calls, grant.rate_seconds)
-        return grant, await self.meter.admit(_call(request, called, caller, grant), limits)
+        limits = Limits(call.grant_id, grant.quota_day, grant.rate_calls, grant.rate_seconds)
+        return grant, await self.meter.admit(call, limits)
+
+    def scope(self, called: Called, caller: Caller, grant: Grant | None) -> Caller:
+        """What the caller sees in the call. Raises Forbidden for conditions of a grant that cannot be kept.
+
+        What a call of own data writes is no part of any service: it acts as a reader. What an upstream answers is not ours to
+        mask: a grant with an area, hidden properties or a precision opens no external service.
+        """
+        if called.own is None:
+            if grant is not None and (grant.area_code or grant.hidden or grant.precision_m is not None):
+                raise Forbidden(
+                    "the grant has conditions (area, properties, precision) that an external service cannot keep"
+                )
+            return caller
+        key = (id(caller), id(grant), called.collection_id)
+        known = self._scopes.get(key)
+        if known is not None and known[0] is caller and known[1] is grant:
+            return known[2]
+        scope = scope_under(grant, caller, collection_id=called.collection_id)
+        scope = replace(scope, roles=scope.roles - {"editor", "admin"})
+        if len(self._scopes) >= MAX_KNOWN:
+            self._scopes.clear()
+        self._scopes[key] = (caller, grant, scope)
+        return scope
 
     async def tell_blocked(self, called: Called, caller: Caller, error: UpstreamBlocked) -> None:
         """Write into the audit that calls of the service are blocked, not for every one of them."""
@@ -111,17 +139,17 @@ class Metered(Response):
     def __init__(self, response: Response, meter: Meter, admitted: Admitted, *, outcome: str = ANSWERED) -> None:
         self.status_code = response.status_code
         self.background = None
-        self._response, self._meter, self._admitted, self._outcome = response, meter, admitted, outcome
+        self.inner, self._meter, self._admitted, self._outcome = response, meter, admitted, outcome
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
         is_head_only = bool(scope.get("state", {}).get("is_head"))
-        rows = _rows_of(self._response)
+        rows = _rows_of(self.inner)
         async with MeteredSend(send, self._meter, self._admitted, is_head=is_head_only, rows=lambda: rows) as metered:
             metered.outcome = self._outcome
-            await self._response(scope, receive, metered)
-            if isinstance(self._response, Relayed) and self._response.outcome is not None:
-                metered.outcome = self._response.outcome
+            await self.inner(scope, receive, metered)
+            if isinstance(self.inner, Relayed) and self.inner.outcome is not None:
+                metered.outcome = self.inner.outcome
 
 
 _NUMBER = b'"numberReturned":'

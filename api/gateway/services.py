@@ -2,7 +2,7 @@
 
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -35,10 +35,11 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """Data of this node: the folder of its addresses, and how those are found in answers."""
+    """Data of this node: the folder of its addresses, how those are found in answers, and where addresses were found to lead."""
 
     endpoint: Endpoint
     links: re.Pattern[bytes]
+    known: dict[Any, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +70,23 @@ class Services:
         self._settings = settings
         self._allowed: Allowed = parse_allowed(settings.allowed_upstreams)
         self._sealer: Sealer | None = None
-        self._known: dict[str, tuple[float, Called]] = {}
+        self._known: dict[str, tuple[float, Called, tuple[Any, ...]]] = {}
 
     async def get(self, service_id: str) -> Called:
         """The service in whatever state but a draft nobody has published. Raises NotFound."""
-        until, called = self._known.get(service_id, (0.0, None))
-        if called is not None and until > time.monotonic():
-            return called
+        now = time.monotonic()
+        known = self._known.get(service_id)
+        if known is not None and known[0] > now:
+            return known[1]
         row = None if "\x00" in service_id else await self._database.fetch_row(called_sql(service_id))
         if row is None:
+            self._known.pop(service_id, None)
             raise NotFound("service", service_id)
-        called = self._called(row)
+        facts = tuple(row)
+        called = known[1] if known is not None and known[2] == facts else self._called(row)
         if len(self._known) >= MAX_KNOWN:
             self._known.clear()
-        self._known[service_id] = (time.monotonic() + TTL_S, called)
+        self._known[service_id] = (now + TTL_S, called, facts)
         return called
 
     def sealer(self) -> Sealer:

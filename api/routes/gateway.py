@@ -1,5 +1,7 @@
 """`/services/{id}/…`: every published service is called here."""
 
+import asyncio
+
 import structlog
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -11,9 +13,8 @@ from api.gateway.door import Gateway, Metered, gateway_of, outcome_of
 from api.gateway.own import own_answer
 from api.gateway.services import Called
 from api.problems import problem_response
-from cim.catalogue.grant import scope_under
 from cim.errors import CimError, InvalidParameter, UpstreamBlocked
-from cim.metering.call import UPSTREAM_ERROR
+from cim.metering.call import ABORTED, ANSWERED
 from cim.model import Scope
 
 router = APIRouter()
@@ -30,8 +31,7 @@ async def call(request: Request) -> Response:
     called = await gateway.services.get(request.path_params["service_id"])
     grant, admitted = await gateway.admit(request, called, caller)
     try:
-        scope = scope_under(grant, caller, collection_id=called.collection_id)
-        response = await _answer(request, gateway, called, scope)
+        response = await _answer(request, gateway, called, gateway.scope(called, caller, grant))
     except CimError as error:
         if isinstance(error, UpstreamBlocked):
             await gateway.tell_blocked(called, caller, error)
@@ -39,8 +39,11 @@ async def call(request: Request) -> Response:
         if response.status_code >= 500:
             log.warning("unanswered", service=called.id, code=error.code)
         return Metered(response, gateway.meter, admitted, outcome=outcome_of(error))
-    except BaseException:
-        await gateway.meter.record(admitted, status=500, sent_bytes=0, outcome=UPSTREAM_ERROR)
+    except asyncio.CancelledError:
+        await gateway.meter.record(admitted, status=499, sent_bytes=0, outcome=ABORTED)
+        raise
+    except Exception:
+        await gateway.meter.record(admitted, status=500, sent_bytes=0, outcome=ANSWERED)
         raise
     return Metered(response, gateway.meter, admitted)
 

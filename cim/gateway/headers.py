@@ -80,7 +80,7 @@ def passed_back(headers: Iterable[tuple[bytes, bytes]]) -> Fields:
     """The fields a caller gets of an upstream's, names in lower case, with our policy for documents of strangers."""
     fields = [(name.lower(), value) for name, value in headers]
     kept = [(name, value) for name, value in fields if name in _PASSED_BACK and _is_clean(value)]
-    return [*kept, (b"content-security-policy", SANDBOX)]
+    return [*kept, (b"vary", b"Accept-Encoding"), (b"content-security-policy", SANDBOX)]
 
 
 def first(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None:

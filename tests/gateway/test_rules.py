@@ -41,7 +41,7 @@ def test_nothing_of_an_upstream_acts_in_our_origin() -> None:
         (b"Strict-Transport-Security", b"max-age=1"), (b"Location", b"//evil"), (b"ETag", b'"a"'),
     ]  # fmt: skip
     passed = dict(passed_back(given))
-    assert set(passed) == {b"content-type", b"etag", b"content-security-policy"}
+    assert set(passed) == {b"content-type", b"etag", b"vary", b"content-security-policy"}
     assert passed[b"content-security-policy"].startswith(b"sandbox; default-src 'none'")
 
 
