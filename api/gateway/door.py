@@ -19,7 +19,7 @@ from cim.catalogue.grant import Grant, Grants, scope_under
 from cim.db.audit import record
 from cim.db.pool import Database
 from cim.errors import CimError, Forbidden, UpstreamBlocked, UpstreamTimeout, UpstreamUnreachable
-from cim.metering.call import ANONYMOUS, ANSWERED, UPSTREAM_ERROR, UPSTREAM_TIMEOUT, Admitted, Call
+from cim.metering.call import ANONYMOUS, ANSWERED, REFUSED, UPSTREAM_ERROR, UPSTREAM_TIMEOUT, Admitted, Call
 from cim.metering.meter import Meter
 from cim.metering.quota import Limits
 from cim.model import Scope as Caller
@@ -35,6 +35,7 @@ TOLD_AGAIN_S = 60.0
 """Seconds in which a worker writes down once that calls of a service are blocked."""
 
 _OUTCOMES = (
+    (Forbidden, REFUSED),
     (UpstreamTimeout, UPSTREAM_TIMEOUT),
     (UpstreamUnreachable, UPSTREAM_ERROR),
     (UpstreamBlocked, UPSTREAM_ERROR),

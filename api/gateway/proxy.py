@@ -15,7 +15,7 @@ from api.documents import Whole, had_already, uncoded
 from api.gateway.breaker import Gate
 from api.gateway.connect import open_pool
 from api.gateway.kept import Kept, KeptAnswer
-from api.gateway.relay import BROKEN, Cut, Incoming, Relayed, unpacked, whole_or_begun
+from api.gateway.relay import BROKEN, Cut, Desk, Incoming, Relayed, unpacked
 from api.gateway.services import Called, Upstream
 from api.middleware import is_head
 from api.params import KEY_NAMES
@@ -28,6 +28,8 @@ from cim.settings import Settings
 
 MAX_READ = 8 * 1024**2
 """Bytes of a document, packed or not, in which addresses are made ours; a longer one passes as it is."""
+MAX_READING = 128 * 1024**2
+"""Bytes of such documents that a worker reads at once."""
 OWN_KEY = "cim_"
 """How keys of this node begin."""
 
@@ -42,6 +44,7 @@ class Proxy:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._gates: dict[Origin, Gate] = {}
+        self._desk = Desk(MAX_READING)
         self._kept = Kept(settings.upstream_cache_bytes)
         self._pool: httpcore2.AsyncConnectionPool | None = None
         self._node = urlsplit(settings.public_url)
@@ -176,7 +179,7 @@ class Proxy:
                 fields.append((b"content-length", length))
             fields = _weak(fields) if coding != b"identity" else fields
             return Relayed(incoming, status, fields, already=[], keep=partial(keep, fields) if keep else None)
-        pieces, is_whole = await whole_or_begun(incoming, MAX_READ)
+        pieces, is_whole = await self._desk.read(incoming, MAX_READ)
         packed = b"".join(pieces) if is_whole else b""
         plain = packed if coding == b"identity" else unpacked(packed, MAX_READ)
         if not is_whole or plain is None:

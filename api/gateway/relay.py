@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from api.gateway.breaker import Gate
 from api.gateway.kept import MAX_BODY
+from cim.errors import UpstreamClosed
 from cim.gateway.headers import Fields
 from cim.metering.call import UPSTREAM_ERROR, UPSTREAM_TIMEOUT
 from cim.settings import Settings
@@ -135,15 +136,28 @@ class Relayed(Response):
             yield more
 
 
-async def whole_or_begun(incoming: Incoming, limit: int) -> tuple[list[bytes], bool]:
-    """The body up to about `limit` bytes, and whether that is all of it. Raises Cut."""
-    pieces, size = [], 0
-    while (data := await incoming.piece()) is not None:
-        pieces.append(data)
-        size += len(data)
-        if size > limit:
-            return pieces, False
-    return pieces, True
+class Desk:
+    """Where documents lie while they are read: so many bytes at once in a worker."""
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+
+    async def read(self, incoming: Incoming, limit: int) -> tuple[list[bytes], bool]:
+        """The body up to about `limit` bytes, and whether that is all of it. Raises Cut, and UpstreamClosed without room."""
+        pieces: list[bytes] = []
+        size = 0
+        try:
+            while (data := await incoming.piece()) is not None:
+                if self._room < len(data):
+                    raise UpstreamClosed("this node is reading as many documents as it may at once", retry_after_s=2)
+                self._room -= len(data)
+                size += len(data)
+                pieces.append(data)
+                if size > limit:
+                    return pieces, False
+        finally:
+            self._room += size
+        return pieces, True
 
 
 def unpacked(body: bytes, limit: int) -> bytes | None:

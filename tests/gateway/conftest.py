@@ -45,7 +45,7 @@ def other() -> Iterator[Upstream]:
 def spares() -> Iterator[list[Upstream]]:
     """More upstreams that may be called."""
     with ExitStack() as stack:
-        yield [stack.enter_context(upstream()) for _ in range(8)]
+        yield [stack.enter_context(upstream()) for _ in range(12)]
 
 
 @pytest.fixture

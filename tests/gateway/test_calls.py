@@ -177,6 +177,17 @@ def test_share_classes_and_grants_decide_who_calls(shelf: Shelf, anyone: httpx2.
     ]
 
 
+def test_a_grant_whose_conditions_cannot_be_kept_opens_no_external_service(
+    shelf: Shelf, anyone: httpx2.Client, maps: Upstream
+) -> None:
+    maps.on("/masked", answer(b"all of it"))
+    path = shelf.put("masked", f"{maps.url}/masked", "rest", share_class="conditional")
+    shelf.grant("masked", "water", hidden=["height_m"])
+    assert_problem(anyone.get(path, headers=shelf.key("water")), status=403, code="forbidden")
+    assert not maps.asked_for("/masked")
+    assert [row[:3] for row in shelf.calls("masked", 1)] == [("water", 403, "refused")]
+
+
 def test_only_what_is_on_the_shelf_is_called(shelf: Shelf, anyone: httpx2.Client) -> None:
     items = "/collections/buildings/items"
     assert_problem(anyone.get("/services/nothing-here"), status=404, code="not-found")

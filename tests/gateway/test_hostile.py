@@ -261,6 +261,14 @@ def test_a_caller_who_goes_lets_the_upstream_go_and_is_counted(shelf: Shelf, nod
     assert [row[:3] for row in shelf.calls("endless", 1)] == [("anonymous", 200, "aborted")]
 
 
+def test_a_caller_who_goes_before_the_answer_begins_is_counted(shelf: Shelf, node: Server, fresh: Upstream) -> None:
+    fresh.on("/waiting", silent)
+    path = shelf.put("waiting", f"{fresh.url}/waiting", "file")
+    with httpx2.Client(base_url=node.url, timeout=0.5) as client, pytest.raises(httpx2.ReadTimeout):
+        client.get(path)
+    assert [row[:3] for row in shelf.calls("waiting", 1)] == [("anonymous", 499, "aborted")]
+
+
 SMUGGLED = b"GET /smuggled/second HTTP/1.1\r\nHost: x\r\n\r\n"
 SMUGGLING = {
     "length and chunks": b"Content-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + SMUGGLED,

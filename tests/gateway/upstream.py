@@ -1,6 +1,7 @@
 """An upstream on loopback: says what it was asked, byte for byte, and answers as a test wants it, byte for byte."""
 
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -81,16 +82,20 @@ class Upstream:
 
 
 @contextmanager
-def upstream() -> Iterator[Upstream]:
+def upstream(tls: ssl.SSLContext | None = None) -> Iterator[Upstream]:
     """A listener of the test's own, on loopback."""
     listener = socket.create_server(("127.0.0.1", free_port()))
     running = Upstream(listener.getsockname()[1])
+
+    def serve(opened: socket.socket) -> None:
+        with suppress(OSError):
+            running.serve(opened if tls is None else tls.wrap_socket(opened, server_side=True))
 
     def accept() -> None:
         with suppress(OSError):
             while True:
                 opened, _ = listener.accept()
-                threading.Thread(target=running.serve, args=(opened,), daemon=True).start()
+                threading.Thread(target=serve, args=(opened,), daemon=True).start()
 
     threading.Thread(target=accept, daemon=True).start()
     try:
