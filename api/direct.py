@@ -16,7 +16,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.context import Context
 from api.documents import Whole
-from api.gateway.door import Gateway, Metered
+from api.gateway.door import Gateway
+from api.gateway.metered import Metered
 from api.hot import HotAnswers
 
 MAX_PARTS = 64

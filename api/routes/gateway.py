@@ -9,7 +9,8 @@ from starlette.responses import RedirectResponse, Response
 
 from api.context import scope_of
 from api.documents import json_answer
-from api.gateway.door import Gateway, Metered, gateway_of, outcome_of
+from api.gateway.door import Gateway, gateway_of
+from api.gateway.metered import Metered, counted, outcome_of
 from api.gateway.own import own_answer
 from api.gateway.services import Called
 from api.problems import problem_response
@@ -29,9 +30,9 @@ async def call(request: Request) -> Response:
     gateway = gateway_of(request)
     caller = await scope_of(request)
     called = await gateway.services.get(request.path_params["service_id"])
-    grant, admitted = await gateway.admit(request, called, caller)
+    scope, admitted = await gateway.admit(request, called, caller)
     try:
-        response = await _answer(request, gateway, called, gateway.scope(called, caller, grant))
+        response = await _answer(request, gateway, called, scope)
     except CimError as error:
         if isinstance(error, UpstreamBlocked):
             await gateway.tell_blocked(called, caller, error)
@@ -45,7 +46,7 @@ async def call(request: Request) -> Response:
     except Exception:
         await gateway.meter.record(admitted, status=500, sent_bytes=0, outcome=ANSWERED)
         raise
-    return Metered(response, gateway.meter, admitted)
+    return await counted(request, response, gateway.meter, admitted)
 
 
 async def _answer(request: Request, gateway: Gateway, called: Called, scope: Scope) -> Response:
