@@ -1,5 +1,5 @@
 # The verbs of OpenCIM. The two that matter: `make run`, `make test`.
-.PHONY: help run test check soak bench bench-load lock build clean
+.PHONY: help run test check soak bench bench-load bench-meter lock build clean
 PY := .venv/bin/python
 
 help: ## list the verbs
@@ -29,6 +29,9 @@ bench: ## answers beside the raw database and peers, as ratios (BUILDINGS=100000
 
 bench-load: ## loading beside ogr2ogr: prints the ratio (needs gdal-bin; BUILDINGS=100000 ARGS="--rounds 1")
 	$(PY) tools/bench_load.py --buildings $(BUILDINGS) $(ARGS)
+
+bench-meter: ## a cached tile with and without rights and meter: prints the ratio (ARGS="--rounds 3")
+	$(PY) tools/bench_meter.py $(ARGS)
 
 lock: ## resolve the Python packages anew
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \

@@ -2,16 +2,27 @@
 
 import time
 from collections.abc import Iterable
+from functools import lru_cache
 
 from cim.metering.call import Standing
 
 
 def limit_fields(standing: Iterable[Standing]) -> dict[str, str]:
     """`RateLimit-Policy` and `RateLimit`, one item a limit; none where there is no limit."""
-    known = list(standing)
+    known = tuple(standing)
     if not known:
         return {}
     now = time.time()
-    policies = [f'"{one.policy}";q={one.limit};w={one.window_s}' for one in known]
     left = [f'"{one.policy}";r={max(one.remaining, 0)};t={max(int(one.reset_at - now) + 1, 0)}' for one in known]
-    return {"RateLimit-Policy": ", ".join(policies), "RateLimit": ", ".join(left)}
+    policies = _policies(tuple((one.policy, one.limit, one.window_s) for one in known))
+    return {"RateLimit-Policy": policies, "RateLimit": ", ".join(left)}
+
+
+@lru_cache(maxsize=1024)
+def _policies(known: tuple[tuple[str, int, int], ...]) -> str:
+    return ", ".join(f'"{policy}";q={limit};w={window_s}' for policy, limit, window_s in known)
+
+
+def limit_headers(standing: Iterable[Standing]) -> list[tuple[bytes, bytes]]:
+    """The same as an answer's raw header fields."""
+    return [(name.lower().encode(), value.encode()) for name, value in limit_fields(standing).items()]

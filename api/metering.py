@@ -8,9 +8,11 @@ from collections.abc import Callable
 
 from starlette.types import Message, Send
 
-from api.limits import limit_fields
+from api.limits import limit_headers
 from cim.metering.call import ABORTED, ANSWERED, Admitted
 from cim.metering.meter import Meter
+
+_NO_BODY = (204, 304)
 
 
 class MeteredSend:
@@ -66,16 +68,15 @@ class MeteredSend:
 
     def _begin(self, message: Message) -> None:
         self._status = message["status"]
-        fields = limit_fields(self._admitted.standing)
         headers = list(message.get("headers", ()))
         for name, value in headers:
             if name.lower() == b"content-length" and value.isdigit():
                 self._length = int(value)
-        headers += [(name.lower().encode(), value.encode()) for name, value in fields.items()]
+        headers += limit_headers(self._admitted.standing)
         self._start = {**message, "headers": headers}
 
     def _has_no_body(self) -> bool:
-        return self._is_head or self._status in (204, 304) or self._length == 0
+        return self._is_head or self._status in _NO_BODY or self._length == 0
 
     async def _record(self, outcome: str, sent_bytes: int) -> None:
         size = 0 if self._has_no_body() else sent_bytes

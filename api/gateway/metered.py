@@ -6,7 +6,7 @@ from starlette.types import Receive, Scope, Send
 
 from api.documents import Whole
 from api.gateway.relay import Relayed
-from api.limits import limit_fields
+from api.limits import limit_headers
 from api.metering import MeteredSend
 from api.middleware import is_head
 from cim.errors import CimError, Forbidden, UpstreamBlocked, UpstreamTimeout, UpstreamUnreachable
@@ -36,8 +36,7 @@ async def counted(request: Request, response: Response, meter: Meter, admitted: 
     size = 0 if is_head(request) else len(response.body)
     await meter.record(admitted, status=response.status_code, sent_bytes=size, rows=_rows_of(response))
     if admitted.standing:
-        fields = limit_fields(admitted.standing)
-        response.raw_headers += [(name.lower().encode(), value.encode()) for name, value in fields.items()]
+        response.raw_headers += limit_headers(admitted.standing)
     return response
 
 
@@ -71,6 +70,8 @@ def _rows_of(response: Response) -> int:
     at = body.find(_NUMBER, 0, 1024)
     if at < 0:
         at = body.rfind(_NUMBER, max(0, len(body) - 2048))
-    digits = body[at + len(_NUMBER) : at + len(_NUMBER) + 20].lstrip() if at >= 0 else b""
+    if at < 0:
+        return 0
+    digits = body[at + len(_NUMBER) : at + len(_NUMBER) + 20].lstrip()
     length = next((n for n, byte in enumerate(digits) if not 48 <= byte <= 57), len(digits))
     return int(digits[:length] or b"0")

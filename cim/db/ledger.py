@@ -94,7 +94,7 @@ def book(connection: Connection, lines: list[bytes], columns: Iterable[str], win
     today, closed = one(
         connection, Sql.of("SELECT (now() AT TIME ZONE 'UTC')::date, (SELECT max(day) FROM cim.call_close)")
     )
-    days = {date.fromisoformat(line[:10].decode("ascii", "replace")) for line in lines}
+    days = {date.fromisoformat(text.decode("ascii", "replace")) for text in {line[:10] for line in lines}}
     first, last = today - timedelta(days=window_days), today + AHEAD
     inside = {day for day in days if first <= day <= last}
     ensure_partitions(connection, {*inside, *({closed + timedelta(days=1)} if closed else ())})

@@ -21,7 +21,7 @@ class Meter:
 
     def __init__(self, settings: Settings, database: Database) -> None:
         self.days = Days(ZoneInfo(settings.time_zone))
-        self.spool = Spool(settings.data_dir / "spool", settings.meter_spool_bytes)
+        self.spool = Spool(settings.data_dir / "spool", settings.meter_spool_bytes, is_synced=settings.meter_fsync)
         self._quotas = Quotas(database, self.days)
         self._shipper = Shipper(self.spool, settings, self.days)
         self._is_synced = settings.meter_fsync
@@ -52,7 +52,8 @@ class Meter:
             try:
                 admitted.standing = await self._quotas.take(limits)
             except QuotaExceeded:
-                await self._write(admitted, TOO_MANY, QUOTA, 0, 0)
+                self._write(admitted, TOO_MANY, QUOTA, 0, 0)
+                await self._kept()
                 raise
         self.in_flight += 1
         return admitted
@@ -65,24 +66,30 @@ class Meter:
             return
         admitted.is_recorded = True
         self.in_flight -= 1
-        await self._write(admitted, status, outcome, sent_bytes, rows)
+        self._write(admitted, status, outcome, sent_bytes, rows)
+        if self._is_synced:
+            await self._synced()
 
     async def deny(self, call: Call, *, status: int, outcome: str = REFUSED) -> None:
         """Count a call that was not let through. Raises MeterFull."""
         admitted = self._begun(call)
         self.spool.check_room(self.in_flight)
-        await self._write(admitted, status, outcome, 0, 0)
+        self._write(admitted, status, outcome, 0, 0)
+        await self._kept()
 
     def _begun(self, call: Call) -> Admitted:
         now = time.time()
         call_id = new_call_id() if call.call_id is None else call.call_id
         return Admitted(call, call_id, self.days.of(now), int(now * 1_000_000), time.perf_counter())
 
-    async def _write(self, admitted: Admitted, status: int, outcome: str, sent_bytes: int, rows: int) -> None:
+    def _write(self, admitted: Admitted, status: int, outcome: str, sent_bytes: int, rows: int) -> None:
         duration_ms = (time.perf_counter() - admitted.started) * 1000
         self.spool.append(
             line_of(admitted, status=status, outcome=outcome, sent_bytes=sent_bytes, rows=rows, duration_ms=duration_ms)
         )
+
+    async def _kept(self) -> None:
+        """Where the disk is waited for, wait until it has what was written."""
         if self._is_synced:
             await self._synced()
 

@@ -25,7 +25,7 @@ KNOWN_EMPTY_S = 0.5
 MAX_LEASES = 20_000
 
 DAY_S = 86_400
-_SIZES = {"day": (128, 256), "rate": (64, 32)}
+_SIZES = {"day": (512, 256), "rate": (256, 32)}
 """The most calls of a lease, and the part of what is left that it may be."""
 
 

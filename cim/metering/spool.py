@@ -35,9 +35,11 @@ RESERVED_BYTES = 1024
 class Spool:
     """The open segment of this process. Its methods may be called from any thread."""
 
-    def __init__(self, folder: Path, max_bytes: int) -> None:
+    def __init__(self, folder: Path, max_bytes: int, *, is_synced: bool = False) -> None:
+        """`is_synced`: a segment that is closed is on the disk."""
         self.folder = folder
         self._max_bytes = max_bytes
+        self._is_synced = is_synced
         self._lock = threading.Lock()
         self._file = -1
         self._path = Path()
@@ -138,6 +140,8 @@ class Spool:
 
     def _end(self) -> None:
         if self._file >= 0:
+            if self._is_synced:
+                os.fdatasync(self._file)
             os.close(self._file)
             self._file = -1
 

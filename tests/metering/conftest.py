@@ -7,7 +7,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +54,12 @@ class Door:
         import psutil
 
         assert self.process is not None
-        children = psutil.Process(self.process.pid).children(recursive=True)
-        return [one.pid for one in children if "spawn_main" in " ".join(one.cmdline())]
+        found = []
+        for one in psutil.Process(self.process.pid).children(recursive=True):
+            with suppress(psutil.Error):  # one that was killed and is not replaced yet
+                if "spawn_main" in " ".join(one.cmdline()):
+                    found.append(one.pid)
+        return found
 
     def kill(self) -> None:
         """End every process of it at once, as SIGKILL does."""
