@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from cim.db.pool import Runs
-from cim.errors import Forbidden, NotFound, Unauthorized
+from cim.errors import Conflict, Forbidden, NotFound, Unauthorized
 from cim.model import Scope
 from cim.query.grants import in_force_sql
 
@@ -83,13 +83,16 @@ class Grants:
         that are not shared the owner's; all are a city admin's. `scenario_id`: for which scenario of the caller's
         organisation the call is made; else the grant without one goes before the oldest.
 
-        Raises NotFound for a service off the shelf, Unauthorized for a caller without a key where one is needed, Forbidden.
+        Raises NotFound for a service off the shelf (Conflict for its owner and admins), Unauthorized for a caller without a key
+        where one is needed, Forbidden.
         """
         is_owner = service.organisation_id is not None and service.organisation_id == scope.organisation_id
         if service.state != "published":
-            if not (is_owner or is_city_admin(scope) or service.state == "suspended"):
+            if service.state == "suspended":
+                raise Forbidden("the service is suspended; only what is published can be called")
+            if not (is_owner or is_city_admin(scope)):
                 raise NotFound("service", service.id)
-            raise Forbidden(f"the service is {service.state}; only what is published can be called")
+            raise Conflict(f"the service is {service.state}; only what is published can be called")
         if scope.services is not None and service.id not in scope.services:
             raise Forbidden("the key sent is for other services")
         if service.share_class == "unconditional" or is_owner:

@@ -14,6 +14,9 @@ ROLE = "cim_app"
 GUARDED = ("audit", "audit_head")
 """Tables that the role may read only; `cim.audit_append` writes them."""
 
+SCHEMAS = ("cim", "dataset")
+"""Where tables are, those of datasets among them."""
+
 Connection = psycopg.Connection[Any]
 
 
@@ -62,18 +65,19 @@ def _make_role(connection: Connection) -> None:
 
 
 def _grant(connection: Connection) -> None:
-    """Everything of the schema, also what the owner makes later, but writing the audit."""
+    """Everything of the schemas, also what the owner makes later, but writing the audit."""
     role = Identifier(ROLE)
     for text in (
-        "GRANT USAGE ON SCHEMA cim TO {}",
-        "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA cim TO {}",
-        "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA cim TO {}",
-        "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA cim TO {}",
-        "ALTER DEFAULT PRIVILEGES IN SCHEMA cim GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {}",
-        "ALTER DEFAULT PRIVILEGES IN SCHEMA cim GRANT USAGE, SELECT ON SEQUENCES TO {}",
-        "ALTER DEFAULT PRIVILEGES IN SCHEMA cim GRANT EXECUTE ON FUNCTIONS TO {}",
+        "GRANT USAGE ON SCHEMA {} TO {}",
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {} TO {}",
+        "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA {} TO {}",
+        "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {} TO {}",
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA {} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {}",
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA {} GRANT USAGE, SELECT ON SEQUENCES TO {}",
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA {} GRANT EXECUTE ON FUNCTIONS TO {}",
     ):
-        _run(connection, Sql.of(text, role))
+        for schema in SCHEMAS:
+            _run(connection, Sql.of(text, Identifier(schema), role))
     for name in GUARDED:
         _run(
             connection,

@@ -188,7 +188,7 @@ def test_a_grant_whose_conditions_cannot_be_kept_opens_no_external_service(
     assert [row[:3] for row in shelf.calls("masked", 1)] == [("water", 403, "refused")]
 
 
-def test_only_what_is_on_the_shelf_is_called(shelf: Shelf, anyone: httpx2.Client) -> None:
+def test_only_what_is_on_the_shelf_is_called(shelf: Shelf, anyone: httpx2.Client, admin: httpx2.Client) -> None:
     items = "/collections/buildings/items"
     assert_problem(anyone.get("/services/nothing-here"), status=404, code="not-found")
     for state, status, code in (
@@ -198,6 +198,7 @@ def test_only_what_is_on_the_shelf_is_called(shelf: Shelf, anyone: httpx2.Client
     ):
         path = shelf.put(f"is-{state}", items, "features", state=state)
         assert_problem(anyone.get(path), status=status, code=code)
+    assert_problem(admin.get("/services/is-draft"), status=409, code="conflict")
 
 
 def test_an_answer_is_kept_as_long_as_its_upstream_says(shelf: Shelf, anyone: httpx2.Client, maps: Upstream) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from cim.catalogue.grant import Grant, Grants, scope_under
 from cim.db.pool import Database
-from cim.errors import Forbidden, NotFound, Unauthorized
+from cim.errors import Conflict, Forbidden, NotFound, Unauthorized
 from cim.model import EVERYTHING, Scope
 from cim.settings import Settings
 
@@ -88,7 +88,7 @@ def test_a_service_that_is_not_shared_is_its_owners(asked, connection):
 def test_what_is_off_the_shelf_is_called_by_nobody(asked, state):
     with pytest.raises(NotFound):
         asked(Service(state=state, share_class="unconditional"), OF_WATER)
-    with pytest.raises(Forbidden, match=state.replace("_", ".")):
+    with pytest.raises(Conflict, match=state.replace("_", ".")):
         asked(Service(state=state, share_class="unconditional"), OF_PLANNING)
 
 
