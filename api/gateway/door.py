@@ -1,6 +1,7 @@
 """The gateway of one worker: who is admitted to which service, and calls that are counted before their answers end."""
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -14,7 +15,7 @@ from api.middleware import is_head
 from cim.catalogue.grant import Grant, Grants, scope_under
 from cim.db.audit import record
 from cim.db.pool import Database
-from cim.errors import CimError, Forbidden, Unavailable, UpstreamBlocked
+from cim.errors import CimError, Forbidden, NotFound, Unavailable, UpstreamBlocked
 from cim.metering.call import ANONYMOUS, Admitted, Call
 from cim.metering.meter import Meter
 from cim.metering.quota import Limits
@@ -29,6 +30,8 @@ MAX_KNOWN = 4_096
 """Scopes of calls that a worker remembers."""
 TOLD_AGAIN_S = 60.0
 """Seconds in which a worker writes down once that calls of a service are blocked."""
+
+_DENIED = {"unauthorized": 401, "forbidden": 403}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +70,21 @@ class Gateway:
             grant = await self.grants.admitted(called, caller, scenario_id=header_of(request, SCENARIO))
             terms = self._terms_of(called, caller, grant, method)
         except CimError as error:
-            status = {"unauthorized": 401, "forbidden": 403}.get(error.code)
+            status = _DENIED.get(error.code)
             if status is not None:
                 await self.meter.deny(_call(called, caller, None, method), status=status)
             raise
         return terms.scope, await self.meter.admit(terms.call, terms.limits)
+
+    async def deny(self, request: Request, error: CimError) -> None:
+        """Count a call by a key that is not in force; one of no service at all is nobody's."""
+        status = _DENIED.get(error.code)
+        if status is None:
+            return
+        method = "HEAD" if is_head(request) else request.scope["method"]
+        with suppress(NotFound):
+            called = await self.services.get(request.path_params["service_id"])
+            await self.meter.deny(_call(called, Caller(), None, method), status=status)
 
     def _terms_of(self, called: Called, caller: Caller, grant: Grant | None, method: str) -> Terms:
         key = (called.id, id(caller), id(grant), method)

@@ -28,7 +28,11 @@ PREFIX = "/services/"
 async def call(request: Request) -> Response:
     """A call of a service: admitted, answered out of this process or by its upstream, and counted."""
     gateway = gateway_of(request)
-    caller = await scope_of(request)
+    try:
+        caller = await scope_of(request)
+    except CimError as error:
+        await gateway.deny(request, error)
+        raise
     called = await gateway.services.get(request.path_params["service_id"])
     scope, admitted = await gateway.admit(request, called, caller)
     try:
