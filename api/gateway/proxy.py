@@ -30,6 +30,7 @@ MAX_READ = 8 * 1024**2
 """Bytes of a document, packed or not, in which addresses are made ours; a longer one passes as it is."""
 MAX_READING = 128 * 1024**2
 """Bytes of such documents that a worker reads at once."""
+MAX_AT_ONCE = 64 * 1024
 OWN_KEY = "cim_"
 """How keys of this node begin."""
 
@@ -185,7 +186,7 @@ class Proxy:
         if not is_whole or plain is None:
             return Relayed(incoming, status, _weak(fields), already=pieces, keep=None)
         await incoming.close()
-        body = upstream.rewriter.rewritten(plain, form)
+        body = await _rewritten(upstream.rewriter, plain, form)
         fields = [pair for pair in _weak(fields) if pair[0] not in (b"content-encoding", b"accept-ranges")]
         fields.append((b"content-length", b"%d" % len(body)))
         if keep is not None:
@@ -206,6 +207,13 @@ class Proxy:
         kept.append((b"content-length", b"%d" % len(body)))
         chosen_by = tuple((name, told.get(name)) for name in sorted(names))
         self._kept.put(key, KeptAnswer(kept, body, chosen_by, validators, now, now + rules.fresh_s))
+
+
+async def _rewritten(ours: Rewriter, plain: bytes, form: str) -> bytes:
+    """The document with our addresses; a long one is not gone through in the loop, which others wait for."""
+    if len(plain) <= MAX_AT_ONCE:
+        return ours.rewritten(plain, form)
+    return await asyncio.to_thread(ours.rewritten, plain, form)
 
 
 def _has_credential(upstream: Upstream) -> bool:

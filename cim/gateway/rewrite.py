@@ -28,12 +28,12 @@ _KEPT_ELEMENTS = frozenset(
     (b"identifier", b"Identifier", b"fileIdentifier", b"code", b"Code", b"codeSpace", b"Namespace", b"id")
 )
 
-_JSON_KEY = re.compile(rb'"([^"\\]{1,64})"\s{0,8}:\s{0,8}\[?\s{0,80}"\Z')
-_ATTRIBUTE = re.compile(rb"(?<![\w:.-])([A-Za-z_][\w:.-]{0,80})\s{0,8}=\s{0,8}[\"']\Z")
+_BEFORE_NAMES = (b" ", b"\n", b"\t", b"\r", b"<")
 _ELEMENT = re.compile(rb"<(?:[A-Za-z_][\w.-]{0,80}:)?([A-Za-z_][\w.-]{0,80})[\s>]")
 _NEAR = 256
+"""Bytes looked back at for the name of what holds an address."""
 _BACK = 2048
-"""Bytes looked back at for what holds an address."""
+"""Bytes looked back at for the tag that a text, or the attribute that a list of addresses stands in."""
 
 _BEHIND = rb"(?=[\"'/?#<>\s\\{]|&quot;|\Z)"
 _END = {JSON: re.compile(rb'"'), XML: re.compile(rb"[\"'<>\s]")}
@@ -49,6 +49,8 @@ class Rewriter:
     hidden: frozenset[str]
     _whole: re.Pattern[bytes]
     _rooted: re.Pattern[bytes] | None
+    _plain: bytes
+    _escaped: bytes
 
     def rewritten(self, body: bytes, form: str) -> bytes:
         """A whole JSON or XML document with its addresses made ours."""
@@ -56,11 +58,11 @@ class Rewriter:
         return body if self._rooted is None else self._pass(body, form, self._rooted, is_whole=False)
 
     def _pass(self, body: bytes, form: str, pattern: re.Pattern[bytes], *, is_whole: bool) -> bytes:
-        keeps = _keeps_json if form == JSON else _keeps_xml
+        keeps, back = (_keeps_json, _NEAR) if form == JSON else (_keeps_xml, _BACK)
         pieces: list[bytes] = []
         done = 0
         for match in pattern.finditer(body):
-            if match.start() < done or keeps(body[max(0, match.start() - _BACK) : match.start()], is_whole=is_whole):
+            if match.start() < done or keeps(body[max(0, match.start() - back) : match.start()], is_whole=is_whole):
                 continue
             pieces += [body[done : match.start()], self._ours(match, form)]
             done = match.end()
@@ -80,8 +82,7 @@ class Rewriter:
         return (self._ours(match, XML) + _without(text[match.end() :], self.hidden)).decode("latin-1")
 
     def _ours(self, match: re.Match[bytes], form: str) -> bytes:
-        public = self.public.encode()
-        return public.replace(b"/", b"\\/") if form == JSON and b"\\/" in match[0] else public
+        return self._escaped if form == JSON and b"\\/" in match[0] else self._plain
 
 
 def rewriter(endpoint: Endpoint, public: str, *, secret_name: str | None = None) -> Rewriter:
@@ -90,7 +91,8 @@ def rewriter(endpoint: Endpoint, public: str, *, secret_name: str | None = None)
     path = re.escape(endpoint.base.encode()).replace(b"/", rb"\\?/")
     whole = re.compile(_origin(endpoint.origin) + path + _BEHIND)
     rooted = re.compile(path + _BEHIND) if path else None
-    return Rewriter(endpoint, public, names, whole, rooted)
+    plain = public.encode()
+    return Rewriter(endpoint, public, names, whole, rooted, plain, plain.replace(b"/", b"\\/"))
 
 
 def _origin(origin: Origin) -> bytes:
@@ -107,26 +109,46 @@ def _keeps_json(before: bytes, *, is_whole: bool) -> bool:
     """True where what follows `before` is no address that may be changed."""
     if not before.endswith(b'"'):
         return True
-    key = _JSON_KEY.search(before, max(0, len(before) - _NEAR))
+    key = _json_key(before)
     if key is None:
         return not is_whole  # in a list: an absolute address is one, a path may be anything
-    return key[1] in _KEPT_KEYS if is_whole else key[1] not in _ADDRESS_KEYS
+    return key in _KEPT_KEYS if is_whole else key not in _ADDRESS_KEYS
+
+
+def _json_key(before: bytes) -> bytes | None:
+    """The member whose value, or whose list's first value, begins with the quotation mark at the end; None for no member."""
+    text = before[:-1].rstrip()
+    if text.endswith(b"["):
+        text = text[:-1].rstrip()
+    if not text.endswith(b":"):
+        return None
+    text = text[:-1].rstrip()
+    return text[text.rfind(b'"', 0, -1) + 1 : -1] if text.endswith(b'"') else None
 
 
 def _keeps_xml(before: bytes, *, is_whole: bool) -> bool:
     stripped = before.rstrip()
-    if stripped.endswith((b'"', b"'")) and (attribute := _ATTRIBUTE.search(stripped, max(0, len(stripped) - _NEAR))):
-        if attribute[1].endswith(b"schemaLocation"):
+    if stripped.endswith((b'"', b"'")) and (attribute := _attribute(stripped[-_NEAR:-1])):
+        if attribute.endswith(b"schemaLocation"):
             return True  # the first of a pair is a namespace
         if not is_whole:
-            return _ADDRESS_ATTRIBUTES.fullmatch(attribute[1]) is None
-        return _KEPT_ATTRIBUTES.fullmatch(attribute[1]) is not None
+            return _ADDRESS_ATTRIBUTES.fullmatch(attribute) is None
+        return _KEPT_ATTRIBUTES.fullmatch(attribute) is not None
     if not is_whole:
         return True
     if stripped.endswith(b">"):
         element = _ELEMENT.match(stripped, stripped.rfind(b"<"))
         return element is None or element[1] in _KEPT_ELEMENTS
     return not _is_location(before)
+
+
+def _attribute(before: bytes) -> bytes | None:
+    """The name of the attribute whose value begins behind `before`; None where no value does."""
+    text = before.rstrip()
+    if not text.endswith(b"="):
+        return None
+    text = text[:-1].rstrip()
+    return text[max(map(text.rfind, _BEFORE_NAMES)) + 1 :] or None
 
 
 def _is_location(before: bytes) -> bool:

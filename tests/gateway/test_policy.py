@@ -151,3 +151,15 @@ def test_B32_a_name_that_stands_for_a_closed_address_is_blocked() -> None:
     with pytest.raises(UpstreamBlocked):
         asyncio.run(resolve("localhost", 80, allowed=parse_allowed("localhost:81")))
     assert asyncio.run(resolve("127.0.0.1", 81, allowed=parse_allowed("127.0.0.1:81"))) == ["127.0.0.1"]
+
+
+def test_B32_a_name_with_one_closed_address_among_open_ones_is_blocked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def found(*numbers: str) -> list[tuple[object, ...]]:
+        return [(2, 1, 6, "", (number, 80)) for number in numbers]
+
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: found("8.8.8.8", "9.9.9.9", "8.8.8.8"))
+    assert resolved("maps.example", 80, allowed=frozenset()) == ["8.8.8.8", "9.9.9.9"]
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: found("8.8.8.8", "169.254.169.254"))
+    with pytest.raises(UpstreamBlocked):
+        resolved("maps.example", 80, allowed=frozenset())
+    assert "169.254.169.254" in resolved("maps.example", 80, allowed=parse_allowed("maps.example:80"))
