@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable
 from functools import lru_cache
 
-from cim.metering.call import Standing
+from cim.metering.call import Admitted, Standing
 
 
 def limit_fields(standing: Iterable[Standing]) -> dict[str, str]:
@@ -23,6 +23,9 @@ def _policies(known: tuple[tuple[str, int, int], ...]) -> str:
     return ", ".join(f'"{policy}";q={limit};w={window_s}' for policy, limit, window_s in known)
 
 
-def limit_headers(standing: Iterable[Standing]) -> list[tuple[bytes, bytes]]:
-    """The same as an answer's raw header fields."""
-    return [(name.lower().encode(), value.encode()) for name, value in limit_fields(standing).items()]
+def call_fields(admitted: Admitted) -> list[tuple[bytes, bytes]]:
+    """Fields of the answer of a call: its id in the ledger, and where the caller stands."""
+    fields = [(b"x-call-id", admitted.call_id.encode())]
+    if admitted.standing:
+        fields += [(name.lower().encode(), value.encode()) for name, value in limit_fields(admitted.standing).items()]
+    return fields

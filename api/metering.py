@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from starlette.types import Message, Send
 
-from api.limits import limit_headers
+from api.limits import call_fields
 from cim.metering.call import ABORTED, ANSWERED, Admitted
 from cim.metering.meter import Meter
 
@@ -72,7 +72,7 @@ class MeteredSend:
         for name, value in headers:
             if name.lower() == b"content-length" and value.isdigit():
                 self._length = int(value)
-        headers += limit_headers(self._admitted.standing)
+        headers += call_fields(self._admitted)
         self._start = {**message, "headers": headers}
 
     def _has_no_body(self) -> bool:

@@ -30,6 +30,12 @@ class Metrics:
             registry=self._registry,
             multiprocess_mode="livesum",
         )
+        self._spooled = Gauge(
+            "cim_meter_spooled_bytes",
+            "Bytes of calls that wait to be booked",
+            registry=self._registry,
+            multiprocess_mode="mostrecent",
+        )
         self._now = 0
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
@@ -48,8 +54,9 @@ class Metrics:
         known[0].inc()
         known[1].observe(seconds)
 
-    def render(self) -> bytes:
-        """The text that Prometheus scrapes."""
+    def render(self, spooled_bytes: int = 0) -> bytes:
+        """The text that Prometheus scrapes. `spooled_bytes`: of the node's spool, which all workers share."""
+        self._spooled.set(spooled_bytes)
         self._active.set(self._now)
         if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
             registry = CollectorRegistry()

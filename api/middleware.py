@@ -29,7 +29,7 @@ _FREE, _VERSION_4 = ~(0xF << 76 | 0x3 << 62), 0x4 << 76 | 0x2 << 62
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _EXPOSED = (
     b"Link, ETag, Location, Retry-After, RateLimit, RateLimit-Policy, Content-Crs, Content-Disposition, Content-Range, "
-    b"X-Request-Id, X-CIM-Truncated"
+    b"X-Request-Id, X-Call-Id, X-CIM-Truncated"
 )
 _ASKED = (
     "Accept, Accept-Language, Authorization, Content-Crs, Content-Type, Idempotency-Key, If-Match, If-None-Match, "

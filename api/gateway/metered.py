@@ -6,7 +6,7 @@ from starlette.types import Receive, Scope, Send
 
 from api.documents import Whole
 from api.gateway.relay import Relayed
-from api.limits import limit_headers
+from api.limits import call_fields
 from api.metering import MeteredSend
 from api.middleware import is_head
 from cim.errors import CimError, Forbidden, UpstreamBlocked, UpstreamTimeout, UpstreamUnreachable
@@ -35,8 +35,7 @@ async def counted(request: Request, response: Response, meter: Meter, admitted: 
         return Metered(response, meter, admitted)
     size = 0 if is_head(request) else len(response.body)
     await meter.record(admitted, status=response.status_code, sent_bytes=size, rows=_rows_of(response))
-    if admitted.standing:
-        response.raw_headers += limit_headers(admitted.standing)
+    response.raw_headers += call_fields(admitted)
     return response
 
 

@@ -28,7 +28,9 @@ async def ready(request: Request) -> Response:
 
 async def metrics(request: Request) -> Response:
     """Prometheus text."""
-    return Response(context_of(request).metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+    context = context_of(request)
+    spooled = 0 if context.meter is None else context.meter.spool.used_bytes
+    return Response(context.metrics.render(spooled), headers={"Content-Type": CONTENT_TYPE})
 
 
 router.add_route("/health/live", live, methods=["GET"])

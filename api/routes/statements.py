@@ -1,5 +1,6 @@
 """Statements of calls: what an organisation called, what of its services was called, all of it for the city; settlements."""
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -33,8 +34,18 @@ from cim.catalogue.grant import is_city_admin
 from cim.errors import Forbidden, InvalidParameter, Unauthorized
 from cim.interval import parse_date
 from cim.metering.prices import charges_of, plan_of
+from cim.model import Scope
 from cim.query.cursor import decode_cursor, encode_cursor
-from cim.query.statements import MEASURES, closes_sql, last_close_sql, page_sql, priced_sql, series_sql, total_sql
+from cim.query.statements import (
+    MEASURES,
+    closes_sql,
+    last_close_sql,
+    organisation_area_sql,
+    page_sql,
+    priced_sql,
+    series_sql,
+    total_sql,
+)
 
 router = APIRouter(tags=["statements"])
 
@@ -50,10 +61,19 @@ def _zone(request: Request) -> ZoneInfo:
     return ZoneInfo(settings_of(request).time_zone)
 
 
+async def _reader(request: Request, values: dict[str, str]) -> Scope:
+    """Who reads: a district's admin stands for any organisation of the district that they name."""
+    scope, wanted = await scope_of(request), values.get("organisation")
+    if wanted is None or wanted == scope.organisation_id or "district_admin" not in scope.roles or not scope.area_code:
+        return scope
+    row = await database_of(request).fetch_row(organisation_area_sql(wanted))
+    return replace(scope, organisation_id=wanted) if row is not None and scope.covers(row["area_code"]) else scope
+
+
 async def statement(request: Request) -> Response:
     """Sums of calls by organisation, service, owner, scenario, day or month."""
-    scope = await scope_of(request)
     values = query_parameters(request, (*WHOSE, *WHICH, *PAGING))
+    scope = await _reader(request, values)
     kind = choose(request, TABLES, f=values.get("f"))
     asked = statement_of(scope, values, _zone(request))
     wish = wish_of(asked, values)
@@ -102,8 +122,8 @@ async def _document(request: Request, wish: Wish, groups: list[dict[str, Any]], 
 
 async def series(request: Request) -> Response:
     """The same over time, for charts: one list of steps, one list of values a line."""
-    scope = await scope_of(request)
     values = query_parameters(request, (*WHOSE, *WHICH, *CHART))
+    scope = await _reader(request, values)
     choose(request, TABLES[:1], f=values.get("f"))
     zone = _zone(request)
     asked = statement_of(scope, values, zone)
@@ -130,8 +150,8 @@ async def series(request: Request) -> Response:
 
 async def settlement(request: Request) -> Response:
     """What a month of data products costs, made of its closed days: the same closes give the same statement."""
-    scope = await scope_of(request)
     values = query_parameters(request, WHOSE)
+    scope = await _reader(request, values)
     kind = choose(request, TABLES, f=values.get("f"))
     month = parse_month("month", request.path_params["month"])
     asked = month_statement(scope, values, month)

@@ -61,16 +61,15 @@ async def door(request: Request) -> Response:
     admitted = await meter.admit(call, limits)
     await asyncio.sleep(float(asked.get("wait", 0)))
     size, chunks = int(asked.get("size", 10)), int(asked.get("chunks", 0))
-    headers = {"x-call-id": admitted.call_id}
     if not chunks:
-        return _Metered(Response(b"x" * size, headers=headers), meter, admitted)
+        return _Metered(Response(b"x" * size), meter, admitted)
 
     async def pieces() -> Any:
         for _ in range(chunks):
             await asyncio.sleep(0.05)
             yield b"x" * size
 
-    return _Metered(StreamingResponse(pieces(), headers=headers), meter, admitted)
+    return _Metered(StreamingResponse(pieces()), meter, admitted)
 
 
 def application(settings: Settings) -> Any:

@@ -78,12 +78,12 @@ def test_a_call_has_its_rows_bytes_grant_and_key_in_the_ledger(town: Town) -> No
     settled(town.database_url, town.folder)
     found = rows(
         town.database_url,
-        "SELECT organisation_id, status, outcome, rows, bytes > 100, grant_id <> '', origin, length(key_prefix) FROM cim.call "
-        "WHERE service_id = 'parcels' AND organisation_id = 'caller' ORDER BY received_at",
+        "SELECT call_id::text, organisation_id, status, outcome, rows, bytes > 100, grant_id <> '', origin, length(key_prefix) "
+        "FROM cim.call WHERE service_id = 'parcels' AND organisation_id = 'caller' ORDER BY received_at",
     )
     assert found == [
-        ("caller", 200, "answered", 2, True, True, "here", 12),
-        ("caller", 400, "answered", 0, True, True, "here", 12),
+        (whole.headers["x-call-id"], "caller", 200, "answered", 2, True, True, "here", 12),
+        (wrong.headers["x-call-id"], "caller", 400, "answered", 0, True, True, "here", 12),
     ]
 
 
@@ -120,3 +120,4 @@ def test_F06_a_quota_through_the_gateway_and_both_sides_read_the_same(town: Town
     assert consumer["total"] == owner["total"]
     assert (consumer["total"]["calls"], consumer["total"]["denied"], consumer["total"]["rows"]) == (100, 100, 100)
     check_sums(town.database_url)
+    assert "cim_meter_spooled_bytes" in town.ask("/metrics").text

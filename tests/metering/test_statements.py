@@ -176,6 +176,23 @@ def test_the_city_reads_everything_and_others_their_own_only(client: Any, keys: 
     assert_problem(ask(client, keys, "water", "/statements/closes"), status=403, code="forbidden")
 
 
+def test_a_district_admin_reads_those_of_the_district(
+    client: Any, keys: dict[str, str], module_database_url: str
+) -> None:
+    with psycopg.connect(module_database_url, autocommit=True) as connection:
+        connection.execute("UPDATE cim.organisation SET area_code = '440305' WHERE id = 'water'")
+        made = {"district": create_key(connection, Rights("reader"), label="district")}
+        connection.execute(
+            "UPDATE cim.api_key SET duties = '{district_admin}', area_code = '440305' WHERE label = 'district'"
+        )
+    assert groups(ask(client, made, "district", organisation="water"), "service") == [
+        ("maps", 7, 0, 0),
+        ("roads", 1510, 5, 10),
+    ]
+    assert_problem(ask(client, made, "district", organisation="planning"), status=403, code="forbidden")
+    assert_problem(ask(client, made, "district", organisation="nobody"), status=403, code="forbidden")
+
+
 def test_pages_go_on_where_the_last_one_ended(client: Any, keys: dict[str, str]) -> None:
     whole = groups(ask(client, keys, "admin", by="service,organisation,day"), "service", "organisation", "day")
     found, asked = [], {"by": "service,organisation,day", "limit": 2}
