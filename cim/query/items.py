@@ -3,6 +3,7 @@
 from cim.model import Collection, Scope
 from cim.query.feature_query import FeatureQuery
 from cim.query.features import shown_columns
+from cim.query.masking import sees_whole
 from cim.query.nearest import nearest_rows
 from cim.query.order import POSITION, ordered_rows
 from cim.query.output.form import Output
@@ -80,12 +81,21 @@ def page_rows(collection: Collection, query: FeatureQuery, scope: Scope, needs: 
         return nearest_rows(collection, query, scope, columns, source, where(collection, query, scope))
     if query.sort:
         return ordered_rows(collection, query, scope, columns, source, where(collection, query, scope))
+    count, condition = Cast(query.limit + 1, "bigint"), where(collection, query, scope, is_page=True)
+    if not is_gathered(query, scope):
+        return Sql.of(
+            "(SELECT id, geom, {} FROM {} AS feature WHERE {} ORDER BY id LIMIT {})", columns, source, condition, count
+        )
+    # an expression that is no index keeps the planner from walking by id; ids alone are sorted in a third of the time
+    first = Sql.of("SELECT id FROM {} AS feature WHERE {} ORDER BY COALESCE(id, '') LIMIT {}", source, condition, count)
+    if query.known_at is not None or not sees_whole(collection, scope):
+        return Sql.of(
+            "(SELECT id, geom, {} FROM {} AS feature WHERE {} ORDER BY COALESCE(id, '') LIMIT {})",
+            columns,
+            source,
+            condition,
+            count,
+        )
     return Sql.of(
-        "(SELECT id, geom, {} FROM {} AS feature WHERE {} ORDER BY {} LIMIT {})",
-        columns,
-        source,
-        where(collection, query, scope, is_page=True),
-        # an expression that is no index keeps the planner from walking by id
-        Sql.of("COALESCE(id, '')" if is_gathered(query, scope) else "id"),
-        Cast(query.limit + 1, "bigint"),
+        "(SELECT id, geom, {} FROM {} AS feature WHERE id = ANY(ARRAY({})) ORDER BY id)", columns, source, first
     )
