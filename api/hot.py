@@ -2,7 +2,8 @@
 
 What such an answer depends on is the request, the declaration of its collection and the tile; so the same bytes have the
 same answer as long as the collection's stamp, read anew each time, is the tile's. Requests that say who asks, or that
-hold any field not named here, take the ordinary way: no key, session or condition is ever passed by.
+hold any field not named here, take the ordinary way: no key, session or condition is ever passed by. A tile that was called
+as a service is counted each time before it is sent.
 """
 
 import time
@@ -31,11 +32,15 @@ _FIELDS = frozenset(
 _KEEP_ALIVE = b"connection: keep-alive"
 
 
+Count = Callable[[int, float], bool]
+
+
 @dataclass(frozen=True, slots=True)
 class TileSent:
     """What the tiles' endpoint notes of an answer: the kept tile it sent, and in which coding.
 
-    `source` is the registry's collection that the address was read against, `route` the template of the path.
+    `source` is the registry's collection that the address was read against, `route` the template of the path. `count`, of calls
+    of services, counts one more that brings so many bytes since an instant; it gives False where the call must be asked anew.
     """
 
     source: Collection
@@ -43,6 +48,7 @@ class TileSent:
     tile: KeptTile
     coding: str
     route: str
+    count: Count | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,7 @@ class HotAnswer:
     path: str
     route: str
     head: bytes
+    count: Count | None
 
 
 class HotAnswers:
@@ -73,15 +80,18 @@ class HotAnswers:
 
     def check(self, answer: HotAnswer, then: Callable[[KeptTile | None], None]) -> None:
         """Call `then` with the tile, by a statement that begins now, or with None where the request must be asked anew."""
-        self._stamps.tell(answer.source.id, partial(self._checked, answer, then))
+        self._stamps.tell(answer.source.id, partial(self._checked, answer, then, time.perf_counter()))
 
-    def _checked(self, answer: HotAnswer, then: Callable[[KeptTile | None], None], stamp: str | None) -> None:
+    def _checked(
+        self, answer: HotAnswer, then: Callable[[KeptTile | None], None], started: float, stamp: str | None
+    ) -> None:
         tile = answer.tile()
         is_good = (
             tile is not None
             and tile.stamp == stamp
             and self._registry.find(answer.source.id) is answer.source
             and self._tiles.is_kept(answer.key, tile)
+            and (answer.count is None or answer.count(len(tile.bodies[answer.coding]), started))
         )
         then(tile if is_good else None)
 
@@ -95,24 +105,21 @@ class HotAnswers:
 
     def learn(self, data: bytes, sent: TileSent, path: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Remember what was answered with status 200 to a request of these bytes. `headers`: its fields, without the date."""
-        if not is_plain(data):
+        if not is_plain(data, below=b"/collections/" if sent.count is None else b"/services/"):
             return
         lines = [b"%b: %b\r\n" % (name, value) for name, value in headers if name != b"x-request-id"]
         if len(self._known) >= MAX_KNOWN:
             self._known.clear()
         self._known[data] = HotAnswer(
-            sent.source, sent.key, ref(sent.tile), sent.coding, path[:300], sent.route, b"".join(lines)
+            sent.source, sent.key, ref(sent.tile), sent.coding, path[:300], sent.route, b"".join(lines), sent.count
         )
 
 
-def is_plain(data: bytes) -> bool:
-    """True for the bytes of one whole GET of HTTP/1.1 that asks for no more than an address below a collection in some form.
-
-    The same tile called as a service is counted, which is not done here.
-    """
+def is_plain(data: bytes, *, below: bytes) -> bool:
+    """True for the bytes of one whole GET of HTTP/1.1 that asks for no more than an address below another in some form."""
     if len(data) > MAX_HEAD or data[-4:] != _END or data.count(_END) > 1:
         return False
     first, *fields = data[:-4].split(b"\r\n")
-    if not (first.startswith(b"GET /collections/") and first.endswith(b" HTTP/1.1")):
+    if not (first.startswith(b"GET " + below) and first.endswith(b" HTTP/1.1")):
         return False
     return all(field.partition(b":")[0].lower() in _FIELDS or field.lower() == _KEEP_ALIVE for field in fields)

@@ -3,6 +3,7 @@
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import cast
 
 import structlog
@@ -26,6 +27,10 @@ log = structlog.get_logger("gateway")
 
 SCENARIO = b"x-scenario"
 """Header field that names the scenario a call is made for."""
+ROUTE = "/services/{service_id}/{path}"
+"""What metrics and logs call the way of a call that is sent again."""
+SENT = "cim.sent"
+"""Member of an ASGI scope: what the endpoint of own data noted of a kept tile that it sent, None where it sent none."""
 MAX_KNOWN = 4_096
 """Scopes of calls that a worker remembers."""
 TOLD_AGAIN_S = 60.0
@@ -60,8 +65,8 @@ class Gateway:
         """Close connections to upstreams."""
         await self.proxy.close()
 
-    async def admit(self, request: Request, called: Called, caller: Caller) -> tuple[Caller, Admitted]:
-        """Let a call in, and tell what the caller sees in it.
+    async def admit(self, request: Request, called: Called, caller: Caller) -> tuple[Terms, Admitted]:
+        """Let a call in, and tell on which terms.
 
         Raises Unauthorized, Forbidden, NotFound, QuotaExceeded: counted as denied by then, but for NotFound.
         """
@@ -74,7 +79,7 @@ class Gateway:
             if status is not None:
                 await self.meter.deny(_call(called, caller, None, method), status=status)
             raise
-        return terms.scope, await self.meter.admit(terms.call, terms.limits)
+        return terms, await self.meter.admit(terms.call, terms.limits)
 
     async def deny(self, request: Request, error: CimError) -> None:
         """Count a call by a key that is not in force; one of no service at all is nobody's."""
@@ -98,6 +103,18 @@ class Gateway:
                 self._terms.clear()
             terms = self._terms[key] = Terms((called, caller, grant), scope, call, limits)
         return terms
+
+    def remember(self, request: Request, called: Called, terms: Terms) -> None:
+        """Let `api.hot` send a kept tile again to callers without a key, each time counted, while the service is as it is."""
+        sent = request.scope.get(SENT)
+        if sent is not None and terms.limits is None and not terms.scope.roles and terms.call.method == "GET":
+            count = partial(self._count_again, called, terms.call)
+            request.scope["state"]["sent"] = replace(sent, route=ROUTE, count=count)
+
+    def _count_again(self, called: Called, call: Call, sent_bytes: int, started: float) -> bool:
+        if not self.services.is_current(called):
+            return False
+        return self.meter.count_at_once(call, status=200, sent_bytes=sent_bytes, started=started)
 
     async def tell_blocked(self, called: Called, caller: Caller, error: UpstreamBlocked) -> None:
         """Write into the audit that calls of the service are blocked, not for every one of them."""

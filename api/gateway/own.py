@@ -10,6 +10,7 @@ from starlette.responses import Response
 from api.context import ASKING_AS
 from api.direct import Application
 from api.documents import Whole
+from api.gateway.door import SENT
 from api.gateway.services import Called, Own
 from cim.errors import NotFound
 from cim.model import Scope
@@ -46,7 +47,8 @@ async def own_answer(request: Request, called: Called, own: Own, scope: Scope, t
         if len(own.known) >= MAX_KNOWN:
             own.known.clear()
         own.known[asked] = inside
-    # notes of the endpoint for `api.hot` stay in its own state: an answer sent without asking would not be counted
+    # notes of the endpoint for `api.hot` stay in its own state: an answer sent without asking must be counted
+    state = dict(request.scope["state"])
     inner = {
         **request.scope,
         "path": inside.path,
@@ -54,10 +56,11 @@ async def own_answer(request: Request, called: Called, own: Own, scope: Scope, t
         "query_string": inside.query_string,
         "path_params": inside.path_params,
         "endpoint": inside.endpoint,
-        "state": dict(request.scope["state"]),
+        "state": state,
         ASKING_AS: scope,
     }
     response: Response = await inside.endpoint(Request(inner, request.receive))
+    request.scope[SENT] = state.get("sent")
     return _with_links(response, own, called.public)
 
 

@@ -89,6 +89,11 @@ class Services:
         self._known[service_id] = (now + TTL_S, called, facts)
         return called
 
+    def is_current(self, called: Called) -> bool:
+        """True while the service is known to be as `called` says."""
+        known = self._known.get(called.id)
+        return known is not None and known[1] is called and known[0] > time.monotonic()
+
     def sealer(self) -> Sealer:
         """What seals and opens credentials. Raises SetupProblem."""
         if self._sealer is None:

@@ -34,9 +34,9 @@ async def call(request: Request) -> Response:
         await gateway.deny(request, error)
         raise
     called = await gateway.services.get(request.path_params["service_id"])
-    scope, admitted = await gateway.admit(request, called, caller)
+    terms, admitted = await gateway.admit(request, called, caller)
     try:
-        response = await _answer(request, gateway, called, scope)
+        response = await _answer(request, gateway, called, terms.scope)
     except CimError as error:
         if isinstance(error, UpstreamBlocked):
             await gateway.tell_blocked(called, caller, error)
@@ -50,7 +50,9 @@ async def call(request: Request) -> Response:
     except Exception:
         await gateway.meter.record(admitted, status=500, sent_bytes=0, outcome=ANSWERED)
         raise
-    return await counted(request, response, gateway.meter, admitted)
+    response = await counted(request, response, gateway.meter, admitted)
+    gateway.remember(request, called, terms)
+    return response
 
 
 async def _answer(request: Request, gateway: Gateway, called: Called, scope: Scope) -> Response:

@@ -5,7 +5,7 @@ import time
 from zoneinfo import ZoneInfo
 
 from cim.db.pool import Database
-from cim.errors import QuotaExceeded
+from cim.errors import MeterFull, QuotaExceeded
 from cim.metering.call import ANSWERED, QUOTA, REFUSED, Admitted, Call, Days, line_of, new_call_id
 from cim.metering.quota import Limits, Quotas
 from cim.metering.shipper import Shipper
@@ -69,6 +69,26 @@ class Meter:
         self._write(admitted, status, outcome, sent_bytes, rows)
         if self._is_synced:
             await self._synced()
+
+    def count_at_once(self, call: Call, *, status: int, sent_bytes: int, started: float) -> bool:
+        """Count a call without limits whose answer is sent right behind this; `started` is of `time.perf_counter`.
+
+        False where it is not counted, and must be admitted.
+        """
+        if self._is_synced:
+            return False
+        admitted = self._begun(call)
+        duration_ms = (time.perf_counter() - started) * 1000
+        try:
+            self.spool.check_room(self.in_flight)
+            self.spool.append(
+                line_of(
+                    admitted, status=status, outcome=ANSWERED, sent_bytes=sent_bytes, rows=0, duration_ms=duration_ms
+                )
+            )
+        except MeterFull:
+            return False
+        return True
 
     async def deny(self, call: Call, *, status: int, outcome: str = REFUSED) -> None:
         """Count a call that was not let through. Raises MeterFull."""
