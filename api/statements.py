@@ -14,7 +14,7 @@ import orjson
 from api.params import parse_limit
 from cim.catalogue.grant import is_city_admin
 from cim.cells import inert
-from cim.errors import Forbidden, InvalidParameter, Unauthorized
+from cim.errors import Forbidden, InvalidParameter
 from cim.interval import parse_date
 from cim.model import Scope
 from cim.query.statements import KEYS, MEASURES, SIDES, STEPS, Statement, month_end
@@ -41,7 +41,7 @@ class Wish:
 def statement_of(scope: Scope, values: Mapping[str, str], zone: ZoneInfo) -> Statement:
     """What is asked, within what the caller may read: their organisation's, or, for city admins, anybody's.
 
-    Raises Unauthorized, Forbidden, InvalidParameter.
+    Raises Forbidden, InvalidParameter.
     """
     side, organisation = whose(scope, values)
     today = datetime.now(zone).date()
@@ -66,8 +66,6 @@ def whose(scope: Scope, values: Mapping[str, str]) -> tuple[str, str | None]:
     side = values.get("side", "city" if is_admin and "organisation" not in values else "consumer")
     if side not in SIDES:
         raise InvalidParameter("side", side, f"one of {', '.join(SIDES)}")
-    if not scope.roles:
-        raise Unauthorized("statements are read with a key: send 'Authorization: Bearer <key>' or 'X-API-Key: <key>'")
     wanted = values.get("organisation", None if is_admin else scope.organisation_id)
     if side == "city":
         if not is_admin:
@@ -141,9 +139,10 @@ def parse_month(name: str, text: str) -> date:
     return day
 
 
-def month_statement(scope: Scope, values: Mapping[str, str], month: date) -> Statement:
-    """The whole month of whoever asks. Raises as `whose`."""
+def month_statement(scope: Scope, values: Mapping[str, str], text: str) -> Statement:
+    """The whole month, written YYYY-MM, of whoever asks. Raises as `whose` does, then InvalidParameter."""
     side, organisation = whose(scope, values)
+    month = parse_month("month", text)
     return Statement(side, organisation, month, month_end(month))
 
 

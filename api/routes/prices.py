@@ -76,7 +76,8 @@ async def _to_set(request: Request) -> tuple[Scope, Any, date]:
     scope = await scope_of(request)
     query_parameters(request, ())
     row = await _service(request, scope, request.path_params["service_id"])
-    is_own = row["organisation_id"] == scope.organisation_id and bool(scope.roles & _SETTERS)
+    is_of_owner = scope.organisation_id is not None and row["organisation_id"] == scope.organisation_id
+    is_own = is_of_owner and bool(scope.roles & _SETTERS)
     if not scope.roles:
         raise Unauthorized("prices are set with a key of the service's organisation")
     if not (is_own or is_city_admin(scope)):

@@ -1,5 +1,6 @@
 """Statements of calls: what an organisation called, what of its services was called, all of it for the city; settlements."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -25,7 +26,6 @@ from api.statements import (
     group_of,
     last_of,
     month_statement,
-    parse_month,
     statement_of,
     times_of,
     wish_of,
@@ -61,19 +61,26 @@ def _zone(request: Request) -> ZoneInfo:
     return ZoneInfo(settings_of(request).time_zone)
 
 
-async def _reader(request: Request, values: dict[str, str]) -> Scope:
-    """Who reads: a district's admin stands for any organisation of the district that they name."""
-    scope, wanted = await scope_of(request), values.get("organisation")
+async def _reader(request: Request, names: Sequence[str]) -> tuple[Scope, dict[str, str]]:
+    """Who reads, and the parameters: a district's admin stands for any organisation of the district that they name.
+
+    Raises Unauthorized before anything is said of what was asked.
+    """
+    scope = await scope_of(request)
+    if not scope.roles:
+        raise Unauthorized("statements are read with a key: send 'Authorization: Bearer <key>' or 'X-API-Key: <key>'")
+    values = query_parameters(request, names)
+    wanted = values.get("organisation")
     if wanted is None or wanted == scope.organisation_id or "district_admin" not in scope.roles or not scope.area_code:
-        return scope
+        return scope, values
     row = await database_of(request).fetch_row(organisation_area_sql(wanted))
-    return replace(scope, organisation_id=wanted) if row is not None and scope.covers(row["area_code"]) else scope
+    is_of_district = row is not None and scope.covers(row["area_code"])
+    return (replace(scope, organisation_id=wanted) if is_of_district else scope), values
 
 
 async def statement(request: Request) -> Response:
     """Sums of calls by organisation, service, owner, scenario, day or month."""
-    values = query_parameters(request, (*WHOSE, *WHICH, *PAGING))
-    scope = await _reader(request, values)
+    scope, values = await _reader(request, (*WHOSE, *WHICH, *PAGING))
     kind = choose(request, TABLES, f=values.get("f"))
     asked = statement_of(scope, values, _zone(request))
     wish = wish_of(asked, values)
@@ -122,8 +129,7 @@ async def _document(request: Request, wish: Wish, groups: list[dict[str, Any]], 
 
 async def series(request: Request) -> Response:
     """The same over time, for charts: one list of steps, one list of values a line."""
-    values = query_parameters(request, (*WHOSE, *WHICH, *CHART))
-    scope = await _reader(request, values)
+    scope, values = await _reader(request, (*WHOSE, *WHICH, *CHART))
     choose(request, TABLES[:1], f=values.get("f"))
     zone = _zone(request)
     asked = statement_of(scope, values, zone)
@@ -150,11 +156,10 @@ async def series(request: Request) -> Response:
 
 async def settlement(request: Request) -> Response:
     """What a month of data products costs, made of its closed days: the same closes give the same statement."""
-    values = query_parameters(request, WHOSE)
-    scope = await _reader(request, values)
+    scope, values = await _reader(request, WHOSE)
+    asked = month_statement(scope, values, request.path_params["month"])
+    month = asked.first
     kind = choose(request, TABLES, f=values.get("f"))
-    month = parse_month("month", request.path_params["month"])
-    asked = month_statement(scope, values, month)
     database = database_of(request)
     lines = [_line(row) for row in await database.fetch_rows(priced_sql(asked))]
     if kind.f == "csv":
@@ -227,13 +232,10 @@ def _line(row: Any) -> dict[str, Any]:
 
 async def closes(request: Request) -> Response:
     """The days that are closed, the latest first, with their digests (city admins)."""
-    scope = await scope_of(request)
-    values = query_parameters(request, ("before", "limit"))
-    choose(request, TABLES[:1], f=values.get("f"))
-    if not scope.roles:
-        raise Unauthorized("closes are read with an admin key")
+    scope, values = await _reader(request, ("before", "limit"))
     if not is_city_admin(scope):
         raise Forbidden("closes are for the city's admins")
+    choose(request, TABLES[:1], f=values.get("f"))
     before = parse_date(values["before"]) if "before" in values else None
     if "before" in values and before is None:
         raise InvalidParameter("before", values["before"], "must be a date, YYYY-MM-DD")
