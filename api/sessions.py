@@ -28,7 +28,8 @@ COOKIES = (b"__Host-cim_session=", b"cim_session=")
 CSRF_HEADER = b"x-csrf-token"
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _QUESTIONS = ("/search", "/aggregate")
-"""Ends of addresses whose POST asks and changes nothing."""
+_OURS = ("/collections/", "/stac/")
+"""Ends and beginnings of addresses whose POST asks and changes nothing."""
 
 
 def scope_of_person(row: Mapping[str, Any]) -> Scope:
@@ -71,7 +72,8 @@ class Sessions:
         token = self.token_of(request)
         scope = None if token is None else await self._scope(digest_of(token))
         if scope is not None and token is not None:
-            is_question = request.url.path.endswith(_QUESTIONS)
+            path = request.scope["path"]
+            is_question = path.endswith(_QUESTIONS) and path.startswith(_OURS)
             if request.scope["method"] not in _SAFE and not is_question:
                 self.check_token(request, header_of(request, CSRF_HEADER))
         return scope

@@ -5,6 +5,7 @@ import time
 import httpx2
 import pytest
 
+from tests.conftest import free_port
 from tests.people.conftest import PASSWORD
 from tests.problems import assert_problem
 
@@ -166,11 +167,21 @@ def test_guessing_is_slowed_down_and_does_not_tell_who_there_is(node, connection
     assert anyone.post("/login", json={"login": "guessed", "password": "wrong"}).status_code == 401
 
 
-def test_behind_https_the_cookie_is_of_this_host_only(database_url, make_node):
-    node = make_node(database_url, is_populated=False, CIM_BASE_URL="https://cim.example")
+def test_a_node_without_an_issuer_has_no_such_log_in(node):
+    assert_problem(node.client().get("/oidc/login"), status=404, code="not-found")
+    assert node.client(Authorization="Bearer a.b.c").get("/sessions/current").status_code == 401
+
+
+def test_behind_https_the_cookie_is_of_this_host_only_and_an_issuer_that_is_away_is_told_of(database_url, make_node):
+    settings = {"CIM_OIDC_ISSUER": f"http://127.0.0.1:{free_port()}", "CIM_OIDC_AUDIENCE": "https://cim.example"}
+    node = make_node(database_url, is_populated=False, CIM_BASE_URL="https://cim.example", **settings)
     node.admin.post("/organisations", json={"id": "water", "name_zh": "水"})
     node.person("clerk", "water")
     cookie = node.client().post("/login", json={"login": "clerk", "password": PASSWORD}).headers["set-cookie"]
     assert cookie.startswith("__Host-cim_session=")
     assert "Secure" in cookie
     assert "Domain" not in cookie
+    began = time.monotonic()
+    assert_problem(node.client().get("/oidc/login"), status=503, code="unavailable")
+    assert node.client(Authorization="Bearer a.b.c").get("/sessions/current").status_code == 503
+    assert time.monotonic() - began < 5
