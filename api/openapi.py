@@ -17,6 +17,7 @@ from api.openapi_changes import change_paths
 from api.openapi_exports import export_paths, format_parameters, job_paths, page_media
 from api.openapi_gateway import gateway_paths
 from api.openapi_parts import COMPONENTS, parameter, property_parameters, ref
+from api.openapi_people import SESSION_SCHEME, people_paths
 from api.openapi_services import SECURITY_SCHEMES, service_paths
 from api.openapi_statements import statement_paths
 from api.openapi_tiles import grid_paths, tile_paths
@@ -157,12 +158,13 @@ def describe(app: FastAPI, collections: Iterable[Collection], base: str) -> dict
             paths[path] = {**paths.get(path, {}), **operations}
     paths.update(job_paths())
     paths.update(service_paths())
+    paths.update(people_paths())
     paths.update(statement_paths())
     paths.update(gateway_paths())
     for path, operations in own.get("paths", {}).items():
         paths.setdefault(path, operations)
     components = {kind: {**COMPONENTS.get(kind, {}), **own.get("components", {}).get(kind, {})} for kind in COMPONENTS}
-    components["securitySchemes"] = SECURITY_SCHEMES
+    components["securitySchemes"] = {**SECURITY_SCHEMES, **SESSION_SCHEME}
     document: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {

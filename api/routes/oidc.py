@@ -15,7 +15,7 @@ from api.context import context_of, registry_of
 from api.forms import onward_of
 from api.oidc import Login
 from api.params import query_parameters
-from cim.errors import Unauthorized
+from cim.errors import InvalidParameter, Unauthorized
 
 router = APIRouter(tags=["people"])
 
@@ -64,8 +64,10 @@ async def begin(request: Request) -> Response:
 async def callback(request: Request) -> Response:
     """Back from the issuer: its code is exchanged, the person found, a session begun."""
     values = query_parameters(request, ("code", "state", "error", "error_description", "iss", "session_state", "scope"))
+    if "state" not in values:
+        raise InvalidParameter("state", "", "this address is for who comes back from the issuer; begin at /oidc/login")
     callers = context_of(request).callers
-    login = _login_of(registry_of(request).cursor_key, request.cookies.get(COOKIE), values.get("state", ""))
+    login = _login_of(registry_of(request).cursor_key, request.cookies.get(COOKIE), values["state"])
     if "code" not in values:
         raise Unauthorized("the issuer did not let you in; begin again at /oidc/login")
     claims = await callers.issuer.claims_of(values["code"], login)
