@@ -49,7 +49,7 @@ Fields = dict[str, Any]
 class Asking:
     """Parameters by name, texts of a query string or (`is_body`) members of a JSON object; what they are read against.
 
-    A member that is null counts as absent.
+    A member that is null counts as absent. `others`: what the caller may see of other collections, where that is not `scope`.
     """
 
     values: Mapping[str, Any]
@@ -58,6 +58,7 @@ class Asking:
     registry: Registry
     crs_list: CrsList
     is_body: bool = False
+    others: Scope | None = None
 
     def has(self, name: str) -> bool:
         """True where the parameter was given."""
@@ -167,7 +168,7 @@ def _filter(asking: Asking) -> Fields:
 
     def resolve(collection: str, text: str, is_filter: bool) -> Sql:
         value = {"collection": collection, "filter" if is_filter else "id": text}
-        referred.append(parse_reference(asking.registry, asking.scope, "filter", value))
+        referred.append(parse_reference(asking.registry, asking.others or asking.scope, "filter", value))
         return referred[-1].geometry
 
     fields = filter_fields(node, asking.collection, asking.scope, asking.crs("filter-crs"), resolve)
@@ -204,16 +205,21 @@ def _metres(value: Any, *, is_body: bool) -> float:
     return float(number)
 
 
+BBOX = Condition("bbox", _bbox, also=("bbox-crs",))
+IDS = Condition("ids", _ids)
+DATETIME = Condition("datetime", _datetime)
+FILTER = Condition("filter", _filter, also=("filter-lang", "filter-crs"))
+
 CONDITIONS = (
-    Condition("bbox", _bbox, also=("bbox-crs",)),
-    Condition("ids", _ids),
+    BBOX,
+    IDS,
     Condition("geometry", _geometry, in_query=False),
-    Condition("datetime", _datetime),
+    DATETIME,
     Condition("q", _words),
     Condition("area", _area),
     Condition("known-at", _known_at),
     Condition("properties", _properties, in_query=False),
-    Condition("filter", _filter, also=("filter-lang", "filter-crs")),
+    FILTER,
     Condition("intersects", _related("intersects", intersecting)),
     Condition("within", _related("within", lying_within)),
     Condition("near", _near, also=("distance",)),
@@ -319,19 +325,25 @@ def conditions_from(asked: Asking) -> FeatureQuery:
 
 def condition_fields(asked: Asking) -> Fields:
     """The fields of `conditions_from`."""
+    fields = read_conditions(asked, CONDITIONS)
+    if asked.values and not asked.is_body:
+        fields["equals"] = _equals(asked)
+    return fields
+
+
+def read_conditions(asked: Asking, conditions: Iterable[Condition]) -> Fields:
+    """What those of `conditions` give that are asked. Raises InvalidParameter and its kin."""
     fields: Fields = {}
     values, is_body = asked.values, asked.is_body
     if not values:
         return fields
-    for condition in CONDITIONS:
+    for condition in conditions:
         if values.get(condition.name) is None:
             if condition.also:
                 _refuse_alone(asked, condition)
         elif condition.in_query or is_body:
             for name, value in condition.read(asked).items():
                 fields[name] = (*fields.get(name, ()), *value) if name in _SUMMED else value
-    if not is_body:
-        fields["equals"] = _equals(asked)
     return fields
 
 

@@ -18,6 +18,7 @@ from api.openapi_exports import export_paths, format_parameters, job_paths, page
 from api.openapi_gateway import gateway_paths
 from api.openapi_parts import COMPONENTS, parameter, property_parameters, ref
 from api.openapi_people import SESSION_SCHEME, people_paths
+from api.openapi_records import record_paths
 from api.openapi_services import SECURITY_SCHEMES, service_paths
 from api.openapi_statements import statement_paths
 from api.openapi_tiles import grid_paths, tile_paths
@@ -157,7 +158,9 @@ def describe(app: FastAPI, collections: Iterable[Collection], base: str) -> dict
         for path, operations in change_paths(collection).items():
             paths[path] = {**paths.get(path, {}), **operations}
     paths.update(job_paths())
-    paths.update(service_paths())
+    paths.update(record_paths(_get))
+    for path, operations in service_paths().items():
+        paths[path] = {**paths.get(path, {}), **operations}
     paths.update(people_paths())
     paths.update(statement_paths())
     paths.update(gateway_paths())

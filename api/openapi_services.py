@@ -7,7 +7,6 @@ from api import problems
 from api.documents import GEOJSON, JSON
 from api.openapi_life import life_paths
 from api.openapi_parts import parameter, ref
-from api.routes.catalogue import FILTERS
 from api.routes.loads import FIELDS, KINDS
 from api.routes.stac import SEARCHED
 from cim.catalogue.service import MEMBERS
@@ -103,13 +102,10 @@ def _catalogue() -> dict[str, Any]:
     edited = [one, parameter("If-Match", "ETag of the version that was read", _TEXT, place="header")]
     admin: dict[str, Any] = {"for_admins": True, "media": GEOJSON}
     return {
-        "/catalogue": {"get": _operation("catalogue", tag, "The catalogue of data services")},
         "/catalogue/items": {
-            "get": _operation("records", tag, "Services that match", parameters=_queries(FILTERS), media=GEOJSON),
             "post": _operation("register", tag, "Register a service as a draft", body="service", status="201", **admin),
         },
         "/catalogue/items/{serviceId}": {
-            "get": _operation("record", tag, "One service", parameters=[one], media=GEOJSON),
             "put": _operation("replace", tag, "Draft a service anew", parameters=edited, body="service", **admin),
             "patch": _operation("edit", tag, "Draft an edit of a service", parameters=edited, body="service", **admin),
             "delete": _operation(

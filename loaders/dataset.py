@@ -2,6 +2,7 @@
 
 import re
 
+from cim.collections.records import CATALOGUE_ID
 from cim.errors import InvalidParameter
 from cim.model import Collection, Kind, Property
 from cim.model.place import tells_place
@@ -25,10 +26,14 @@ def collection_of(
     """The Collection that a source of unknown meaning becomes, its table `dataset.<id>`.
 
     A field called like a fixed column gets a trailing underscore; names are cut to 60 bytes. The field that
-    identifies a row stays a property too. Raises InvalidParameter for an id that is no `[a-z0-9_-]+`.
+    identifies a row stays a property too. Raises InvalidParameter for an id that is no `[a-z0-9_-]+`, or the catalogue's.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_-]{0,50}", collection_id):
         raise InvalidParameter("collection", collection_id, "a letter, then up to 50 of a-z, 0-9, _ and -")
+    if collection_id == CATALOGUE_ID:
+        raise InvalidParameter(
+            "collection", collection_id, "the catalogue of data services is called so; choose another id"
+        )
     from cim.db.tables import DATASET_SCHEMA, FIXED_COLUMNS  # takes half a second; known collections need it not
 
     taken = set(FIXED_COLUMNS) | {"superseded_at"}

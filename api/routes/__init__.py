@@ -26,6 +26,8 @@ from api.routes import (
     own_keys,
     people,
     prices,
+    record_files,
+    records,
     scenarios,
     service_loads,
     services_admin,
@@ -36,6 +38,7 @@ from api.routes import (
 )
 
 ROUTERS = (
+    records.router,
     items.router,
     tiles.router,
     gateway.router,
@@ -47,6 +50,7 @@ ROUTERS = (
     collections.router,
     landing.router,
     stac.router,
+    record_files.router,
     catalogue.router,
     credentials.router,
     services_admin.router,

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.catalogue_document import catalogue_of
 from api.context import collection_of, context_of, scope_of, settings_of, visible_collections
 from api.documents import GEOJSON, HTML, JSON, MVT, SCHEMA_JSON, Link, json_answer, url_of
 from api.html import document_page, title_of
@@ -15,6 +16,7 @@ from api.params import query_parameters
 from api.routes.portal import preferred_language
 from api.schemas import feature_schema_document, queryables_document, schema_document, sortables_document
 from api.tiling import STYLE, TILEJSON
+from cim.collections.records import CATALOGUE_ID, RECORDS
 from cim.crs import CRS84
 from cim.interval import instant_text
 from cim.model import Collection, Scope
@@ -118,9 +120,11 @@ async def collections(request: Request) -> Response:
     if kind.f == "html":
         shown = [Link(url_of(base, "collections", c.id) + "?f=html", "data", HTML, title_of(c, lang)) for c in known]
         title = "Collections" if lang == "en" else "数据集合"
+        shown.append(Link(f"{base}/collections/{CATALOGUE_ID}?f=html", "data", HTML, title_of(RECORDS, lang)))
         rows = [(title_of(c, lang), _count_text(c)) for c in known]
         return document_page(request, title, "", [*shown, *links], rows)
     documents = [collection_document(base, c, lang, context_of(request).crs_list.uris) for c in known]
+    documents.append(catalogue_of(base, f"{base}/collections/{CATALOGUE_ID}", lang))
     body = {"collections": documents, "links": [link.to_dict() for link in links]}
     return json_answer(request, body, vary=_VARY)
 

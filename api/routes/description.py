@@ -73,6 +73,20 @@ CONFORMS_TO = (
     "http://www.opengis.net/spec/ogcapi-features-8/1.0/conf/features-sorting",
     "http://www.opengis.net/spec/ogcapi-features-9/1.0/conf/text-search",
     "http://www.opengis.net/spec/ogcapi-features-9/1.0/conf/features-text-search",
+    "http://www.opengis.net/spec/ogcapi-records-1/1.0/conf/record-core",
+    "http://www.opengis.net/spec/ogcapi-records-1/1.0/conf/record-collection",
+    "http://www.opengis.net/spec/ogcapi-records-1/1.0/conf/record-core-query-parameters",
+    "http://www.opengis.net/spec/ogcapi-records-1/1.0/conf/records-api",
+    "http://www.opengis.net/spec/ogcapi-records-1/1.0/conf/searchable-catalog",
+    "http://www.opengis.net/spec/ogcapi-records-1/1.0/conf/searchable-catalog/sorting",
+    "http://www.opengis.net/spec/ogcapi-records-1/1.0/conf/searchable-catalog/filtering",
+    "http://www.opengis.net/spec/ogcapi-records-1/1.0/conf/sorting",
+    "http://www.opengis.net/spec/ogcapi-records-1/1.0/conf/filtering",
+    "http://www.opengis.net/spec/ogcapi-records-1/1.0/conf/query-param-profile",
+    "http://www.opengis.net/spec/ogcapi-records-1/1.0/conf/autodiscovery",
+    "http://www.opengis.net/spec/ogcapi-records-1/1.0/conf/json",
+    "http://www.opengis.net/spec/ogcapi-records-1/1.0/conf/html",
+    "http://www.opengis.net/spec/ogcapi-records-1/1.0/conf/oas30",
 )
 """Only classes that are whole, each with tests by requirement in tests/features, tests/filter and tests/changes."""
 

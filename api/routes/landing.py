@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.context import settings_of
-from api.documents import HTML, JSON, OPENAPI_30, OPENAPI_31, Link, json_answer
+from api.documents import GEOJSON, HTML, JSON, OPENAPI_30, OPENAPI_31, Link, json_answer
 from api.negotiate import Representation, choose
 from api.routes.portal import preferred_language, render_portal
 
@@ -16,6 +16,7 @@ router = APIRouter()
 OFFERS = (Representation("json", JSON), Representation("html", HTML))
 
 
+CATALOGUE_REL = "http://www.opengis.net/def/rel/ogc/1.0/ogc-catalog"
 FUNCTIONS_REL = "http://www.opengis.net/def/rel/ogc/1.0/functions"
 
 SCHEMES_REL = "http://www.opengis.net/def/rel/ogc/1.0/tiling-schemes"
@@ -34,7 +35,8 @@ def landing_document(base: str, lang: str) -> dict[str, Any]:
         Link(f"{base}/collections", "data", JSON, "Collections" if is_english else "数据集合"),
         Link(f"{base}/functions", FUNCTIONS_REL, JSON, "Functions of filters"),
         Link(f"{base}/tileMatrixSets", SCHEMES_REL, JSON, "Tile matrix sets"),
-        Link(f"{base}/catalogue", "http://www.opengis.net/def/rel/ogc/1.0/ogc-catalog", JSON, "Catalogue"),
+        Link(f"{base}/collections/catalogue/items", CATALOGUE_REL, GEOJSON, "Services" if is_english else "数据服务"),
+        Link(f"{base}/catalogue", "related", JSON, "Catalogue" if is_english else "数据服务目录"),
         Link(f"{base}/stac", "related", JSON, "STAC"),
     ]
     return {

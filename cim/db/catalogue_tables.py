@@ -7,6 +7,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    Computed,
     Date,
     DateTime,
     Float,
@@ -20,13 +21,19 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID, array
 
 from cim.db.schema import code_text, metadata
 from cim.model.scope import DUTIES
 
 _STATES = "state IN ('draft', 'in_review', 'approved', 'published', 'suspended', 'withdrawn', 'archived')"
 _DUTIES = f"duties <@ ARRAY[{', '.join(repr(duty) for duty in DUTIES)}]"
+
+
+_SEARCHED = (
+    "cim.folded(id || E'\\x1f' || title_zh || E'\\x1f' || title_en || E'\\x1f' || description_zh || E'\\x1f' || "
+    "description_en || E'\\x1f' || themes::text)"
+)
 
 
 def _instant(name: str, **more: Any) -> Column[Any]:
@@ -150,6 +157,18 @@ service = Table(
     Column("harvest_id", code_text(), comment="the harvest, or district node, that it came from"),
     Column("remote_id", code_text(), comment="its id where it came from"),
     Column("provenance", JSONB()),
+    Column(
+        "searched",
+        Text(),
+        Computed(_SEARCHED, persisted=True),
+        comment="texts that words are looked for in, folded, with U+001F between them",
+    ),
+    Column(
+        "themes_key",
+        UUID(),
+        Computed("md5(themes::text)::uuid", persisted=True),
+        comment="the same for the same themes: what they are counted by",
+    ),
     CheckConstraint(_STATES, name="service_state_check"),
     CheckConstraint("share_class IN ('unconditional', 'conditional', 'not_shared')", name="service_share_class_check"),
 )
@@ -163,6 +182,19 @@ Index(
     postgresql_where=service.c.harvest_id.is_not(None),
 )
 Index("service_organisation_id_idx", service.c.organisation_id, service.c.id)
+Index("service_words_idx", func.cim.bigrams(array([service.c.searched])), postgresql_using="gin")
+Index("service_themes_idx", service.c.themes, postgresql_using="gin", postgresql_ops={"themes": "jsonb_path_ops"})
+Index("service_themes_key_idx", service.c.themes_key)
+# what services are counted by, so that a count need not read them
+Index(
+    "service_facet_idx",
+    *(service.c[n] for n in ("state", "kind", "share_class", "cim_level", "update_cycle", "organisation_id")),
+    service.c.area_code,
+    service.c.themes_key,
+)
+Index("service_updated_at_idx", service.c.updated_at, service.c.id)
+Index("service_area_code_idx", service.c.area_code)
+Index("service_no_geom_idx", service.c.id, postgresql_where=service.c.geom.is_(None))
 
 service_version = Table(
     "service_version",
