@@ -6,13 +6,16 @@ from pathlib import Path
 
 import httpx2
 
-from api.routes.catalogue import FILTERS
+from api.record_query import CONDITIONS as RECORD_CONDITIONS
+from api.record_query import EXPORT_NAMES
 from api.routes.loads import FIELDS
 from cim.settings import Settings
 from tests.conftest import ROOT
 from tests.loading.conftest import feature
 from tests.uploads.conftest import ADMIN, Sender
 from tests.uploads.test_sending import collection_of
+
+_CONDITIONS_OF_RECORDS = {name for one in RECORD_CONDITIONS for name in (one.name, *one.also)}
 
 TEXT = (ROOT / "docs" / "administration.md").read_text(encoding="utf-8")
 
@@ -74,5 +77,8 @@ def test_its_settings_fields_and_parameters_are_those_there_are() -> None:
     fields = re.search(r"options of `cim load`: `([^`]+)`", TEXT)
     assert fields is not None
     assert set(fields[1].split()) == set(FIELDS) - {"filename"}
-    parameters = TEXT[TEXT.index("`/catalogue/items` takes") :]
-    assert set(re.findall(r"`([a-z-]+)`", parameters)) == set(FILTERS) - {"cursor"}
+    found = (ROOT / "docs" / "catalogue.md").read_text(encoding="utf-8").split("## Finding services")[1]
+    table = found[found.index("| parameter |") : found.index("`sortby` takes")]
+    told = {name for line in table.splitlines()[2:] for name in re.findall(r"`([A-Za-z-]+)`", line.split("|")[1])}
+    assert told <= set(EXPORT_NAMES)
+    assert told >= _CONDITIONS_OF_RECORDS
