@@ -6,7 +6,6 @@ from api.documents import GEOJSON, HTML, JSON, SCHEMA_JSON, Link
 from api.record_query import CATALOG_PROFILE, DEFAULT_BUCKETS, facet_names
 from api.records import JSON_LD, LANGUAGES
 from cim.collections.records import CATALOGUE_ID, RECORDS
-from cim.crs import CRS84
 from cim.model import Scope
 from cim.query.records import FACETS
 
@@ -48,7 +47,6 @@ def catalogue_of(base: str, home: str, lang: str) -> dict[str, Any]:
         "languages": list(LANGUAGES.values()),
         "recordLanguages": list(LANGUAGES.values()),
         "conformsTo": [COLLECTION],
-        "crs": [CRS84.uri],
         "defaultSortOrder": [{"field": "id", "direction": "asc"}],
         "links": [link.to_dict() for link in links],
     }

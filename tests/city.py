@@ -24,6 +24,12 @@ def square(lon: float, lat: float, side: float = 2e-4) -> Polygon:
     return box(lon, lat, lon + side, lat + side)
 
 
+def feature_collections(client: Any) -> list[dict[str, Any]]:
+    """The collections of features that the client sees: all but the catalogue, which is one of records."""
+    listed = client.get("/collections").json()["collections"]
+    return [one for one in listed if one["itemType"] == "feature"]
+
+
 class City:
     """Builders over one database. Each writes its row, its collection's statistics and a NOTIFY in one transaction."""
 
@@ -152,7 +158,7 @@ class City:
         }
         deadline = time.monotonic() + 5
         while time.monotonic() < deadline:
-            known = {c["id"]: c["itemCount"] for c in client.get("/collections").json()["collections"]}
+            known = {c["id"]: c["itemCount"] for c in feature_collections(client)}
             if known == expected:
                 return
             time.sleep(0.02)

@@ -8,7 +8,7 @@ import pytest
 import shapely
 from shapely.geometry import box, shape
 
-from tests.city import City, square
+from tests.city import City, feature_collections, square
 from tests.problems import assert_problem
 
 ITEMS = "/collections/buildings/items"
@@ -37,7 +37,7 @@ def town(city: City, client: Any) -> dict[str, Any]:
 
 
 def test_req_crs_fc_md_crs_list_every_collection_lists_its_systems_and_how_it_is_stored(client: Any, town: Any) -> None:
-    for one in client.get("/collections").json()["collections"]:
+    for one in feature_collections(client):
         assert one["crs"][0] == CRS84
         assert {uri(code) for code in (4326, 4490, 4547, 3857, 4526, 4554)} <= set(one["crs"])
         assert one["storageCrs"] in one["crs"]

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 
+from tests.city import feature_collections
 from tests.conftest import serving
 from tests.problems import assert_problem
 from tests.rights.conftest import ADMIN
@@ -32,8 +33,8 @@ def clients(city, module_database_url: str) -> Iterator[tuple[httpx2.Client, htt
 
 def test_anyone_sees_what_the_settings_say_and_a_key_what_it_says(clients):
     anyone, admin = clients
-    assert {c["id"] for c in anyone.get("/collections").json()["collections"]} == {"areas", "buildings"}
-    assert len(admin.get("/collections").json()["collections"]) == 5
+    assert {c["id"] for c in feature_collections(anyone)} == {"areas", "buildings"}
+    assert len(feature_collections(admin)) == 5
     assert_problem(anyone.get("/collections/cameras/items"), status=404, code="not-found")
     assert_problem(anyone.get("/collections/buildings/items?height_m=12"), status=400, code="unknown-parameter")
     kinds = {

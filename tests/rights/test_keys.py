@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.city import feature_collections
 from tests.problems import assert_problem
 
 LIMITS = {
@@ -29,7 +30,7 @@ def test_a_city_code_with_zeros_is_the_city(admin):
 
 def test_an_empty_list_of_collections_is_no_collection(caller):
     nobody = caller(collections=[])
-    assert nobody.get("/collections").json()["collections"] == []
+    assert feature_collections(nobody) == []
     assert_problem(nobody.get("/collections/buildings"), status=404, code="not-found")
 
 

@@ -79,6 +79,8 @@ def test_its_settings_fields_and_parameters_are_those_there_are() -> None:
     assert set(fields[1].split()) == set(FIELDS) - {"filename"}
     found = (ROOT / "docs" / "catalogue.md").read_text(encoding="utf-8").split("## Finding services")[1]
     table = found[found.index("| parameter |") : found.index("`sortby` takes")]
-    told = {name for line in table.splitlines()[2:] for name in re.findall(r"`([A-Za-z-]+)`", line.split("|")[1])}
+    told = {
+        name for line in table.splitlines()[2:] if line for name in re.findall(r"`([A-Za-z-]+)`", line.split("|")[1])
+    }
     assert told <= set(EXPORT_NAMES)
     assert told >= _CONDITIONS_OF_RECORDS

@@ -9,7 +9,8 @@ const known = {};
 export async function readRegistry() {
   const { collections } = await getJson("collections");
   const rank = ({ id }) => (BUILT_IN.includes(id) ? BUILT_IN.indexOf(id) : BUILT_IN.length);
-  for (const one of [...collections].sort((a, b) => rank(a) - rank(b))) {
+  const ofFeatures = collections.filter(({ itemType }) => itemType !== "record"); // the catalogue is one of records
+  for (const one of ofFeatures.sort((a, b) => rank(a) - rank(b))) {
     const box = one.extent?.spatial?.bbox?.[0];
     const half = box ? box.length / 2 : 0;
     known[one.id] = {
