@@ -57,7 +57,7 @@ def operations(admin: httpx2.Client, town: Town) -> list[tuple[str, str, dict[st
             "row": "446",
             "col": "836",
         }
-        known |= {"serviceId": DRAFT, "prefix": prefix, "organisationId": "planning"}
+        known |= {"serviceId": DRAFT, "prefix": prefix, "organisationId": "planning", "month": "2026-01"}
         address = re.sub(r"\{(\w+)\}", lambda part, known=known: known.get(part[1], "none"), template)
         listed += [(method.upper(), address, one) for method, one in methods.items()]
     return listed
@@ -153,7 +153,7 @@ def test_B40_a_collection_that_is_hidden_is_not_there_at_all(callers, operations
         }
         for method, address, operation in operations:
             collection = re.match(r"/collections/([^/]+)", address)
-            if collection and collection[1] not in seen:
+            if collection and collection[1] not in seen | {"catalogue"}:
                 problem = assert_problem(send(client, method, address, operation), status=404, code="not-found")
                 assert not ({"buildings", "sensors", "imagery", "areas"} - {collection[1]}) & set(
                     re.findall(r"\w+", problem["detail"])
@@ -171,6 +171,8 @@ def test_B40_a_property_that_is_hidden_is_not_there_at_all(callers, operations, 
     for method, address, operation in operations:
         if is_guarded(operation) or method not in _READ or not address.startswith(("/collections", "/stac")):
             continue
+        if address.startswith("/collections/catalogue"):
+            continue  # what is on the shelf is public
         answer = send(client, method, address, operation)
         if not answer.headers.get("content-type", "").endswith("json"):
             continue
