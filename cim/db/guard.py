@@ -11,8 +11,10 @@ import psycopg
 from cim.sql import Identifier, Sql
 
 ROLE = "cim_app"
-GUARDED = ("audit", "audit_head")
-"""Tables that the role may read only; `cim.audit_append` writes them."""
+LEDGER = ("call", "call_minute", "call_day", "call_late", "call_quarantine", "call_close")
+"""Tables of the meter that its own sessions write."""
+GUARDED = ("audit", "audit_head", *LEDGER)
+"""Tables that the role may read only; `cim.audit_append` writes those of the audit."""
 
 SCHEMAS = ("cim", "dataset")
 """Where tables are, those of datasets among them."""
@@ -83,6 +85,13 @@ def _grant(connection: Connection) -> None:
             connection,
             Sql.of("REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON cim.{} FROM {}", Identifier(name), role),
         )
+
+
+def guard_table(connection: Connection, name: str) -> None:
+    """Let the role read a table of `cim` only, which was made just now."""
+    if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [ROLE]).fetchone() is not None:
+        text = "REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON cim.{} FROM {}"
+        _run(connection, Sql.of(text, Identifier(name), Identifier(ROLE)))
 
 
 def _run(connection: Connection, sql: Sql) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 
+from cim.db.guard import guard_table
 from cim.sql import Cast, Identifier, Sql
 
 Connection = psycopg.Connection[Any]
@@ -245,6 +246,7 @@ def ensure_partitions(connection: Connection, days: Iterable[date]) -> None:
             )
             connection.execute(made.encode())
             connection.execute(attached.encode())
+            guard_table(connection, name)
 
 
 def partitions(connection: Connection) -> list[str]:

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import psycopg
 import pytest
 
 from cim.db import closes, ledger
@@ -347,3 +348,18 @@ def test_the_command_closes_days_verifies_them_and_notes_them_in_the_audit(
     rows(url, "UPDATE cim.call SET service_id = 'other' WHERE day = %s RETURNING 1", closed[0]["day"])
     broken = cim("meter", "verify", "--json")
     assert (broken.code, json.loads(broken.out)["day"]) == (1, closed[0]["day"])
+
+
+@pytest.mark.parametrize("table", ["call", "call_day", "call_minute", "call_close", "partition"])
+def test_the_sessions_of_the_api_cannot_change_the_ledger(spool: Spool, settings: Settings, table: str) -> None:
+    spool.append(line(at=ago(1)))
+    spool.seal()
+    with connected(settings) as connection:
+        ship(spool, connection, settings)
+        closes.close_due(connection, DAYS, time.time())
+        name = f"call_{DAYS.of(ago(1)).replace('-', '')}" if table == "partition" else table
+        connection.execute(b"SET ROLE cim_app")
+        assert connection.execute(f"SELECT count(*) FROM cim.{name}".encode()).fetchone() == (1,)
+        for statement in ("DELETE FROM cim.{}", "UPDATE cim.{} SET day = day"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement.format(name).encode())
