@@ -16,6 +16,7 @@ from api.export_jobs import Exports
 from api.gateway.door import Gateway
 from api.hot import HotAnswers
 from api.jobs import Runner
+from api.keeper import Keeper
 from api.metrics import Metrics
 from api.middleware import BodyLimit, Border
 from api.oidc import Issuer
@@ -69,6 +70,7 @@ def create_app(settings: Settings) -> FastAPI:
     store = Store(settings)
     runner = Runner(database, settings, store)
     exports = Exports(database, settings)
+    keeper = Keeper(database, settings)
     callers = Callers(
         Keys(database, settings), Sessions(database, settings), Issuer(database, settings), Passwords(database)
     )
@@ -103,6 +105,7 @@ def create_app(settings: Settings) -> FastAPI:
             tell_slips(settings, context.registry)
         await runner.open()
         await exports.open()
+        await keeper.open()
         await meter.open()
         await reminders.open()
         try:
@@ -111,6 +114,7 @@ def create_app(settings: Settings) -> FastAPI:
             await gateway.close()
             await reminders.close()
             await meter.close()
+            await keeper.close()
             await exports.close()
             await runner.close()
             await context.registry.close()

@@ -7,6 +7,7 @@ from api import problems
 from api.documents import JSON
 from api.openapi_parts import parameter, ref
 from api.routes.service_loads import CSV, FIELDS, XLSX
+from cim.query.harvests import MEMBERS
 
 _TEXT = {"type": "string"}
 _OBJECT = {"type": "object"}
@@ -54,7 +55,7 @@ _PAGING = [parameter("limit", "limit", {"type": "integer", "minimum": 1}), param
 
 def intake_paths() -> dict[str, Any]:
     """The paths."""
-    return _loads()
+    return {**_loads(), **_harvests()}
 
 
 def _loads() -> dict[str, Any]:
@@ -80,5 +81,32 @@ def _loads() -> dict[str, Any]:
         },
         "/catalogue/loads/{runId}/rejections": {
             "get": _operation("serviceRejections", tag, "Rejected rows", parameters=[run])
+        },
+    }
+
+
+def _harvests() -> dict[str, Any]:
+    tag = "Catalogue"
+    one, run = _path("harvestId", "harvest"), _path("runId", "run")
+    body = {"type": "object", "properties": {name: {} for name in ("id", *MEMBERS)}, "additionalProperties": False}
+    dry = parameter("dry-run", "true: tell what a run would do", _TEXT)
+    home = "/catalogue/harvests/{harvestId}"
+    return {
+        "/catalogue/harvests": {
+            "get": _operation("harvests", tag, "Harvests"),
+            "post": _operation("createHarvest", tag, "Declare a harvest", body=body, status="201"),
+        },
+        home: {
+            "get": _operation("harvest", tag, "One harvest", parameters=[one]),
+            "patch": _operation("editHarvest", tag, "Change a harvest", parameters=[one], body=body),
+            "delete": _operation("deleteHarvest", tag, "Forget a harvest", parameters=[one], status="204"),
+        },
+        f"{home}/run": {"post": _operation("runHarvest", tag, "Harvest now", parameters=[one, dry])},
+        f"{home}/runs": {"get": _operation("harvestRuns", tag, "Runs of a harvest", parameters=[one, *_PAGING])},
+        f"{home}/runs/{{runId}}": {
+            "get": _operation("harvestRun", tag, "One run with its account", parameters=[one, run])
+        },
+        f"{home}/runs/{{runId}}/rejections": {
+            "get": _operation("harvestRejections", tag, "What was not taken", parameters=[one, run])
         },
     }

@@ -1,4 +1,4 @@
-"""`cim catalogue …`: services in bulk, their template and their table."""
+"""`cim catalogue …`: services in bulk, their template and their table, harvests."""
 
 import getpass
 import sys
@@ -163,3 +163,53 @@ def _services(organisation: str | None) -> list[dict[str, Any]]:
     text, values = own_services_sql(organisation).compile_psycopg()
     with database(Settings()) as url, connect(url) as connection:
         return [orjson.loads(row[0]) for row in connection.execute(text.encode(), values)]
+
+
+@app.command()
+def harvest(
+    source: Annotated[str, typer.Argument(help="an address, or the id of a harvest that is known")],
+    organisation: Annotated[str | None, typer.Option(help="whose services they become; of a new harvest")] = None,
+    harvest_id: Annotated[
+        str | None, typer.Option("--id", help="id of a new harvest; default from the address")
+    ] = None,
+    kind: Annotated[str, typer.Option(help="kind of the source; auto knows it by its documents")] = "auto",
+    document: Annotated[Path | None, typer.Option(help="a document of the source, instead of asking it")] = None,
+    every: Annotated[int | None, typer.Option(help="seconds between runs; of a new harvest")] = None,
+    dry_run: Annotated[bool, typer.Option(help="do everything but keep nothing")] = False,
+    by: Annotated[str | None, typer.Option("--by", help="who asks for it; default the account")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Register what a source offers as drafts; again: what changed.
+
+    Example: cim catalogue harvest https://maps.example/wms --organisation planning
+    """
+    from cim.catalogue.harvest.declare import declared
+    from cim.catalogue.harvest.document import Document
+    from cim.catalogue.harvest.run import harvest_of
+    from cim.catalogue.tiers import run_any
+    from cim.db.connect import connect, database
+
+    settings = Settings()
+    with database(settings) as url, connect(url) as connection:
+        row = declared(
+            connection, settings, source, harvest_id=harvest_id, kind=kind, organisation=organisation, every=every,
+            by=by or getpass.getuser(), is_kept=not dry_run,
+        )  # fmt: skip
+        given = None if document is None else Document(row["url"], document.read_bytes())
+        report = run_any(
+            connection, settings, harvest_of(row), by=by or getpass.getuser(), document=given, is_dry=dry_run
+        )
+    counts = report["account"]
+    console.print(
+        f"[green]{escape(row['id'])}[/green]: {counts['read']} read = {counts['inserted']} {'would be ' if dry_run else ''}inserted + "
+        f"{counts['updated']} updated + {counts['unchanged']} unchanged + {counts['rejected']} rejected; "
+        f"{counts['withdrawn']} withdrawn (run {report['run']}, {report['seconds']:.1f} s)"
+    )
+    for note in report["notes"]:
+        console.print(f"  {escape(note)}", soft_wrap=True)
+    if as_json:
+        sys.stdout.buffer.write(orjson.dumps(report) + b"\n")
+        sys.stdout.flush()
+    if counts["rejected"]:
+        console.print(f"  rejected, and why: cim catalogue rejections {report['run']}")
+        raise typer.Exit(PARTLY_REJECTED)

@@ -1,4 +1,4 @@
-"""The read path's door to PostgreSQL: one asyncpg pool of one worker. No other module imports asyncpg.
+"""The read path's door to PostgreSQL: one asyncpg pool of one worker. No module outside of `cim.db` imports asyncpg.
 
 Session settings are sent once with the connection's start-up packet; nothing is reset on release, so nothing may
 be set for a session elsewhere (`SET LOCAL` inside a transaction only). A cancelled task cancels its statement
