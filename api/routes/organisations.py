@@ -116,6 +116,7 @@ async def edit(request: Request) -> Response:
             event="organisation changed",
             subject_kind="organisation",
             subject_id=row["id"],
+            organisation_id=row["id"],
             detail=values,
         )
     return json_document(_shown(await organisation_of(request, row["id"], scope)))
@@ -131,7 +132,12 @@ async def delete(request: Request) -> Response:
         if await transaction.fetch_row(delete_organisation_sql(row["id"])) is None:
             raise Conflict("services, people, keys, applications or grants hang on it; suspend it instead")
         await record(
-            transaction, scope, event="organisation deleted", subject_kind="organisation", subject_id=row["id"]
+            transaction,
+            scope,
+            event="organisation deleted",
+            subject_kind="organisation",
+            subject_id=row["id"],
+            organisation_id=row["id"],
         )
     return Response(status_code=204)
 

@@ -108,7 +108,7 @@ async def create(request: Request) -> Response:
             raise Conflict(f"somebody has the login '{values['login']}', or that subject, already")
         if password is None and "subject" not in values:
             token = await _invited(request, transaction, values["id"])
-        await _note(transaction, scope, "person made", values["id"], values)
+        await _note(transaction, scope, "person made", values, values)
     request.path_params["person_id"] = values["id"]
     made = {**_shown(await _person_of(request, scope)), "invitation": token}
     return json_document(made, 201, Location=f"/people/{values['id']}")
@@ -129,7 +129,7 @@ async def invite(request: Request) -> Response:
     await _require_manager(request, scope, row)
     async with database_of(request).transaction() as transaction:
         token = await _invited(request, transaction, row["id"])
-        await _note(transaction, scope, "person invited", row["id"], {})
+        await _note(transaction, scope, "person invited", row, {})
     return json_document({"person_id": row["id"], "invitation": token}, 201)
 
 
@@ -157,7 +157,7 @@ async def edit(request: Request) -> Response:
         await transaction.execute(update_sql("person", row["id"], written))
         if {"password_hash", "state", "organisation_id"} & set(written):
             await transaction.execute(end_all_sql(row["id"], but=_mine(request) if is_self else ""))
-        await _note(transaction, scope, "person changed", row["id"], written)
+        await _note(transaction, scope, "person changed", row, written)
     return json_document(_shown(await _person_of(request, scope)))
 
 
@@ -197,9 +197,17 @@ async def _check_duties(
     check_district(after, values.get("area_code", row["area_code"] if row is not None else None))
 
 
-async def _note(transaction: Transaction, scope: Scope, event: str, person_id: str, written: Mapping[str, Any]) -> None:
+async def _note(transaction: Transaction, scope: Scope, event: str, whose: Any, written: Mapping[str, Any]) -> None:
     detail = {name: "…" if name == "password_hash" else value for name, value in written.items()}
-    await record(transaction, scope, event=event, subject_kind="person", subject_id=person_id, detail=detail)
+    await record(
+        transaction,
+        scope,
+        event=event,
+        subject_kind="person",
+        subject_id=whose["id"],
+        detail=detail,
+        organisation_id=whose["organisation_id"],
+    )
 
 
 router.add_route("/people", people, methods=["GET"])
