@@ -3,6 +3,7 @@
 import argparse
 import platform
 import shutil
+import signal
 import statistics
 import sys
 from contextlib import ExitStack
@@ -50,6 +51,7 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Make the city, start the contenders, measure, print."""
     wanted = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended
     for program, package in (("wrk", "wrk"), ("pgbench", "postgresql-15")):
         if not shutil.which(program) and not list(Path("/usr/lib/postgresql").glob(f"*/bin/{program}")):
             raise SystemExit(f"{program} is missing: apt-get install {package}")

@@ -21,19 +21,21 @@ from cim.query.items import page_sql
 from cim.query.measures import default_measures, measured
 from cim.query.stac import items_sql
 from cim.query.tiles import tile_properties, tile_sql
-from cim.sql import Sql
+from cim.sql import Identifier, Sql
 from tools.bench.places import Box, Places
 from tools.bench.raw import Statement
 
 EVERYBODY = Scope()
+PAGE = ("returned", "last", "has_more")
+"""What stands beside the body of a page: pruned, it would be for nothing there and not here."""
 WORLD_M = 40_075_016.685578488
 
 
-def _plan(places: Iterable[Sql]) -> Statement:
-    """Our planner's statements, the body as text."""
-    return Statement(
-        "plan", tuple(Sql.of("SELECT convert_from(body, 'UTF8') FROM ({}) AS made", one) for one in places)
-    )
+def _plan(places: Iterable[Sql], *others: str) -> Statement:
+    """Our planner's statements, the body as text, and the `others` columns that the server asks for."""
+    columns = Sql.join("", [Sql.of(", {}", Identifier(name)) for name in others])
+    text = "SELECT convert_from(body, 'UTF8'){} FROM ({}) AS made"
+    return Statement("plan", tuple(Sql.of(text, columns, one) for one in places))
 
 
 def _page(buildings: Collection, condition: Sql, limit: int) -> Sql:
@@ -64,14 +66,14 @@ def in_boxes(boxes: Sequence[Box], limit: int, buildings: Collection) -> tuple[S
         for b in boxes
     ]
     return (
-        _plan(page_sql(buildings, FeatureQuery(bbox=Bbox(*box), limit=limit), EVERYBODY) for box in boxes),
+        _plan((page_sql(buildings, FeatureQuery(bbox=Bbox(*box), limit=limit), EVERYBODY) for box in boxes), *PAGE),
         Statement("plain", tuple(touching)),
     )
 
 
 def by_id(places: Places, buildings: Collection) -> tuple[Statement, ...]:
     """One feature each."""
-    return (_plan(item_sql(buildings, one, EVERYBODY) for one in places.ids),)
+    return (_plan((item_sql(buildings, one, EVERYBODY) for one in places.ids), "version"),)
 
 
 def within(places: Places, buildings: Collection) -> tuple[Statement, ...]:
@@ -82,7 +84,7 @@ def within(places: Places, buildings: Collection) -> tuple[Statement, ...]:
         for t in texts
     ]
     return (
-        _plan(page_sql(buildings, FeatureQuery(geometry=text, limit=10_000), EVERYBODY) for text in texts),
+        _plan((page_sql(buildings, FeatureQuery(geometry=text, limit=10_000), EVERYBODY) for text in texts), *PAGE),
         Statement("plain", tuple(plain)),
     )
 
@@ -91,7 +93,7 @@ def tiles(coords: Sequence[tuple[int, int, int]], buildings: Collection) -> tupl
     """The tiles: our planner's, and the best known over a table in EPSG:3857 (scaled; clipped only at the edge)."""
     planned = [
         Sql.of(
-            "SELECT octet_length(body) FROM ({}) AS made",
+            "SELECT octet_length(body), taken, stamp FROM ({}) AS made",
             tile_sql(buildings, FeatureQuery(), EVERYBODY, TileCoord(*one)),
         )
         for one in coords
@@ -167,7 +169,7 @@ def scenes(places: Places, imagery: Collection) -> tuple[Statement, ...]:
                 interval.end,
             )
         )
-    return _plan(planned), Statement("best known", tuple(kept))
+    return _plan(planned, "returned", "last_id", "has_more"), Statement("best known", tuple(kept))
 
 
 def every_feature(buildings: Collection) -> Sql:
