@@ -1,10 +1,11 @@
-"""What one worker of a node does for all: harvests whose time has come."""
+"""What one worker of a node does for all: harvests and probes of health whose time has come."""
 
 import asyncio
 from contextlib import suppress
 
 import structlog
 
+from api.prober import Prober
 from api.work import outcome
 from cim.db.leader import Leadership
 from cim.db.pool import Database
@@ -25,27 +26,45 @@ class Keeper:
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database, self._settings = database, settings
         self._leadership = Leadership(database)
+        self._leads = False
+        self._prober = Prober(database, settings)
         self._loop: asyncio.Task[None] | None = None
+        self._probing: asyncio.Task[None] | None = None
         self._running: dict[str, asyncio.Task[None]] = {}
 
     async def open(self) -> None:
         """Begin to look."""
         self._loop = asyncio.create_task(self._look())
+        self._probing = asyncio.create_task(self._probe())
 
     async def close(self) -> None:
         """Stop; harvests that run are ended, and go on where they were with the next run."""
-        tasks = [task for task in (self._loop, *self._running.values()) if task is not None]
+        tasks = [task for task in (self._loop, self._probing, *self._running.values()) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._prober.close()
         await self._leadership.release()
 
     async def _look(self) -> None:
         while True:
             with suppress(CimError):
-                if await self._leadership.is_held():
+                self._leads = await self._leadership.is_held()
+                if self._leads:
                     await self._start_due()
             await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _probe(self) -> None:
+        """Probe what is due, where this worker leads; the next look comes when all have answered."""
+        if self._settings.health_interval_s <= 0:
+            return
+        while True:
+            count = 0
+            with suppress(CimError):
+                if self._leads:
+                    count = await self._prober.probe_due()
+            if count == 0:
+                await asyncio.sleep(min(LOOK_EVERY_S, self._settings.health_interval_s))
 
     async def _start_due(self) -> None:
         free = HARVESTS_AT_ONCE - len(self._running)

@@ -55,7 +55,7 @@ _PAGING = [parameter("limit", "limit", {"type": "integer", "minimum": 1}), param
 
 def intake_paths() -> dict[str, Any]:
     """The paths."""
-    return {**_loads(), **_harvests()}
+    return {**_loads(), **_harvests(), **_health()}
 
 
 def _loads() -> dict[str, Any]:
@@ -110,3 +110,9 @@ def _harvests() -> dict[str, Any]:
             "get": _operation("harvestRejections", tag, "What was not taken", parameters=[one, run])
         },
     }
+
+
+def _health() -> dict[str, Any]:
+    one = _path("serviceId", "service")
+    told = _operation("serviceHealth", "Catalogue", "How a service has been", parameters=[one], is_open=True)
+    return {"/catalogue/items/{serviceId}/health": {"get": told}}

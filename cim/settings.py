@@ -79,6 +79,14 @@ class Settings(BaseSettings):
         description="Pairs host:port of internal networks that services may be called at, comma separated; the rest of "
         "private networks stays closed.",
     )
+    health_interval_s: float = Field(
+        300.0, ge=0, description="Seconds between two probes of a service that is called elsewhere or here; 0 for none."
+    )
+    health_failures: int = Field(
+        12, ge=0, description="Probes that fail in a row before a service is suspended; 0: none ever is."
+    )
+    health_failing_s: float = Field(3600.0, ge=0, description="Seconds that it must have failed for, besides.")
+    health_successes: int = Field(3, ge=1, description="Probes that succeed in a row before it is resumed.")
     secret_key: str | None = Field(
         None,
         repr=False,
