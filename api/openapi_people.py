@@ -42,7 +42,8 @@ def _schema(names: Iterable[str], needed: Sequence[str] = ()) -> dict[str, Any]:
         elif name in ("wanted", "conditions"):
             kind = _schema(CONDITIONS)
         properties[name] = kind
-    return {"type": "object", "properties": properties, "required": list(needed), "additionalProperties": False}
+    schema = {"type": "object", "properties": properties, "additionalProperties": False}
+    return {**schema, "required": list(needed)} if needed else schema  # OpenAPI 3.0 takes no empty list
 
 
 def _operation(

@@ -88,7 +88,9 @@ def test_every_path_without_parameters_is_there(client: Any) -> None:
     document = client.get("/api").json()
     for path, operations in document["paths"].items():
         if "{" not in path and "get" in operations:
-            assert client.get(path).status_code in (200, 401), path
+            # log-in by OpenID Connect is not set up here, and a callback belongs to one that was begun
+            allowed = (400, 404) if path.startswith("/oidc/") else (200, 401)
+            assert client.get(path).status_code in allowed, path
 
 
 def test_req_core_conformance_op_and_success(client: Any) -> None:
