@@ -11,11 +11,11 @@ from starlette.responses import Response
 from api.context import database_of, registry_of, scope_of
 from api.params import check_members, json_object, query_parameters
 from api.security import require_admin
-from cim.db.keys import LIST_SQL, SHOWN, insert_sql, new_key
+from cim.db.audit import record
+from cim.db.keys import LIST_SQL, SHOWN, insert_sql, new_key, revoke_sql
 from cim.db.rights import MEMBERS, checked_rights
 from cim.errors import InvalidParameter, NotFound
 from cim.interval import instant_text, parse_instant
-from cim.sql import Sql
 
 router = APIRouter(tags=["admin"])
 
@@ -28,7 +28,8 @@ def _json(document: Any, status: int = 200, **headers: str) -> Response:
 
 async def create(request: Request) -> Response:
     """Make a key from `{"role", "label", "expires_at"}` and the limits of `cim.db.rights`; the answer alone ever shows it."""
-    require_admin(await scope_of(request))
+    scope = await scope_of(request)
+    require_admin(scope)
     query_parameters(request, ())
     body = await json_object(request)
     check_members(body, ("label", "expires_at", *MEMBERS))
@@ -40,15 +41,16 @@ async def create(request: Request) -> Response:
     if expires is not None and (expires_at is None or expires_at <= datetime.now(UTC)):
         raise InvalidParameter("expires_at", expires, "an RFC 3339 instant in the future")
     made = new_key()
-    await database_of(request).execute(insert_sql(made, rights, label, expires_at))
     facts = {
-        "key": made.key,
         "prefix": made.prefix,
         "label": label,
         **rights.to_dict(),
         "expires_at": instant_text(expires_at),
     }
-    return _json(facts, 201, Location=f"/admin/keys/{made.prefix}")
+    async with database_of(request).transaction() as transaction:
+        await transaction.execute(insert_sql(made, rights, label, expires_at))
+        await record(transaction, scope, event="key made", subject_kind="key", subject_id=made.prefix, detail=facts)
+    return _json({"key": made.key, **facts}, 201, Location=f"/admin/keys/{made.prefix}")
 
 
 async def list_keys(request: Request) -> Response:
@@ -61,18 +63,14 @@ async def list_keys(request: Request) -> Response:
 
 async def revoke(request: Request) -> Response:
     """End a key; every worker refuses it within two seconds."""
-    require_admin(await scope_of(request))
+    scope = await scope_of(request)
+    require_admin(scope)
     query_parameters(request, ())
     prefix = request.path_params["prefix"]
-    tag = (
-        ""
-        if "\x00" in prefix
-        else await database_of(request).execute(
-            Sql.of("UPDATE cim.api_key SET revoked_at = now() WHERE prefix = {} AND revoked_at IS NULL", prefix)
-        )
-    )
-    if tag != "UPDATE 1":
-        raise NotFound("key in force with the prefix", prefix)
+    async with database_of(request).transaction() as transaction:
+        if "\x00" in prefix or await transaction.fetch_row(revoke_sql(prefix)) is None:
+            raise NotFound("key in force with the prefix", prefix)
+        await record(transaction, scope, event="key revoked", subject_kind="key", subject_id=prefix)
     return Response(status_code=204)
 
 
