@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import httpx2
@@ -27,10 +28,10 @@ class Node:
 
     def client(self, **headers: str) -> httpx2.Client:
         """A client with headers of its own."""
-        opened = httpx2.Client(base_url=self.url, timeout=30, headers=headers)
+        opened = httpx2.Client(base_url=self.url, timeout=30, headers=headers, verify=False)
         return self.stack.enter_context(opened)
 
-    @property
+    @cached_property
     def admin(self) -> httpx2.Client:
         """The admin of the settings."""
         return self.client(Authorization=f"Bearer {ADMIN}")
