@@ -5,6 +5,7 @@ from typing import Any
 
 from api.documents import GEOJSON
 from api.openapi_parts import parameter
+from api.routes.audit import FILTERS
 from cim.catalogue.life import EVENTS, Event
 from cim.catalogue.service import MEMBERS
 
@@ -75,6 +76,18 @@ def life_paths(operation: Operation) -> dict[str, Any]:
         },
         f"{home}/versions/{{number}}": {
             "get": operation("version", tag, "One version", parameters=[one, number], **inside)
+        },
+        "/admin/audit": {
+            "get": operation(
+                "audit",
+                "Administration",
+                "Who did what, the latest first",
+                parameters=[*(parameter(name, f"Rows of this {name}", _TEXT) for name in FILTERS), *paging],
+                **inside,
+            )
+        },
+        "/admin/audit/head": {
+            "get": operation("auditHead", "Administration", "The last row of the audit's chain", **inside)
         },
         f"{home}/versions/{{former}}/compare/{{later}}": {
             "get": operation("compareVersions", tag, "Members that differ", parameters=[one, *both], **inside)

@@ -3,6 +3,7 @@
 from api.routes import (
     aggregate,
     applications,
+    audit,
     catalogue,
     changes,
     collections,
@@ -62,6 +63,7 @@ ROUTERS = (
     harvests.router,
     health_of.router,
     keys.router,
+    audit.router,
     organisations.router,
     people.router,
     applications.router,

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from cim import __version__
-from cim.cli import catalogue, collections, db, doctor, load, meter, people, sample, serve, status
+from cim.cli import audit, catalogue, collections, db, doctor, load, meter, people, sample, serve, status
 from cim.errors import CimError, SetupProblem, quoted
 from cim.settings import Settings
 
@@ -30,6 +30,7 @@ app.command("doctor")(doctor.doctor)
 app.add_typer(collections.app, name="collections", help="List, show and delete collections.")
 app.add_typer(meter.app, name="meter", help="Calls of services: status, ship, release, close, verify.")
 app.add_typer(catalogue.app, name="catalogue", help="Services: in bulk, their template, rejected rows.")
+app.add_typer(audit.app, name="audit", help="Who did what: verify the chain, its last row.")
 app.add_typer(people.app, name="people", help="Organisations, people and their keys: the first ones.")
 app.add_typer(db.app, name="db", help="The database: upgrade, start, stop, keys, rejections, psql.")
 

@@ -1,11 +1,15 @@
 """The audit: who did what, when and why, each row chained to the one before it by its digest."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+import psycopg
+
 from cim.db.pool import Transaction
+from cim.db.services import first_row
 from cim.model import Scope
-from cim.query.audit import append_sql, entry_of
+from cim.query.audit import HEAD_SQL, append_sql, digest_at_sql, entry_of, first_after_sql, first_broken_sql
 
 
 async def record(
@@ -26,3 +30,46 @@ async def record(
     """
     entry = entry_of(scope, event, subject_kind, subject_id, why=why, detail=detail, organisation_id=organisation_id)
     await transaction.fetch_row(append_sql([entry]))
+
+
+BLOCK = 10_000
+"""Rows that are checked by one statement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """The first row of the chain that is not as it was written, and what is wrong with it."""
+
+    number: int
+    why: str
+
+
+def verify(connection: psycopg.Connection[Any], *, anchor: tuple[int, str] | None = None) -> Broken | None:
+    """The first row that was edited, is missing, or was put in later; None where the chain holds from its first row to its head.
+
+    `anchor` is the number and the digest (hexadecimal) of a row as they were noted elsewhere: with it a chain that was
+    written anew as a whole is found too. Memory does not grow with the audit.
+    """
+    with connection.transaction():
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        head = first_row(connection, HEAD_SQL)
+        assert head is not None
+        after, previous, recorded_at = 0, b"", None
+        while True:
+            row = first_row(connection, first_broken_sql(after, previous, recorded_at, BLOCK))
+            assert row is not None
+            if row["number"] is not None:
+                return Broken(row["number"], row["why"])
+            if row["last_number"] is None:
+                later = first_row(connection, first_after_sql(after))
+                if later is not None and later["number"] is not None:
+                    return Broken(later["number"], "rows before it are missing")
+                break
+            after, previous, recorded_at = row["last_number"], bytes(row["last_digest"]), row["last_recorded_at"]
+        if (after, previous.hex()) != (head["number"], head["digest"]):
+            return Broken(after + 1, f"the chain ends before its head, which is row {head['number']}: its tail was cut")
+        if anchor is not None:
+            noted = first_row(connection, digest_at_sql(anchor[0]))
+            if noted is None or noted["digest"] != anchor[1].lower():
+                return Broken(anchor[0], "it is not the row that was noted")
+    return None
