@@ -16,7 +16,8 @@ from cim.collections import BUILTIN
 from cim.db.account import Account
 from cim.db.areas import areas_for_tagging, retag
 from cim.db.indexes import prepare
-from cim.db.ingest import BatchRows, Ingest, RunRequest, dry
+from cim.db.ingest import BatchRows, Ingest, dry
+from cim.db.load_runs import RunRequest
 from cim.db.registry_write import find_collection, register
 from cim.errors import InvalidParameter, LoadFailed, NotFound, SourceRefused
 from cim.model import Collection

@@ -19,9 +19,12 @@ from psycopg.types.json import Jsonb, set_json_dumps
 from cim.db.account import Account, account_of
 from cim.db.changes import record_load
 from cim.db.indexes import drop_indexes_if_empty, ensure_indexes
-from cim.db.spared import has_edits, is_edited, rejection, spare
-from cim.errors import LoadBusy, NotFound
-from cim.model.collection import LEADING, Collection
+from cim.db.load_runs import RunRequest, begin, fail
+from cim.db.merge import Merge
+from cim.db.rejected import reject, repeated
+from cim.db.spared import has_edits, rejection, spare
+from cim.errors import LoadBusy
+from cim.model.collection import LEADING
 from cim.sql import Identifier, Sql
 
 log = logging.getLogger(__name__)
@@ -29,25 +32,6 @@ set_json_dumps(lambda value: orjson.dumps(value, default=str, option=orjson.OPT_
 
 MERGE_TRIES = 5
 """Times a batch is tried when another load gets in its way (deadlock, serialization)."""
-
-_COMPARED = ("geom", "area_code", "valid_from", "valid_to", "attributes")
-
-
-@dataclass(frozen=True, slots=True)
-class RunRequest:
-    """What identifies a load run: the same request after a kill goes on with the same run."""
-
-    collection: Collection
-    source: str
-    origin: str
-    fingerprint: str
-    options: dict[str, Any]
-    loaded_by: str
-    mode: str = "merge"
-    licence: str | None = None
-    attribution: str | None = None
-    is_dry: bool = False
-    job_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +78,8 @@ class Ingest:
         if not self._connection.autocommit:
             raise ValueError("Ingest needs an autocommit connection")
         self._lock()
-        self._find_or_make_run()
+        run = begin(self._connection, self._request, is_whole=self._is_whole)
+        self.run_id, self.done_batches = run.id, run.done_batches
         self._execute(self._stage_table())
         self._execute(Sql.of('CREATE TEMPORARY TABLE IF NOT EXISTS seen (id text COLLATE "C" PRIMARY KEY)'))
         self._execute(Sql.of("TRUNCATE seen"))
@@ -118,6 +103,14 @@ class Ingest:
         text, values = sql.compile_psycopg()
         return self._connection.execute(text.encode(), values)
 
+    def _count(self, sql: Sql) -> int:
+        """How many rows a statement wrote or gave."""
+        return self._execute(sql).rowcount
+
+    @property
+    def _sql(self) -> Merge:
+        return Merge(self._request.collection, self.run_id, self._properties)
+
     def _lock(self) -> None:
         key = f"{self._request.collection.id}/{self._request.source}"
         row = self._execute(Sql.of("SELECT pg_try_advisory_lock(hashtextextended({}, 4403))", key)).fetchone()
@@ -126,78 +119,6 @@ class Ingest:
                 f"source '{self._request.source}' is being loaded into {self._request.collection.id} by another process; "
                 "wait for it, or give another --source name"
             )
-
-    def _find_or_make_run(self) -> None:
-        request = self._request
-        if request.job_id is not None:
-            self._take_job(request.job_id)
-            return
-        found = self._execute(
-            Sql.of(
-                "SELECT id FROM cim.load_run WHERE collection_id = {} AND source = {} AND fingerprint = {} "
-                "AND options = {}::jsonb AND mode = {} AND state IN ('running', 'failed') "
-                "AND id = (SELECT max(id) FROM cim.load_run WHERE collection_id = {} AND source = {} AND NOT is_dry)",
-                request.collection.id,
-                request.source,
-                request.fingerprint,
-                Jsonb(request.options),
-                request.mode,
-                request.collection.id,
-                request.source,
-            )
-        ).fetchone()
-        if found and not self._is_whole:
-            self.run_id = found[0]
-            done = self._execute(
-                Sql.of("SELECT count(*) FROM cim.load_batch WHERE load_run_id = {}", self.run_id)
-            ).fetchone()
-            self.done_batches = done[0] if done else 0
-            self._execute(
-                Sql.of(
-                    "UPDATE cim.load_run SET state = 'running', error = NULL, ended_at = NULL WHERE id = {}",
-                    self.run_id,
-                )
-            )
-            return
-        row = self._execute(
-            Sql.of(
-                "INSERT INTO cim.load_run (collection_id, source, kind, mode, origin, fingerprint, options, licence, "
-                "attribution, loaded_by, is_dry) VALUES ({}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}) RETURNING id",
-                request.collection.id,
-                request.source,
-                request.collection.kind,
-                request.mode,
-                request.origin,
-                request.fingerprint,
-                Jsonb(request.options),
-                request.licence,
-                request.attribution,
-                request.loaded_by,
-                request.is_dry,
-            )
-        ).fetchone()
-        assert row is not None
-        self.run_id = row[0]
-
-    def _take_job(self, job_id: int) -> None:
-        request = self._request
-        taken = self._execute(
-            Sql.of(
-                "UPDATE cim.load_run SET state = 'running', collection_id = {}, source = {}, mode = {}, fingerprint = {}, "
-                "options = {}, error = NULL, ended_at = NULL WHERE id = {} AND state IN ('queued', 'running') RETURNING id",
-                request.collection.id,
-                request.source,
-                request.mode,
-                request.fingerprint,
-                Jsonb(request.options),
-                job_id,
-            )
-        ).fetchone()
-        if taken is None:
-            raise NotFound("queued load", job_id)
-        self.run_id = job_id
-        done = self._execute(Sql.of("SELECT count(*) FROM cim.load_batch WHERE load_run_id = {}", job_id)).fetchone()
-        self.done_batches = done[0] if done else 0
 
     def _has_rows(self) -> bool:
         """True when the collection holds rows of this source, whose ids all begin with its key and a dot."""
@@ -280,18 +201,19 @@ class Ingest:
         inserted = self._insert(batch, is_staged=has_edits)
         updated = unchanged = 0
         if inserted < batch.accepted:
-            rejections.extend(self._repeated())
+            rejections.extend(repeated(self._execute(self._sql.repeated()).fetchall()))
             refused = len(rejections) - len(batch.rejections)
             unchanged = batch.accepted - refused - inserted
-            if self._remember_unchanged() < unchanged and self._lock_changed():
+            if self._count(self._sql.remember_unchanged()) < unchanged and self._count(self._sql.lock_changed()):
                 late = self._spare_edited()  # edits that came in between
                 rejections.extend(late)
-                updated = self._update()
+                self._execute(self._sql.keep_changed())
+                updated = self._count(self._sql.update())
                 unchanged -= len(late) + updated
         if self._request.mode == "replace" and not self._is_first:
             self._execute(Sql.of("INSERT INTO seen SELECT id FROM stage ON CONFLICT DO NOTHING"))
         rejected = len({r["row"] for r in rejections if r["is_rejected"]})
-        self._reject(rejections)
+        reject(self._connection, run_id, rejections)
         self._execute(
             Sql.of(
                 "INSERT INTO cim.load_batch (load_run_id, number, read, inserted, updated, unchanged, rejected, repaired) "
@@ -316,109 +238,9 @@ class Ingest:
 
     def _spare_edited(self) -> list[dict[str, Any]]:
         """Take edited features out of the stage; as rejections those of which the source says something new."""
-        stored, loaded = (Sql.of("NOT ({})", self._differs(alias)) for alias in ("t", "h"))
+        stored, loaded = (Sql.of("NOT ({})", self._sql.differs(alias)) for alias in ("t", "h"))
         rows = self._execute(spare(self._request.collection, stored, loaded)).fetchall()
         return [rejection(*row) for is_new, *row in rows if is_new]
-
-    def _repeated(self) -> list[dict[str, Any]]:
-        """Take rows whose id an earlier batch of this run had out of the stage, as rejections."""
-        rows = self._execute(
-            Sql.of(
-                "WITH repeated AS (DELETE FROM stage AS s USING {}.{} AS t WHERE t.id = s.id "
-                "AND ((t.load_run_id = {} AND t.source_row <> s.source_row) OR EXISTS (SELECT FROM seen WHERE seen.id = s.id)) "
-                "RETURNING s.*) SELECT source_row, source_id, jsonb_build_object('type', 'Feature', 'geometry', "
-                "ST_AsGeoJSON(geom)::jsonb, 'properties', to_jsonb(repeated) - 'geom') FROM repeated",
-                *self._request.collection.table,
-                self.run_id,
-            )
-        ).fetchall()
-        reason = "an earlier row of the source has the same id"
-        return [
-            {
-                "row": row,
-                "code": "duplicate-id",
-                "reason": reason,
-                "field": "id",
-                "value": value,
-                "original": feature,
-                "is_rejected": True,
-            }
-            for row, value, feature in rows
-        ]
-
-    def _differs(self, alias: str = "t") -> Sql:
-        """True where the stored row (`t`, or the one of another alias) and the staged row `s` say different things."""
-        compared = (*_COMPARED, *self._properties)
-        theirs = Sql.join(", ", [Sql.of("{}.{}", Identifier(alias), Identifier(n)) for n in compared])
-        ours = Sql.join(", ", [Sql.of("s.{}", Identifier(n)) for n in compared])
-        return Sql.of("ROW({}) IS DISTINCT FROM ROW({})", theirs, ours)
-
-    def _remember_unchanged(self) -> int:
-        """Mark staged rows that are stored just so as seen; gives how many."""
-        return self._execute(
-            Sql.of(
-                "INSERT INTO seen SELECT t.id FROM {}.{} AS t JOIN stage AS s USING (id) "
-                "WHERE t.load_run_id IS DISTINCT FROM {} AND NOT ({}) ON CONFLICT DO NOTHING",
-                *self._request.collection.table,
-                self.run_id,
-                self._differs(),
-            )
-        ).rowcount
-
-    def _changed(self) -> Sql:
-        return Sql.of("t.load_run_id IS DISTINCT FROM {} AND {}", self.run_id, self._differs())
-
-    def _lock_changed(self) -> int:
-        """Keep others from the rows that are to be written anew; gives how many."""
-        return self._execute(
-            Sql.of(
-                "SELECT FROM {}.{} AS t JOIN stage AS s USING (id) WHERE {} FOR UPDATE OF t",
-                *self._request.collection.table,
-                self._changed(),
-            )
-        ).rowcount
-
-    def _update(self) -> int:
-        """Write changed rows anew, their former version to history; gives how many."""
-        table = self._request.collection.table
-        changed = self._changed()
-        self._execute(
-            Sql.of(
-                "INSERT INTO {}.{} ({}) SELECT {} FROM {}.{} AS t JOIN stage AS s USING (id) WHERE {}",
-                *self._request.collection.history_table,
-                self._history_columns(),
-                Sql.join(", ", [Sql.of("t.{}", Identifier(n)) for n in self._all_columns()]),
-                *table,
-                changed,
-            )
-        )
-        written = (*LEADING[2:], *self._properties)
-        assignments = Sql.join(", ", [Sql.of("{} = s.{}", Identifier(n), Identifier(n)) for n in written])
-        return self._execute(
-            Sql.of(
-                "UPDATE {}.{} AS t SET {}, recorded_at = now() FROM stage AS s WHERE t.id = s.id AND {}",
-                *table,
-                assignments,
-                changed,
-            )
-        ).rowcount
-
-    def _all_columns(self) -> tuple[str, ...]:
-        return (*LEADING, "recorded_at", *self._properties)
-
-    def _history_columns(self) -> Sql:
-        return Sql.join(", ", [Sql.of("{}", Identifier(n)) for n in self._all_columns()])
-
-    def _reject(self, rejections: Iterable[dict[str, Any]]) -> None:
-        rows = {(r["row"], r["code"]): r for r in rejections}
-        if not rows:
-            return
-        statement = b"COPY cim.load_rejection (load_run_id, source_row, code, reason, field, value, original, is_rejected) FROM STDIN"
-        with self._connection.cursor() as cursor, cursor.copy(statement) as copy:
-            for r in rows.values():
-                texts = [_storable(r[k]) for k in ("code", "reason", "field", "value")]
-                original = Jsonb(_storable_json(r["original"]))
-                copy.write_row((self.run_id, r["row"], *texts, original, r["is_rejected"]))
 
     def _grow(self, inserted: int, updated: int, bounds: tuple[float, float, float, float] | None) -> None:
         """Take note of what was written. A run that is one transaction does so at its end: others wait from then on."""
@@ -483,25 +305,10 @@ class Ingest:
         return account
 
     def _delete_missing(self) -> int:
-        table, names = self._request.collection.table, self._history_columns()
-        gone = Sql.of(
-            "t.id >= {} AND t.id < {} AND NOT EXISTS (SELECT FROM seen WHERE seen.id = t.id) AND NOT {}",
-            self._request.source + ".",
-            self._request.source + "/",
-            is_edited(self._request.collection, Sql.of("t.id")),
-        )
-        self._execute(Sql.of("SELECT FROM {}.{} AS t WHERE {} FOR UPDATE", *table, gone))
-        self._execute(
-            Sql.of(
-                "INSERT INTO {}.{} ({}) SELECT {} FROM {}.{} AS t WHERE {}",
-                *self._request.collection.history_table,
-                names,
-                names,
-                *table,
-                gone,
-            )
-        )
-        deleted = self._execute(Sql.of("DELETE FROM {}.{} AS t WHERE {}", *table, gone)).rowcount
+        lock, keep, delete = self._sql.missing(self._request.source)
+        self._execute(lock)
+        self._execute(keep)
+        deleted = self._execute(delete).rowcount
         self._added -= deleted
         self._written += deleted
         return deleted
@@ -534,17 +341,7 @@ class Ingest:
         if self._request.is_dry:
             self._execute(Sql.of("DELETE FROM cim.load_run WHERE id = {}", self.run_id))
             return
-        facts = {
-            "code": getattr(error, "code", "interrupted"),
-            "detail": getattr(error, "detail", "the load was stopped"),
-        }
-        self._execute(
-            Sql.of(
-                "UPDATE cim.load_run SET state = 'failed', ended_at = now(), error = {} WHERE id = {}",
-                Jsonb(facts),
-                self.run_id,
-            )
-        )
+        fail(self._connection, self.run_id, error)
 
 
 def _around(
@@ -553,20 +350,3 @@ def _around(
     if one is None or other is None:
         return one or other
     return min(one[0], other[0]), min(one[1], other[1]), max(one[2], other[2]), max(one[3], other[3])
-
-
-def _storable(text: str | None) -> str | None:
-    """Text that PostgreSQL takes: NUL shown as ␀, lone surrogates as �."""
-    if text is None:
-        return None
-    return str(text).replace("\x00", "␀").encode("utf-8", "replace").decode()
-
-
-def _storable_json(value: Any) -> Any:
-    if isinstance(value, str):
-        return _storable(value)
-    if isinstance(value, dict):
-        return {str(_storable(str(k))): _storable_json(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_storable_json(v) for v in value]
-    return value
