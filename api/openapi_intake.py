@@ -7,6 +7,7 @@ from api import problems
 from api.documents import JSON
 from api.openapi_parts import parameter, ref
 from api.routes.service_loads import CSV, FIELDS, XLSX
+from cim.catalogue.nodes import NODE_MEMBERS
 from cim.query.harvests import MEMBERS
 
 _TEXT = {"type": "string"}
@@ -55,7 +56,7 @@ _PAGING = [parameter("limit", "limit", {"type": "integer", "minimum": 1}), param
 
 def intake_paths() -> dict[str, Any]:
     """The paths."""
-    return {**_loads(), **_harvests(), **_health()}
+    return {**_loads(), **_harvests(), **_health(), **_nodes()}
 
 
 def _loads() -> dict[str, Any]:
@@ -116,3 +117,38 @@ def _health() -> dict[str, Any]:
     one = _path("serviceId", "service")
     told = _operation("serviceHealth", "Catalogue", "How a service has been", parameters=[one], is_open=True)
     return {"/catalogue/items/{serviceId}/health": {"get": told}}
+
+
+def _nodes() -> dict[str, Any]:
+    tag = "Administration"
+    one, day = _path("nodeId", "node"), parameter("day", "day of the platform, YYYY-MM-DD", _TEXT)
+    body = {"type": "object", "properties": {name: {} for name in NODE_MEMBERS}, "additionalProperties": False}
+    home = "/admin/nodes/{nodeId}"
+    since = parameter("since", "`next` of the page before", _TEXT)
+    by = parameter("node", "id of the node that passed the calls on", _TEXT)
+    return {
+        "/catalogue/changes": {
+            "get": _operation(
+                "catalogueChanges",
+                "Catalogue",
+                "What changed in the catalogue",
+                parameters=[since, _PAGING[0]],
+                is_open=True,
+            )
+        },
+        "/catalogue/relayed": {
+            "get": _operation("relayedCalls", tag, "Calls of a day that came through the city", parameters=[day, by])
+        },
+        "/admin/nodes": {
+            "get": _operation("nodes", tag, "Nodes of the other tier"),
+            "post": _operation("registerNode", tag, "Register a district", body=body, status="201"),
+        },
+        home: {
+            "get": _operation("node", tag, "One node", parameters=[one]),
+            "delete": _operation("removeNode", tag, "Forget a node", parameters=[one], status="204"),
+        },
+        f"{home}/run": {"post": _operation("runNode", tag, "Take in its catalogue now", parameters=[one])},
+        f"{home}/calls": {
+            "get": _operation("nodeCalls", tag, "Calls of a day, by both ledgers", parameters=[one, day])
+        },
+    }

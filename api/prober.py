@@ -90,8 +90,8 @@ class Prober:
             return Verdict("down", None, called.trouble.detail)
         if called.upstream is None:
             return await self._own(row)
-        if is_reserved(called.upstream.endpoint.origin.host):
-            return None
+        if called.upstream.is_node or is_reserved(called.upstream.endpoint.origin.host):
+            return None  # a node probes its own services, and would count ours as calls
         box = None if row["west"] is None else (row["west"], row["south"], row["east"], row["north"])
         url = str(orjson.loads(row["endpoints"])[0]["url"])
         path, _, query = url.partition("?")

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator
@@ -78,6 +79,16 @@ class Settings(BaseSettings):
         "",
         description="Pairs host:port of internal networks that services may be called at, comma separated; the rest of "
         "private networks stays closed.",
+    )
+    node_id: str = Field(
+        "city", pattern=r"^[a-z0-9][a-z0-9-]{0,29}$", description="Id of this node among the two tiers."
+    )
+    node_kind: Literal["city", "district"] = Field("city", description="Which tier this node is of.")
+    node_title_zh: str = Field("", description="Name of the city or district, Chinese.")
+    node_title_en: str = Field("", description="Name of the city or district, English.")
+    area_code: str = Field("", pattern=r"^\d{0,12}$", description="Division code of the area that this node is for.")
+    node_parent: str = Field(
+        "", description="Of a district: the organisation whose keys the city calls with; its calls keep the city's ids."
     )
     health_interval_s: float = Field(
         300.0, ge=0, description="Seconds between two probes of a service that is called elsewhere or here; 0 for none."

@@ -1,6 +1,8 @@
 """The gateway of one worker: who is admitted to which service, and calls that are counted before their answers end."""
 
+import re
 import time
+import uuid
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -10,7 +12,7 @@ import structlog
 from starlette.requests import Request
 
 from api.documents import header_of
-from api.gateway.proxy import Proxy
+from api.gateway.proxy import RELAYED_BY, RELAYED_CALL, Proxy
 from api.gateway.services import Called, Services
 from api.middleware import is_head
 from cim.catalogue.grant import Grant, Grants, scope_under
@@ -23,6 +25,7 @@ from cim.metering.quota import Limits
 from cim.model import Scope as Caller
 from cim.settings import Settings
 
+_NODE = re.compile(r"[a-z0-9][a-z0-9-]{0,29}")
 log = structlog.get_logger("gateway")
 
 SCENARIO = b"x-scenario"
@@ -58,6 +61,7 @@ class Gateway:
         self.proxy = Proxy(settings)
         self.meter = meter
         self._database = database
+        self._parent = settings.node_parent
         self._told: dict[str, float] = {}
         self._terms: dict[tuple[str, int, int, str], Terms] = {}
 
@@ -79,7 +83,21 @@ class Gateway:
             if status is not None:
                 await self.meter.deny(_call(called, caller, None, method), status=status)
             raise
-        return terms, await self.meter.admit(terms.call, terms.limits)
+        admitted = await self.meter.admit(self._relayed(request, terms.call), terms.limits)
+        request.scope["state"]["call_id"] = admitted.call_id
+        return terms, admitted
+
+    def _relayed(self, request: Request, call: Call) -> Call:
+        """The call under the id and the name of the node that passes it on, where its key is that of this node's city."""
+        if not self._parent or call.organisation_id != self._parent:
+            return call
+        call_id, node = header_of(request, RELAYED_CALL), header_of(request, RELAYED_BY)
+        if call_id is None or node is None or not _NODE.fullmatch(node):
+            return call
+        try:
+            return replace(call, call_id=str(uuid.UUID(call_id)), origin=node)
+        except ValueError:
+            return call
 
     async def deny(self, request: Request, error: CimError) -> None:
         """Count a call by a key that is not in force; one of no service at all is nobody's."""

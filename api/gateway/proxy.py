@@ -34,6 +34,9 @@ MAX_AT_ONCE = 64 * 1024
 OWN_KEY = "cim_"
 """How keys of this node begin."""
 
+RELAYED_CALL, RELAYED_BY = b"x-opencim-call", b"x-opencim-node"
+"""Fields by which a node tells another, whose service it passes on, the id of the call and its own."""
+
 _REDIRECTS = (301, 302, 303, 307, 308)
 _DENIED = (401, 407)
 _DOWN = (502, 503, 504)
@@ -69,7 +72,7 @@ class Proxy:
         method = "HEAD" if is_head(request) else request.method
         sent = self._fields(request, upstream)
         key = (called.id, called.version, upstream.endpoint.origin, target)
-        is_kept = method in ("GET", "HEAD") and b"range" not in dict(sent)
+        is_kept = method in ("GET", "HEAD") and b"range" not in dict(sent) and not upstream.is_node
         found = self._kept.find(key, dict(sent)) if is_kept else None
         if found is not None and found.is_fresh and not wants_anew(request.scope["headers"]):
             return _from_memory(request, found)
@@ -104,6 +107,9 @@ class Proxy:
             b"forwarded": f'for=unknown;host="{host}";proto={scheme}'.encode(),
             b"x-request-id": request.scope["state"]["request_id"].encode(),
         }
+        if upstream.is_node:
+            own[RELAYED_CALL] = request.scope["state"]["call_id"].encode()
+            own[RELAYED_BY] = self._settings.node_id.encode()
         if upstream.credential.field is not None:
             own[upstream.credential.field[0]] = upstream.credential.field[1]
         fields = sent_on(request.scope["headers"], own=own)

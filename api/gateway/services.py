@@ -26,11 +26,15 @@ HERE = Origin("http", "this.node", 80)
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """Where an external service is reached, by what credential, and how its addresses become ours."""
+    """Where an external service is reached, by what credential, and how its addresses become ours.
+
+    `is_node`: at the gateway of a node of the other tier, which counts each call under the id that it has here.
+    """
 
     endpoint: Endpoint
     credential: Credential
     rewriter: Rewriter
+    is_node: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +159,7 @@ class Services:
                 raise UpstreamClosed("the service's credential cannot be opened; its owner must set it anew") from error
             credential = credential_of(opened)
         name = credential.parameter[0] if credential.parameter else None
-        return Upstream(endpoint, credential, rewriter(endpoint, public, secret_name=name))
+        return Upstream(endpoint, credential, rewriter(endpoint, public, secret_name=name), row["is_node"])
 
 
 def first_url(endpoints: str) -> str | None:

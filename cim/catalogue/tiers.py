@@ -5,9 +5,11 @@ from typing import Any
 
 from cim.catalogue.harvest.document import Document
 from cim.catalogue.harvest.run import Connection, Harvest, run_harvest
+from cim.catalogue.nodes import run_node
 from cim.db.intake import execute, run_of
 from cim.errors import CimError
 from cim.gateway.policy import parse_allowed
+from cim.gateway.sealing import sealer_of
 from cim.query.harvests import scheduled_sql
 from cim.settings import Settings
 
@@ -26,10 +28,13 @@ def run_any(
     allowed = parse_allowed(settings.allowed_upstreams)
     try:
         with run_of(
-            connection, "harvest", source=harvest.url, by=by, organisation_id=harvest.organisation_id,
+            connection, "node" if harvest.kind == "node" else "harvest", source=harvest.url, by=by, organisation_id=harvest.organisation_id,
             harvest_id=harvest.id, is_dry=is_dry,
         ) as run:  # fmt: skip
-            run_harvest(connection, harvest, run, allowed=allowed, document=document, is_dry=is_dry)
+            if harvest.kind == "node":
+                run_node(connection, harvest, run, allowed=allowed, sealer=sealer_of(settings), is_dry=is_dry)
+            else:
+                run_harvest(connection, harvest, run, allowed=allowed, document=document, is_dry=is_dry)
     except CimError:
         if not is_dry:
             execute(connection, scheduled_sql(harvest.id, is_failed=True))

@@ -213,3 +213,38 @@ def harvest(
     if counts["rejected"]:
         console.print(f"  rejected, and why: cim catalogue rejections {report['run']}")
         raise typer.Exit(PARTLY_REJECTED)
+
+
+@app.command()
+def reconcile(
+    node: Annotated[str, typer.Argument(help="id of a node")],
+    day: Annotated[str, typer.Option(help="day of the platform, YYYY-MM-DD")],
+) -> None:
+    """Calls of a day to a node's services, as both ledgers have them. Example: cim catalogue reconcile nanshan --day 2026-11-24"""
+    from cim.catalogue.nodes import compare_calls, fetched_calls
+    from cim.db.connect import connect, database
+    from cim.db.services import first_row
+    from cim.errors import NotFound
+    from cim.gateway.policy import parse_allowed
+    from cim.gateway.sealing import sealer_of
+    from cim.interval import parse_date
+    from cim.query.nodes import nodes_sql
+
+    settings, when = Settings(), parse_date(day)
+    if when is None:
+        raise InvalidParameter("day", day, "a day, YYYY-MM-DD")
+    with database(settings) as url, connect(url) as connection:
+        row = first_row(connection, nodes_sql(node))
+        if row is None:
+            raise NotFound("node", node)
+        there = fetched_calls(
+            connection,
+            row,
+            when,
+            here=settings.node_id,
+            allowed=parse_allowed(settings.allowed_upstreams),
+            sealer=sealer_of(settings),
+        )
+        told = compare_calls(connection, row, when, there)
+    sys.stdout.buffer.write(orjson.dumps(told) + b"\n")
+    sys.stdout.flush()

@@ -52,7 +52,9 @@ def harvest_of(row: Mapping[str, Any]) -> Harvest:
 
 
 @dataclass(slots=True)
-class _Account:
+class Account:
+    """What a run comes to."""
+
     counts: dict[str, int] = field(
         default_factory=lambda: dict.fromkeys(("read", "inserted", "updated", "unchanged", "rejected", "withdrawn"), 0)
     )
@@ -60,6 +62,7 @@ class _Account:
     notes: list[str] = field(default_factory=list)
 
     def reject(self, remote_id: str, error: CimError | str) -> None:
+        """An entry that was not taken, and why."""
         code, reason = ("not-a-service", error) if isinstance(error, str) else (error.code, error.detail)
         name = "" if isinstance(error, str) else error.parameter or ""
         self.counts["rejected"] += 1
@@ -114,7 +117,7 @@ def run_harvest(
         known = {row["remote_id"]: row for row in rows_of(connection, harvested_sql(harvest.id))}
         if known and not any(isinstance(one, Found) for one in entries):
             raise SourceRefused("the source lists nothing now; nothing was withdrawn")
-        account = _Account()
+        account = Account()
         writer = Writer(connection, harvest, f"harvest {harvest.id}", allowed, url, kind)
         with connection.transaction(force_rollback=True) if is_dry else nullcontext():
             seen: set[str] = set()

@@ -1,0 +1,226 @@
+"""A city and a district, two databases and two servers: catalogues, calls passed through, and both ledgers compared."""
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx2
+import psycopg
+import pytest
+
+from cim.catalogue.load import load_organisations, load_services
+from tests.catalogue.conftest import ADMIN, service
+from tests.conftest import Server, clone, serving
+from tests.problems import assert_problem
+
+Connection = psycopg.Connection[Any]
+
+
+def own(name: str, **members: Any) -> dict[str, Any]:
+    """A service of buildings in the district's own database."""
+    endpoints = [{"url": "/collections/buildings/items", "kind": "features"}]
+    shared = {"kind": "features", "share_class": "unconditional", "state": "published", "area_code": "440305"}
+    return service(
+        name,
+        endpoints=endpoints,
+        collection_id="buildings",
+        organisation_id="nanshan-planning",
+        **{**shared, **members},
+    )
+
+
+@pytest.fixture(scope="module")
+def there(cluster: str, template: str) -> Iterator[str]:
+    """The database of the district."""
+    with clone(cluster, template) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def inside(there: str) -> Iterator[Connection]:
+    """The district's database, with an organisation, services, and the organisation of the city's key."""
+    with psycopg.connect(there, autocommit=True) as opened:
+        rows = [{"id": "nanshan-planning", "name_zh": "南山规划局"}, {"id": "city-hall", "name_zh": "市政府"}]
+        load_organisations(opened, rows)
+        services = [
+            own("a"),
+            own("b", title_en="B"),
+            own("secret", share_class="not_shared"),
+            own("draft", state="draft"),
+        ]
+        assert load_services(opened, services).rejected == 0
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def district(there: str, inside: Connection) -> Iterator[Server]:
+    more = {
+        "CIM_NODE_ID": "nanshan",
+        "CIM_NODE_KIND": "district",
+        "CIM_AREA_CODE": "440305",
+        "CIM_NODE_PARENT": "city-hall",
+    }
+    with serving(there, CIM_ADMIN_KEY=ADMIN, **more) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def key(district: Server, inside: Connection) -> str:
+    """The key that the district gives to the city."""
+    made = httpx2.post(
+        f"{district.url}/admin/keys", json={"role": "reader", "label": "city"}, headers={"X-API-Key": ADMIN}
+    ).json()
+    inside.execute("UPDATE cim.api_key SET organisation_id = 'city-hall' WHERE prefix = %s", [made["prefix"]])
+    return str(made["key"])
+
+
+@pytest.fixture(scope="module")
+def city(module_database_url: str, district: Server, key: str) -> Iterator[httpx2.Client]:
+    """A city admin; the district is registered."""
+    pair = district.url.removeprefix("http://")
+    with (
+        serving(module_database_url, CIM_ADMIN_KEY=ADMIN, CIM_ALLOWED_UPSTREAMS=pair) as server,
+        httpx2.Client(base_url=server.url, timeout=60, headers={"X-API-Key": ADMIN}) as client,
+    ):
+        node = {
+            "id": "nanshan",
+            "url": district.url,
+            "title_zh": "南山区",
+            "title_en": "Nanshan",
+            "area_code": "440305",
+        }
+        made = client.post("/admin/nodes", json={**node, "key": key, "interval_s": None})
+        assert made.status_code == 201, made.text
+        assert key not in made.text
+        yield client
+
+
+def taken(city: httpx2.Client) -> tuple[int, ...]:
+    answer = city.post("/admin/nodes/nanshan/run")
+    assert answer.status_code == 200, answer.text
+    account = answer.json()["account"]
+    return tuple(account[name] for name in ("inserted", "updated", "unchanged", "rejected", "withdrawn"))
+
+
+def test_a_districts_catalogue_is_taken_in_change_by_change(city, inside, module_database_url, district):
+    assert taken(city)[0] >= 2
+    with psycopg.connect(module_database_url, autocommit=True) as opened:
+        rows = opened.execute(
+            "SELECT id, state, organisation_id, endpoints -> 0 ->> 'url', provenance ->> 'source', area_code FROM cim.service "
+            "WHERE harvest_id = 'nanshan' AND remote_id IN ('a', 'b', 'secret', 'draft') ORDER BY id"
+        ).fetchall()
+        assert rows == [
+            (f"nanshan.{name}", "published", "nanshan", f"{district.url}/services/{name}", district.url, "440305")
+            for name in "ab"
+        ]
+        assert taken(city) == (0, 0, 0, 0, 0)
+        load_services(inside, [own("b", title_en="B again"), own("c")])
+        assert taken(city)[:2] == (1, 1)
+        assert opened.execute("SELECT title_en FROM cim.service WHERE id = 'nanshan.b'").fetchone() == ("B again",)
+        with httpx2.Client(base_url=district.url, headers={"X-API-Key": ADMIN}) as admin:
+            left = admin.post("/catalogue/items/c/withdraw", json={"why": "old"})
+            assert left.status_code == 200, left.text
+            assert taken(city) == (0, 0, 0, 0, 1)
+            state = opened.execute("SELECT state, state_reason FROM cim.service WHERE id = 'nanshan.c'").fetchone()
+            assert state is not None
+            assert state[0] == "withdrawn"
+            assert admin.post("/catalogue/items/c/republish", json={"why": "new"}).status_code == 200
+        assert taken(city)[1] == 1
+        load_services(inside, [own("c", share_class="not_shared")])
+        assert taken(city) == (0, 0, 0, 0, 1)
+        load_services(inside, [own("c")])
+        assert taken(city)[1] == 1
+        assert opened.execute("SELECT state FROM cim.service WHERE id = 'nanshan.c'").fetchone() == ("published",)
+
+
+def test_a_call_passes_through_and_both_meters_agree(city, district, inside):
+    taken(city)
+    ids = set()
+    for number in range(7):
+        answer = httpx2.get(
+            f"{str(city.base_url).rstrip('/')}/services/nanshan.{'ab'[number % 2]}", params={"limit": 1}
+        )
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["type"] == "FeatureCollection"
+        ids.add(answer.headers["x-call-id"])
+    assert len(ids) == 7
+    day = (datetime.now(UTC) + timedelta(hours=8)).date().isoformat()
+    until = time.monotonic() + 30
+    while True:
+        told = city.get("/admin/nodes/nanshan/calls", params={"day": day}).json()
+        if sum(one["here"] for one in told["services"]) == 7 and told["agrees"]:
+            break
+        assert time.monotonic() < until, told
+        time.sleep(0.5)
+    assert {one["service"]: (one["here"], one["there"]) for one in told["services"]} == {"a": (4, 4), "b": (3, 3)}
+    rows = inside.execute("SELECT call_id::text, origin, organisation_id FROM cim.call").fetchall()
+    assert {row[0] for row in rows} == ids
+    assert {row[1:] for row in rows} == {("city", "city-hall")}
+    httpx2.get(
+        f"{district.url}/services/a",
+        params={"limit": 1},
+        headers={"X-OpenCIM-Call": next(iter(ids)), "X-OpenCIM-Node": "city"},
+    )
+    until = time.monotonic() + 20
+    while inside.execute("SELECT count(*) FROM cim.call WHERE origin = 'here'").fetchone() != (1,):
+        assert time.monotonic() < until
+        time.sleep(0.3)
+    inside.execute("DELETE FROM cim.call WHERE call_id = %s", [sorted(ids)[0]])
+    told = city.get("/admin/nodes/nanshan/calls", params={"day": day}).json()
+    assert not told["agrees"]
+    assert [one["onlyHere"] for one in told["services"] if one["onlyHere"]] == [[sorted(ids)[0]]]
+
+
+def test_the_feed_goes_on_from_any_page_and_tells_nothing_that_is_not_public(district):
+    seen: list[str] = []
+    since = None
+    while True:
+        page = httpx2.get(
+            f"{district.url}/catalogue/changes", params={"limit": 1, **({"since": since} if since else {})}
+        ).json()
+        seen += [one["id"] for one in page["changes"] if one["change"] == "put"]
+        since = page["next"]
+        if not page["more"]:
+            break
+    assert len(seen) == len(set(seen))
+    assert {"a", "b"} <= set(seen)
+    assert not {"secret", "draft"} & set(seen)
+    assert_problem(httpx2.get(f"{district.url}/catalogue/changes?since=x"), status=400, code="invalid-parameter")
+
+
+def test_who_may_register_nodes_and_read_calls(city, district, inside, key):
+    base = str(city.base_url)
+    assert_problem(httpx2.get(f"{base}/admin/nodes"), status=401, code="unauthorized")
+    made = city.post("/admin/keys", json={"role": "reader", "label": "d"}).json()
+    with httpx2.Client(base_url=base, headers={"X-API-Key": made["key"]}) as other:
+        for path in ("/admin/nodes", "/admin/nodes/nanshan", "/admin/nodes/nanshan/calls?day=2026-01-01"):
+            assert_problem(other.get(path), status=403, code="forbidden")
+        assert_problem(other.post("/admin/nodes/nanshan/run"), status=403, code="forbidden")
+    assert_problem(httpx2.get(f"{district.url}/catalogue/relayed?day=2026-01-01"), status=401, code="unauthorized")
+    shown = httpx2.get(f"{district.url}/catalogue/relayed?day=2026-01-01", headers={"X-API-Key": key}).json()
+    assert shown["services"] == []
+    wrong = {
+        "id": "x",
+        "url": "http://127.0.0.1:5432",
+        "title_zh": "x",
+        "title_en": "x",
+        "area_code": "4403",
+        "key": "12345678",
+    }
+    assert_problem(city.post("/admin/nodes", json=wrong), status=422, code="upstream-refused")
+
+
+def test_a_district_admin_acts_only_in_the_district(inside, district):
+    load_organisations(inside, [{"id": "futian-planning", "name_zh": "福田规划局"}])
+    load_services(inside, [own("futian", area_code="440304", state="draft")])
+    inside.execute(
+        "UPDATE cim.service SET organisation_id = 'futian-planning', area_code = '440304' WHERE id = 'futian'"
+    )
+    made = httpx2.post(f"{district.url}/admin/keys", json={"role": "reader", "label": "x", "area_code": "440305"},
+                       headers={"X-API-Key": ADMIN}).json()  # fmt: skip
+    inside.execute("UPDATE cim.api_key SET duties = '{district_admin}' WHERE prefix = %s", [made["prefix"]])
+    with httpx2.Client(base_url=district.url, headers={"X-API-Key": made["key"]}) as admin:
+        assert admin.post("/catalogue/items/a/suspend", json={"why": "x"}).status_code == 200
+        assert admin.post("/catalogue/items/a/resume", json={"why": "x"}).status_code == 200
+        assert admin.post("/catalogue/items/futian/submit", json={}).status_code in (403, 404)
