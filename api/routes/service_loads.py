@@ -14,6 +14,7 @@ from api.documents import JSON, Link, url_of
 from api.params import parse_limit, query_parameters
 from api.uploads import look_at, receive_form, receive_raw
 from api.work import outcome
+from cim.catalogue.life import identity_of
 from cim.catalogue.load import FORMATS
 from cim.catalogue.template import EXAMPLE, csv_template, xlsx_template
 from cim.db.intake import rejections_csv
@@ -99,7 +100,7 @@ async def send(request: Request) -> Response:
         if upload.path.suffix.lower() not in FORMATS:
             raise UnsupportedMedia(f"'{upload.path.name[:100]}': a file named {', '.join(FORMATS)} is taken")
         await asyncio.to_thread(look_at, upload.path, limited)
-        words = [f"--by={scope.caller}", f"--encoding={_encoding(values)}"]
+        words = [f"--by={identity_of(scope)}", "--drafts", f"--encoding={_encoding(values)}"]
         if organisation is not None:
             words.append(f"--organisation={organisation}")
         if _is_dry(values):

@@ -18,7 +18,7 @@ from cim.catalogue.table import csv_rows, xlsx_rows
 from cim.db.services import done_here
 from cim.errors import CimError, Conflict, Forbidden, InvalidParameter
 from cim.gateway.policy import NONE, Allowed
-from cim.model import Scope
+from cim.model import Scope, roles_of
 from cim.query.audit import Entry, append_sql
 from cim.query.services import organisations_sql, owners_sql, put_organisation_sql
 from cim.sql import Sql
@@ -80,6 +80,7 @@ class ServicesAccount:
 class Intake:
     """By whom rows come, and what they may: the operator writes for everybody and puts on the shelf.
 
+    `by`: who it is for the separation of duties, as `cim.catalogue.life.identity_of` names a caller.
     `organisation_id`: the only one that rows may belong to, and theirs where they name none. `may_publish`: `state: published`
     goes on the shelf; else such a row is a draft that waits for review. `scope`: a caller, whose rows are drafts within their
     duties, beside what is on the shelf. `is_dry`: nothing is kept.
@@ -235,8 +236,9 @@ def _written(values: Mapping[str, Any], intake: Intake, *, is_published: bool) -
     """Register, edit or leave a service; gives the word of the account."""
     if intake.may_publish and intake.scope is None:
         return put_directly(values, is_published=is_published, by=intake.by)
-    publisher = Scope(roles=frozenset({"publisher"}), caller=intake.by, organisation_id=intake.organisation_id)
-    return put(intake.scope or publisher, values)
+    roles = roles_of("admin") if intake.organisation_id is None else frozenset({"publisher"})
+    caller = Scope(roles=roles, caller=intake.by, organisation_id=intake.organisation_id)
+    return put(intake.scope or caller, values)
 
 
 def run(connection: Connection, sql: Sql) -> dict[str, Any] | None:

@@ -4,7 +4,7 @@ import getpass
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 import typer
@@ -20,6 +20,9 @@ PARTLY_REJECTED = 3
 
 SHOWN_REJECTIONS = 10
 
+if TYPE_CHECKING:
+    from cim.catalogue.load import Intake
+
 app = typer.Typer(no_args_is_help=True)
 console = Console(stderr=True)
 AsJson = Annotated[bool, typer.Option("--json", help="machine-readable output")]
@@ -31,6 +34,7 @@ def load(
     organisation: Annotated[
         str | None, typer.Option(help="the only organisation that rows may belong to; they are drafts then")
     ] = None,
+    drafts: Annotated[bool, typer.Option("--drafts", help="nothing goes on the shelf without a review")] = False,
     encoding: Annotated[str, typer.Option(help="text encoding of a CSV, e.g. gb18030")] = "utf-8-sig",
     dry_run: Annotated[bool, typer.Option(help="do everything but keep nothing")] = False,
     loaded_by: Annotated[str | None, typer.Option("--by", help="who loads; default the account")] = None,
@@ -42,6 +46,7 @@ def load(
         sources,
         by=loaded_by or getpass.getuser(),
         organisation=organisation,
+        may_publish=not drafts and organisation is None,
         encoding=encoding,
         is_dry=dry_run,
         as_json=as_json,
@@ -54,12 +59,15 @@ def load_files(
     *,
     by: str,
     organisation: str | None = None,
+    may_publish: bool = True,
     encoding: str = "utf-8-sig",
     is_dry: bool = False,
     as_json: bool = False,
 ) -> None:
     """Load files of services, or of organisations; ends the command with the exit code of their accounts."""
+    from cim.catalogue.load import Intake
     from cim.db.connect import connect, database
+    from cim.gateway.policy import parse_allowed
 
     settings, reports, failed = Settings(), [], False
     with database(settings) as url, connect(url) as connection:
@@ -68,7 +76,9 @@ def load_files(
                 if kind == "organisations":
                     reports.append(_load_organisations(connection, path))
                 else:
-                    reports.append(_load_services(connection, settings, path, by, organisation, encoding, is_dry))
+                    allowed = parse_allowed(settings.allowed_upstreams)
+                    intake = Intake(by, organisation, may_publish, is_dry, allowed)
+                    reports.append(_load_services(connection, path, encoding, intake))
             except CimError as error:
                 failed = True
                 console.print(f"[red]{escape(path.name)}: {error.title}.[/red] {escape(error.detail)}", soft_wrap=True)
@@ -94,16 +104,12 @@ def _load_organisations(connection: Any, path: Path) -> dict[str, Any]:
     return {"source": path.name, "read": count, "updated": count}
 
 
-def _load_services(
-    connection: Any, settings: Settings, path: Path, by: str, organisation: str | None, encoding: str, is_dry: bool
-) -> dict[str, Any]:
-    from cim.catalogue.load import Intake, load_services, read_rows
+def _load_services(connection: Any, path: Path, encoding: str, intake: "Intake") -> dict[str, Any]:
+    from cim.catalogue.load import load_services, read_rows
     from cim.db.intake import run_of
-    from cim.gateway.policy import parse_allowed
 
-    started = time.monotonic()
-    intake = Intake(by, organisation, organisation is None, is_dry, parse_allowed(settings.allowed_upstreams))
-    with run_of(connection, "load", source=path.name, by=by, organisation_id=organisation, is_dry=is_dry) as run:
+    started, is_dry, owner = time.monotonic(), intake.is_dry, intake.organisation_id
+    with run_of(connection, "load", source=path.name, by=intake.by, organisation_id=owner, is_dry=is_dry) as run:
         account = load_services(connection, read_rows(path, "services", encoding=encoding), intake)
         run.counts, run.rejections = account.to_dict(), [one.to_dict() for one in account.rejections]
     seconds = time.monotonic() - started

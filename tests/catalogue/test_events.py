@@ -1,5 +1,6 @@
 """The order of a service's life: what may follow what, by whom, and that each step is told once (B42, separation of duties)."""
 
+import json
 from typing import Any
 
 import httpx2
@@ -139,3 +140,20 @@ def test_an_edit_waits_beside_what_is_on_the_shelf(admin: Admin, anyone: httpx2.
     assert (states[later], states[former]) == ("published", "archived")
     changed = admin.get(f"{home}/versions/{former}/compare/{later}").json()["members"]
     assert changed == {"title_en": {"from": "Historical imagery", "to": "The second"}}
+
+
+def test_what_comes_in_bulk_by_http_is_reviewed_by_another(
+    admin: Admin, running: Server, module_database_url: str
+) -> None:
+    row = service("in-bulk", state="published")
+    with keyed(running, module_database_url, ("city_admin", "reviewer"), None) as city:
+        sent = city.post("/catalogue/loads?filename=s.json", content=json.dumps([row]).encode())
+        assert sent.status_code == 201, sent.text
+        assert sent.json()["account"]["inserted"] == 1
+        home = "/catalogue/items/in-bulk"
+        working = city.get(home).json()["working"]
+        assert working["state"] == "draft"
+        assert city.post(f"{home}/submit").status_code == 200
+        own = city.post(f"{home}/approve", json={"content_hash": working["contentHash"]})
+        assert_problem(own, status=409, code="conflict")
+    assert send(admin, "in-bulk", "approve").status_code == 200
