@@ -27,6 +27,9 @@ BUILDINGS ?= 1000000
 bench: ## answers beside the raw database and peers, as ratios (BUILDINGS=100000 ARGS="--only by-id")
 	$(PY) -m tools.bench --buildings $(BUILDINGS) $(ARGS)
 
+bench-catalogue: ## a catalogue of 100,000 services with facets: HTTP beside its statements
+	PYTHONPATH=. $(PY) tools/bench_catalogue.py $(ARGS)
+
 bench-load: ## loading beside ogr2ogr: prints the ratio (needs gdal-bin; BUILDINGS=100000 ARGS="--rounds 1")
 	$(PY) tools/bench_load.py --buildings $(BUILDINGS) $(ARGS)
 

@@ -139,6 +139,12 @@ def _own(row: Mapping[str, Any]) -> dict[str, Any]:
         "version": row["version"],
         "contentHash": row["content_hash"],
     }
+    if row["health"]:
+        own["health"] = {
+            "state": row["health"],
+            "checked": instant_text(row["health_checked_at"]),
+            "availability30Days": None if row["availability"] is None else round(row["availability"], 5),
+        }
     if row["provenance"]:
         own["provenance"] = orjson.loads(row["provenance"])
     return own
@@ -198,6 +204,8 @@ def links_of(row: Mapping[str, Any], base: str, home: str) -> tuple[list[Link], 
         links.append(
             Link(url_of(base, "collections", row["collection_id"]), "describes", JSON, "The collection it offers")
         )
+    if row["health"]:
+        links.append(Link(url_of(base, "catalogue", "items", row["id"], "health"), "related", JSON, "Health"))
     if row["licence"]:
         address = licence_url(row["licence"])
         links.append(Link(address or f"{here}?f=html", "license", HTML, row["licence"]))

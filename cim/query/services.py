@@ -1,6 +1,7 @@
 """Statements over the catalogue: search, one, organisations. Values are bound; the text depends on the shape asked."""
 
 from cim.model import Scope
+from cim.query.health import availability_sql
 from cim.sql import Cast, Identifier, Sql
 
 SHOWN = Sql.of(
@@ -9,11 +10,15 @@ SHOWN = Sql.of(
     "s.collection_id, s.share_class, s.cim_level, s.area_code, ST_AsGeoJSON(s.geom, 7) AS geometry, "
     "ST_XMin(s.geom) AS min_lon, ST_YMin(s.geom) AS min_lat, ST_XMax(s.geom) AS max_lon, ST_YMax(s.geom) AS max_lat, "
     "s.licence, s.contact, s.update_cycle, s.version, s.created_at, s.updated_at, s.published_at, s.time_from, s.time_to, "
-    "s.quality, s.content_hash, s.harvest_id, s.remote_id, s.provenance::text AS provenance, s.state_reason"
+    "s.quality, s.content_hash, s.harvest_id, s.remote_id, s.provenance::text AS provenance, s.state_reason, "
+    "h.state AS health, h.checked_at AS health_checked_at, {} AS availability",
+    availability_sql(),
 )
-"""Columns of a service `s` and its organisation `o` that its representations take."""
+"""Columns of a service `s`, its organisation `o` and its health `h` that its representations take."""
 
-OWNED = Sql.of("LEFT JOIN cim.organisation AS o ON o.id = s.organisation_id")
+OWNED = Sql.of(
+    "LEFT JOIN cim.organisation AS o ON o.id = s.organisation_id LEFT JOIN cim.service_health AS h ON h.service_id = s.id"
+)
 
 
 def visible_services(scope: Scope, alias: Identifier) -> Sql:

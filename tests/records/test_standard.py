@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import psycopg
 import pytest
 from jsonschema import Draft202012Validator
 from owslib.ogcapi.records import Records
@@ -172,6 +173,27 @@ def test_record_core_templated_link(anyone):
     assert template["uriTemplate"] == "https://tiles.example/{z}/{x}/{y}.png"
     assert set(template["variables"]) == {"z", "x", "y"}
     assert not any("{" in link["href"] for link in record["links"])
+
+
+def test_a_record_says_how_the_service_has_been(anyone, module_database_url):
+    assert "health" not in anyone.get(f"{HOME}/items/tiles").json()["properties"]
+    with psycopg.connect(module_database_url, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO cim.service_health (service_id, state, checked_at, since, next_at) "
+            "VALUES ('imagery', 'degraded', '2026-11-20T08:00:00Z', now(), now())"
+        )
+        connection.execute(
+            "INSERT INTO cim.service_health_day (service_id, day, probes, up, degraded) "
+            "VALUES ('imagery', (now() AT TIME ZONE 'UTC')::date, 8, 5, 1)"
+        )
+    for record in (
+        anyone.get(f"{HOME}/items/imagery").json(),
+        anyone.get(f"{HOME}/items?ids=imagery").json()["features"][0],
+    ):
+        wanted = {"state": "degraded", "checked": "2026-11-20T08:00:00Z", "availability30Days": 0.75}
+        assert record["properties"]["health"] == wanted
+        (link,) = [link for link in record["links"] if link["href"].endswith("/health")]
+        assert anyone.get(link["href"]).json()["availability30Days"] == 0.75
 
 
 def test_a_record_says_where_it_comes_from_and_what_was_reviewed(anyone):
