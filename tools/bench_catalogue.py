@@ -76,7 +76,7 @@ def main() -> None:
     table = Table("question", "HTTP p50 ms", "HTTP p95 ms", "statements p50 ms", "statements / HTTP")
     with tempfile.TemporaryDirectory(prefix="cim-bench-") as folder:
         Path(folder).chmod(0o755)
-        with owned(Cluster(Path(folder) / "pg")) as url:
+        with owned(Cluster(Path(folder) / "pg", ("fsync=off", "synchronous_commit=off"))) as url:
             upgrade(url)
             fill(url, given.services)
             with serving(url) as server, psycopg.connect(url, autocommit=True) as connection:

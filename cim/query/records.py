@@ -106,29 +106,32 @@ def _pairs(term: str) -> Sql:
     )
 
 
-def holds(term: str) -> Sql:
-    """The condition that a term stands in a text of the service, or in a name of its organisation."""
-    in_names = Sql.of(
-        "ARRAY(SELECT id FROM cim.organisation WHERE strpos(cim.folded(name_zh), {}) > 0 OR strpos(cim.folded(name_en), {}) > 0)",
-        _folded(term),
-        _folded(term),
-    )
-    return Sql.of(
-        "(cim.bigrams(ARRAY[searched]) @> {} AND strpos(searched, {}) > 0 OR organisation = ANY({}))",
-        _pairs(term),
-        _folded(term),
-        in_names,
-    )
-
-
 def any_of(terms: Sequence[str]) -> Sql:
-    """The condition that one of `terms` is held (OGC 20-004r1, /req/record-core-query-parameters/q-response B)."""
-    return Sql.join(" OR ", [holds(term) for term in terms])
+    """The condition that one of `terms` stands in a text of the service, or in a name of its organisation.
+
+    OGC 20-004r1, /req/record-core-query-parameters/q-response B. What the index of words answers stands in a part of its
+    own, so that no row's pairs of characters are made again: that takes longer than all else.
+    """
+    named = Sql.of("organisation = ANY(ARRAY(SELECT id FROM cim.organisation WHERE {}))", _names_hold(terms))
+    looked_up = [Sql.of("cim.bigrams(ARRAY[searched]) @> {}", _pairs(term)) for term in terms]
+    read = [Sql.of("strpos(searched, {}) > 0", _folded(term)) for term in terms]
+    return Sql.of("({}) AND ({})", Sql.join(" OR ", [*looked_up, named]), Sql.join(" OR ", [*read, named]))
+
+
+def _names_hold(terms: Sequence[str]) -> Sql:
+    return Sql.join(
+        " OR ",
+        [
+            Sql.of("strpos(cim.folded({}), {}) > 0", Identifier(name), _folded(term))
+            for term in terms
+            for name in ("name_zh", "name_en")
+        ],
+    )
 
 
 def all_of(terms: Sequence[str]) -> Sql:
-    """The condition that every one of `terms` is held, wherever it stands."""
-    return Sql.join(" AND ", [holds(term) for term in terms])
+    """The condition that every one of `terms` stands in a text, or in a name of the organisation, wherever."""
+    return Sql.join(" AND ", [any_of((term,)) for term in terms])
 
 
 def has_theme(theme: str) -> Sql:
