@@ -89,7 +89,7 @@ def run_node(
     key = sealer.opened(bytes(node["sealed_key"]), node_purpose(harvest.id)).decode()
     fetcher = Fetcher(allowed, headers={"X-API-Key": key})
     account = Account()
-    with held(connection, harvest.id):
+    with held(connection, harvest.id, run):
         row = first_row(connection, harvest_sql(harvest.id))
         position: str | None = row["position"] if row else None
         writer = _NodeWriter(connection, harvest, allowed, key, sealer)

@@ -52,6 +52,18 @@ def fail_sql(run_id: int, code: str, detail: str) -> Sql:
     )
 
 
+def stopped_sql(harvest_id: str, run_id: int) -> Sql:
+    """Earlier runs of a harvest that were killed: said to have failed, by the run that holds the harvest now."""
+    told = {"code": "load-failed", "detail": "the process was stopped; the next run went on where it was"}
+    return Sql.of(
+        "UPDATE cim.intake_run SET state = 'failed', ended_at = now(), error = {} WHERE harvest_id = {} AND state = 'running' "
+        "AND id < {}",
+        Cast(orjson.dumps(told).decode(), "jsonb"),
+        harvest_id,
+        Cast(run_id, "bigint"),
+    )
+
+
 def run_sql(run_id: int) -> Sql:
     """The row of one run."""
     return Sql.of("SELECT {} FROM cim.intake_run AS r WHERE r.id = {}", _SHOWN, Cast(run_id, "bigint"))

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from cim.catalogue.harvest.run import Harvest, run_harvest
-from cim.catalogue.load import load_organisations
+from cim.catalogue.load import Intake, load_organisations, load_services
 from cim.db.intake import Run
 from cim.gateway.policy import parse_allowed
 from tests.catalogue.conftest import ADMIN
@@ -149,8 +149,8 @@ def test_what_is_on_the_shelf_is_withdrawn_with_its_reason_and_comes_back_and_ed
         "SELECT document FROM cim.service_version WHERE service_id = 'shelf.a' AND state = 'draft'"
     ).fetchone()
     assert with_shelf is not None
-    load = json.dumps({"services": [{**with_shelf[0], "state": "published"}]}).encode()
-    assert admin.post("/catalogue/loads?filename=s.json", content=load).json()["account"]["rejected"] == 0
+    intake = Intake(allowed_upstreams=parse_allowed(source.pair))
+    assert load_services(connection, [{**with_shelf[0], "state": "published"}], intake).rejected == 0
     assert services(connection, "shelf")["a"][0] == "published"
     assert told(run(admin, "shelf")) == (0, 0, 2, 0, 0)
     source.documents["/shelf"] = layers(b="B")
@@ -243,7 +243,13 @@ def test_another_node_of_our_own_kind_is_harvested(admin, connection, source, ru
     source.documents["/node/"] = json.dumps(landing).replace(running.url, f"{source.url}/node").encode()
     source.documents["/node/collections"] = json.dumps(collections).replace(running.url, f"{source.url}/node").encode()
     admin.post("/catalogue/harvests", json={"id": "node", "url": f"{source.url}/node/", "organisation_id": "planning"})
-    assert run(admin, "node")["inserted"] == len(collections["collections"])
+    records = httpx2.get(f"{running.url}/collections/catalogue/items", params={"limit": 1000}).json()
+    source.documents["/node/collections/catalogue/items"] = (
+        json.dumps(records).replace(running.url, f"{source.url}/node").encode()
+    )
+    account = run(admin, "node")
+    assert account["read"] == len(collections["collections"]) - 1 + len(records["features"])
+    assert account["inserted"] >= len(collections["collections"]) - 1
 
 
 def test_b32_a_source_at_a_closed_address_is_refused_and_never_reached(admin, source):

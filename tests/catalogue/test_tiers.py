@@ -1,5 +1,6 @@
 """A city and a district, two databases and two servers: catalogues, calls passed through, and both ledgers compared."""
 
+import json
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -9,8 +10,18 @@ import httpx2
 import psycopg
 import pytest
 
+from cim.catalogue.harvest.run import Harvest
 from cim.catalogue.load import load_organisations, load_services
+from cim.catalogue.nodes import node_purpose
+from cim.catalogue.tiers import run_any
+from cim.db.services import first_row
+from cim.errors import UpstreamUnreachable
+from cim.gateway.sealing import sealer_of
+from cim.query.harvests import insert_harvest_sql
+from cim.query.nodes import insert_node_sql
+from cim.settings import Settings
 from tests.catalogue.conftest import ADMIN, service
+from tests.catalogue.sources import serving_source
 from tests.conftest import Server, clone, serving
 from tests.problems import assert_problem
 
@@ -224,3 +235,39 @@ def test_a_district_admin_acts_only_in_the_district(inside, district):
         assert admin.post("/catalogue/items/a/suspend", json={"why": "x"}).status_code == 200
         assert admin.post("/catalogue/items/a/resume", json={"why": "x"}).status_code == 200
         assert admin.post("/catalogue/items/futian/submit", json={}).status_code in (403, 404)
+
+
+def page(names: str, following: str, *, more: bool) -> bytes:
+    """A page of a feed with services of these names."""
+    put = [{"id": name, "change": "put", "service": own(name)} for name in names]
+    return json.dumps({"node": "x", "changes": put, "next": following, "more": more}).encode()
+
+
+def test_a_run_that_ends_in_the_middle_goes_on_behind_the_last_page(database_url, tmp_path):
+    with serving_source() as source, psycopg.connect(database_url, autocommit=True) as opened:
+        settings = Settings(
+            database_url=database_url, data_dir=tmp_path, allowed_upstreams=source.pair, secret_key="k" * 32
+        )
+        load_organisations(opened, [{"id": "far", "name_zh": "远区"}])
+        first_row(
+            opened, insert_harvest_sql("far", {"kind": "node", "url": source.url, "organisation_id": "far"}, "test")
+        )
+        sealed = sealer_of(settings).seal(b"key-of-the-node", node_purpose("far"))
+        first_row(opened, insert_node_sql("far", {"title_zh": "远区", "title_en": "Far", "area_code": "4403"}, sealed))
+        harvest = Harvest("far", source.url, "far", "node", area_code="4403")
+        source.documents["/catalogue/changes?limit=200"] = page("ab", "p1", more=True)
+        source.documents["/catalogue/changes?limit=200&since=p1"] = (500, {}, b"")
+        with pytest.raises(UpstreamUnreachable):
+            run_any(opened, settings, harvest, by="test")
+        opened.execute(
+            "INSERT INTO cim.intake_run (kind, harvest_id, source, started_by) VALUES ('node', 'far', 'x', 'killed')"
+        )
+        assert opened.execute("SELECT count(*) FROM cim.service WHERE harvest_id = 'far'").fetchone() == (2,)
+        source.asked.clear()
+        source.documents["/catalogue/changes?limit=200&since=p1"] = page("bc", "p2", more=False)
+        account = run_any(opened, settings, harvest, by="test")["account"]
+        assert (account["inserted"], account["unchanged"]) == (1, 1)
+        assert source.asked == ["/catalogue/changes?limit=200&since=p1"]
+        assert source.headers[-1]["x-api-key"] == "key-of-the-node"
+        states = opened.execute("SELECT state FROM cim.intake_run ORDER BY id").fetchall()
+        assert states == [("failed",), ("failed",), ("completed",)]

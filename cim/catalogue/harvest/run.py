@@ -27,6 +27,7 @@ from cim.errors import CimError, InvalidParameter, LoadBusy, SourceRefused, Upst
 from cim.gateway.policy import NONE, Allowed, checked_url
 from cim.model import Scope, roles_of
 from cim.query.harvests import gone_sql, harvested_sql, link_sql, lock_harvest_sql, unlock_harvest_sql
+from cim.query.intake import stopped_sql
 from cim.query.service_life import standing_sql
 
 Connection = psycopg.Connection[Any]
@@ -109,10 +110,9 @@ def run_harvest(
     allowed: Allowed = NONE,
     document: Document | None = None,
     is_dry: bool = False,
-    is_resumed: bool = False,
 ) -> None:
     """Read the source and write what became of it; the account goes into `run`. Raises LoadBusy, SourceRefused."""
-    with held(connection, harvest.id):
+    with held(connection, harvest.id, run):
         kind, url, entries = read_source(harvest, allowed, document)
         known = {row["remote_id"]: row for row in rows_of(connection, harvested_sql(harvest.id))}
         if known and not any(isinstance(one, Found) for one in entries):
@@ -138,10 +138,11 @@ def run_harvest(
 
 
 @contextmanager
-def held(connection: Connection, harvest_id: str) -> Iterator[None]:
-    """Nobody else runs the harvest while the block does. Raises LoadBusy."""
+def held(connection: Connection, harvest_id: str, run: Run) -> Iterator[None]:
+    """Nobody else runs the harvest while the block does; runs that were killed are closed. Raises LoadBusy."""
     if not execute(connection, lock_harvest_sql(harvest_id))[0]:
         raise LoadBusy(f"'{harvest_id}' is being harvested by another process")
+    execute(connection, stopped_sql(harvest_id, run.id))
     try:
         yield
     finally:
