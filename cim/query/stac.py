@@ -1,5 +1,7 @@
 """STAC documents out of the imagery collection, put together in the database (STAC 1.0.0, STAC API 1.0.0)."""
 
+from functools import lru_cache
+
 from cim.collections.imagery import IMAGERY
 from cim.crs import DEGREE_DECIMALS
 from cim.model import Collection, Scope
@@ -35,6 +37,7 @@ def _escaped(column: str) -> Sql:
     )
 
 
+@lru_cache(maxsize=4)
 def _item_text(base: str) -> Sql:
     """Expression over a row of imagery: the item as text. `base` is the address of this node."""
     states_projection = Sql.of("COALESCE(stac_properties ->> 'stac_extensions', '') LIKE '%/projection/%'")
