@@ -162,7 +162,22 @@ def _examined(url: str, detail: str) -> tuple[bool, str, str]:
         return False, f"{detail}; {facts}", mend
     except Unavailable as problem:
         return False, problem.detail, "start that database, or correct DATABASE_URL"
-    return True, detail, ""
+    return True, f"{detail}{_guard(url)}", ""
+
+
+def _guard(url: str) -> str:
+    """What keeps the audit from being changed; nothing before there are tables."""
+    import psycopg
+
+    from cim.db.connect import connect
+    from cim.db.guard import is_guarded
+
+    try:
+        with connect(url) as connection:
+            keeper = "a role of its own" if is_guarded(connection) else "its chain alone"
+    except psycopg.errors.UndefinedTable:
+        return ""
+    return f"; the audit is guarded by {keeper}"
 
 
 def _port(settings: Settings) -> tuple[bool, str, str]:

@@ -23,6 +23,7 @@ def test_all_is_well_on_this_machine(database_url):
     assert [f for f in findings.values() if not f["is_well"]] == []
     assert code == 0
     assert {"python", "packages", "database", "port", "page"} <= set(findings)
+    assert "the audit is guarded by a role of its own" in findings["database"]["detail"]
 
 
 def test_all_is_well_for_a_node_with_its_own_cluster():
