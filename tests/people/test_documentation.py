@@ -27,7 +27,7 @@ def test_the_guide_runs_as_it_stands(module_database_url, make_node, tmp_path):
 
 
 def test_five_calls_lead_from_a_service_to_its_meter():
-    assert len(re.findall(r"curl -sf", BLOCKS[1])) == 5
+    assert len(re.findall(r"curl -sf|^cim load", BLOCKS[1], re.M)) == 5
 
 
 def test_people_are_made_and_listed_on_the_machine(cim):

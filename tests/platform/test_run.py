@@ -48,6 +48,7 @@ class Node:
         return {
             c["id"]: httpx2.get(f"{self.url}/collections/{c['id']}/items?limit=1", timeout=30).json()["numberMatched"]
             for c in found
+            if c.get("itemType") != "record"
         }
 
 
