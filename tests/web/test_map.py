@@ -117,7 +117,11 @@ def test_it_fits_the_screen(visit, width, tmp_path: Path):
 
 def test_without_webgl_areas_can_still_be_asked(visit):
     visitor = visit()
-    visitor.page.add_init_script("HTMLCanvasElement.prototype.getContext = () => null;")
+    visitor.page.add_init_script(
+        "const given = HTMLCanvasElement.prototype.getContext;"
+        "HTMLCanvasElement.prototype.getContext = function (kind, ...more) {"
+        "  return String(kind).startsWith('webgl') ? null : given.call(this, kind, ...more); };"
+    )
     visitor.open()
     visitor.page.locator("#map-missing").wait_for()
     visitor.page.click("#tab-ask")

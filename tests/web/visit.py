@@ -93,7 +93,7 @@ class Visit:
     def check(self) -> None:
         """No request left this machine, no error was logged, no script failed."""
         assert self.outside == []
-        assert self.errors == []
+        assert not self.errors, str(self.errors)[:1500]
 
     def close(self) -> None:
         """Ends the context."""
