@@ -73,3 +73,9 @@ export const schemaOf = (collection) => once(`collections/${encodeURIComponent(c
 /** What its filters may name, and what it may be ordered by, each fetched once. */
 export const queryablesOf = (collection) => once(`collections/${encodeURIComponent(collection)}/queryables`);
 export const sortablesOf = (collection) => once(`collections/${encodeURIComponent(collection)}/sortables`);
+
+/** Header fields that a change carries in a session (against requests forged by other sites); none without a session. */
+export async function changeHeaders() {
+  const { csrf } = await getJson("sessions/current");
+  return csrf ? { "X-CSRF-Token": csrf } : {};
+}

@@ -1,5 +1,5 @@
 // Getting it out: any format the collection offers. Short texts stream; files are made by a job with progress and cancel.
-import { Problem, address, getJson } from "./api.js";
+import { Problem, address, changeHeaders, getJson } from "./api.js";
 import { byId, element, number, say, t } from "./page.js";
 import { bodyOf, parametersOf } from "./question.js";
 import { collectionOf } from "./registry.js";
@@ -31,7 +31,7 @@ class Job {
   }
 
   async start(path, body) {
-    const response = await fetch(address(path), { method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json", Prefer: "respond-async" } });
+    const response = await fetch(address(path), { method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json", Prefer: "respond-async", ...await changeHeaders() } });
     const document = await response.json().catch(() => ({}));
     if (!response.ok) throw new Problem(document, response.status);
     this.id = idOf(response.headers.get("Location") ?? document.id);
@@ -69,7 +69,7 @@ class Job {
     this.cancel.remove();
     this.bar.remove();
     this.line.textContent = t("export.cancelled");
-    if (this.id) await fetch(address(`exports/${this.id}`), { method: "DELETE" }).catch(() => {});
+    if (this.id) await fetch(address(`exports/${this.id}`), { method: "DELETE", headers: await changeHeaders() }).catch(() => {});
   }
 
   fail(error) {
