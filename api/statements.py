@@ -12,7 +12,6 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from api.params import parse_limit
-from cim.catalogue.grant import is_city_admin
 from cim.cells import inert
 from cim.errors import Forbidden, InvalidParameter
 from cim.interval import parse_date
@@ -62,7 +61,7 @@ def statement_of(scope: Scope, values: Mapping[str, str], zone: ZoneInfo) -> Sta
 
 def whose(scope: Scope, values: Mapping[str, str]) -> tuple[str, str | None]:
     """Side and organisation; None for all, which is the city's side."""
-    is_admin = is_city_admin(scope)
+    is_admin = scope.is_city
     side = values.get("side", "city" if is_admin and "organisation" not in values else "consumer")
     if side not in SIDES:
         raise InvalidParameter("side", side, f"one of {', '.join(SIDES)}")

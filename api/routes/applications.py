@@ -31,7 +31,7 @@ from cim.errors import Conflict, Forbidden, InvalidParameter, NotFound
 from cim.interval import instant_text
 from cim.model import Scope
 from cim.people.members import key_member, one_of, text_member
-from cim.people.rights import is_city, require_caller
+from cim.people.rights import require_caller
 from cim.query import applications as statements
 from cim.query.applications import APPLICATIONS, GRANTS, SCENARIOS, both_sides_seen
 from cim.query.notifications import notify_sql
@@ -48,7 +48,7 @@ _INSTANTS = ("applied_at", "due_at", "decided_at")
 def require_side(scope: Scope) -> None:
     """Raise Unauthorized, Forbidden for a caller who is on neither side of an application."""
     require_caller(scope)
-    if scope.organisation_id is None and not is_city(scope) and "district_admin" not in scope.roles:
+    if scope.organisation_id is None and not scope.is_city and "district_admin" not in scope.roles:
         raise Forbidden("the key sent acts for no organisation")
 
 

@@ -17,7 +17,7 @@ from api.statements import as_csv
 from cim.errors import Forbidden, InvalidParameter
 from cim.interval import instant_text, parse_instant
 from cim.model import Scope
-from cim.people.rights import is_city, require_caller
+from cim.people.rights import require_caller
 from cim.query.audit import HEAD_SQL, AuditQuery, rows_sql
 from cim.query.cursor import decode_cursor, encode_cursor
 
@@ -37,7 +37,7 @@ _MAX_TEXT = 300
 def _organisation(scope: Scope, wanted: str | None) -> str | None:
     """Whose rows the caller reads, None for everybody's. Raises Unauthorized, Forbidden."""
     require_caller(scope)
-    if is_city(scope):
+    if scope.is_city:
         return wanted
     if "org_admin" not in scope.roles or scope.organisation_id is None:
         raise Forbidden("the audit is for city admins, and for admins of an organisation")
@@ -106,7 +106,7 @@ async def head(request: Request) -> Response:
     """Number and digest of the last row: what to note elsewhere, so that a chain written anew is found out (city admins)."""
     scope = await scope_of(request)
     require_caller(scope)
-    if not is_city(scope):
+    if not scope.is_city:
         raise Forbidden("the head of the audit is for city admins")
     query_parameters(request, ())
     row = await database_of(request).fetch_one(HEAD_SQL)

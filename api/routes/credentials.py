@@ -31,14 +31,13 @@ async def _owned(request: Request) -> tuple[Any, Scope]:
     if not scope.roles:
         raise Unauthorized("this needs the key of the service's owner, or an admin key")
     row = None if "\x00" in service_id else await database_of(request).fetch_row(called_sql(service_id))
-    is_city = scope.is_admin or "city_admin" in scope.roles
     is_owner = (
         row is not None
         and row["organisation_id"] is not None
         and row["organisation_id"] == scope.organisation_id
         and any(duty in scope.roles for duty in MANAGERS)
     )
-    if row is not None and (is_city or is_owner):
+    if row is not None and (scope.is_city or is_owner):
         return row, scope
     if row is None or row["state"] != "published":
         raise NotFound("service", service_id)

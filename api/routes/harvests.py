@@ -36,7 +36,7 @@ def harvester_organisation(scope: Scope) -> str | None:
     """The organisation that the caller harvests for, None for all. Raises Unauthorized, Forbidden."""
     if not scope.roles:
         raise Unauthorized("this needs an admin's key: send 'Authorization: Bearer <key>' or 'X-API-Key: <key>'")
-    if scope.is_admin or "city_admin" in scope.roles:
+    if scope.is_city:
         return None
     if scope.organisation_id is None or "org_admin" not in scope.roles:
         raise Forbidden("harvests are for city admins, and for admins of an organisation")

@@ -96,7 +96,7 @@ def _require_city(scope: Scope) -> None:
     """Raise Unauthorized, or Forbidden for whoever does not act for the whole city."""
     if not scope.roles:
         raise Unauthorized("this needs a city admin's key: send 'Authorization: Bearer <key>' or 'X-API-Key: <key>'")
-    if not (scope.is_admin or "city_admin" in scope.roles):
+    if not scope.is_city:
         raise Forbidden("nodes are registered by city admins")
 
 

@@ -16,7 +16,7 @@ from cim.errors import Conflict, InvalidParameter, NotFound
 from cim.interval import instant_text
 from cim.model import Scope
 from cim.people.document import STATES, checked_organisation
-from cim.people.rights import is_city, manages, require_caller
+from cim.people.rights import manages, require_caller
 from cim.query.areas import parse_area_code
 from cim.query.listing import within
 from cim.query.people import (
@@ -106,7 +106,7 @@ async def edit(request: Request) -> Response:
         )
     values = checked_organisation(await json_object(request), is_partial=True)
     beyond = sorted(set(values) - {"contact"})
-    if beyond and not is_city(scope):
+    if beyond and not scope.is_city:
         await refuse(request, scope, "organisation", row["id"], f"{', '.join(beyond)}: changed by a city admin only")
     async with database_of(request).transaction() as transaction:
         await transaction.execute(update_sql("organisation", row["id"], values))
@@ -144,7 +144,7 @@ async def delete(request: Request) -> Response:
 
 async def _require_city(request: Request, scope: Scope, kind: str, subject_id: str) -> None:
     require_caller(scope)
-    if not is_city(scope):
+    if not scope.is_city:
         await refuse(request, scope, kind, subject_id, "this is done by a city admin only")
 
 

@@ -23,7 +23,7 @@ from cim.interval import instant_text
 from cim.model import Scope
 from cim.people import keys as owned
 from cim.people.members import future_member, key_member, one_of, text_member
-from cim.people.rights import is_city, manages, require_caller
+from cim.people.rights import manages, require_caller
 from cim.query.grants import grant_in_force_sql
 from cim.query.people import keys_seen
 from cim.sql import Sql
@@ -46,7 +46,7 @@ def _shown(row: Any) -> Mapping[str, Any]:
 
 def _require_holder(scope: Scope) -> None:
     require_caller(scope)
-    if scope.organisation_id is None and not is_city(scope) and "district_admin" not in scope.roles:
+    if scope.organisation_id is None and not scope.is_city and "district_admin" not in scope.roles:
         raise Forbidden("the key sent acts for no organisation")
 
 

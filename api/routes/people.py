@@ -23,7 +23,7 @@ from cim.model import Scope
 from cim.model.scope import DUTIES
 from cim.people.document import STATES, checked_person
 from cim.people.passwords import checked_password
-from cim.people.rights import check_district, check_given, is_city, manages, require_caller
+from cim.people.rights import check_district, check_given, manages, require_caller
 from cim.query.people import PEOPLE, insert_person_sql, invite_sql, people_seen, update_sql
 from cim.query.sessions import end_all_sql
 from cim.sql import Sql
@@ -57,7 +57,7 @@ async def people(request: Request) -> Response:
 
 def _require_person(scope: Scope) -> None:
     require_caller(scope)
-    if scope.organisation_id is None and not is_city(scope) and "district_admin" not in scope.roles:
+    if scope.organisation_id is None and not scope.is_city and "district_admin" not in scope.roles:
         raise Forbidden("the key sent acts for no organisation")
 
 
@@ -179,7 +179,7 @@ async def _with_digest(request: Request, row: Any, values: Mapping[str, Any]) ->
 
 
 async def _require_manager(request: Request, scope: Scope, row: Any) -> None:
-    is_above = not is_city(scope) and bool({"district_admin", "city_admin"} & set(row["duties"]))
+    is_above = not scope.is_city and bool({"district_admin", "city_admin"} & set(row["duties"]))
     if is_above or not manages(scope, row["organisation_id"], row["organisation_area"]):
         await refuse(request, scope, "person", row["id"], "the caller does not act for that person")
 
@@ -190,7 +190,7 @@ async def _check_duties(
     after = values.get("duties", before)
     try:
         check_given(scope, before, after)
-        if "area_code" in values and not is_city(scope):
+        if "area_code" in values and not scope.is_city:
             raise Forbidden("area_code: the district of an admin is named by a city admin")
     except Forbidden as error:
         await refuse(request, scope, "person", person_id, error.detail)

@@ -14,7 +14,6 @@ from api.documents import JSON, answer
 from api.negotiate import Representation, choose
 from api.params import json_object, query_parameters
 from api.statements import parse_month
-from cim.catalogue.grant import is_city_admin
 from cim.db import audit
 from cim.db.prices import delete_sql, plans_sql, put_sql
 from cim.errors import Conflict, Forbidden, InvalidParameter, NotFound, Unauthorized
@@ -31,7 +30,7 @@ _SETTERS = frozenset({"publisher", "org_admin"})
 
 def _sees(row: Any, scope: Scope) -> bool:
     is_own = row["organisation_id"] is not None and row["organisation_id"] == scope.organisation_id
-    return row["state"] == "published" or is_own or is_city_admin(scope)
+    return row["state"] == "published" or is_own or scope.is_city
 
 
 def _shown(row: Any) -> dict[str, Any]:
@@ -80,7 +79,7 @@ async def _to_set(request: Request) -> tuple[Scope, Any, date]:
     is_own = is_of_owner and bool(scope.roles & _SETTERS)
     if not scope.roles:
         raise Unauthorized("prices are set with a key of the service's organisation")
-    if not (is_own or is_city_admin(scope)):
+    if not (is_own or scope.is_city):
         raise Forbidden("the price of a service is set by publishers and admins of its organisation")
     month = parse_month("month", request.path_params["month"])
     today = datetime.now(ZoneInfo(settings_of(request).time_zone)).date()

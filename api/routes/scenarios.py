@@ -19,7 +19,6 @@ from cim.errors import Conflict, NotFound
 from cim.interval import instant_text
 from cim.model import Scope
 from cim.people.members import one_of
-from cim.people.rights import is_city
 from cim.query.applications import SCENARIOS
 from cim.query.people import hangs_on_seen, insert_scenario_sql, update_sql
 from cim.sql import Sql
@@ -90,9 +89,9 @@ async def edit(request: Request) -> Response:
     scope = await scope_of(request)
     query_parameters(request, ())
     row = await _scenario_of(request, scope)
-    if row["organisation_id"] != scope.organisation_id and not is_city(scope):
+    if row["organisation_id"] != scope.organisation_id and not scope.is_city:
         await refuse(request, scope, "scenario", row["id"], "a scenario is changed by its organisation")
-    if not is_city(scope):
+    if not scope.is_city:
         require_applicant(scope)
     values = checked_scenario(await json_object(request), is_partial=True)
     async with database_of(request).transaction() as transaction:

@@ -41,7 +41,7 @@ def own_organisation(scope: Scope) -> str | None:
     """The organisation for which the caller registers services, None for all. Raises Unauthorized, Forbidden."""
     if not scope.roles:
         raise Unauthorized("this needs a publisher's key: send 'Authorization: Bearer <key>' or 'X-API-Key: <key>'")
-    if scope.is_admin or "city_admin" in scope.roles:
+    if scope.is_city:
         return None
     if scope.organisation_id is None or not scope.roles & {"publisher", "org_admin", "district_admin"}:
         raise Forbidden("the key sent is no publisher's of an organisation")

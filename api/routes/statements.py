@@ -30,7 +30,6 @@ from api.statements import (
     times_of,
     wish_of,
 )
-from cim.catalogue.grant import is_city_admin
 from cim.errors import Forbidden, InvalidParameter, Unauthorized
 from cim.interval import parse_date
 from cim.metering.prices import charges_of, plan_of
@@ -233,7 +232,7 @@ def _line(row: Any) -> dict[str, Any]:
 async def closes(request: Request) -> Response:
     """The days that are closed, the latest first, with their digests (city admins)."""
     scope, values = await _reader(request, ("before", "limit"))
-    if not is_city_admin(scope):
+    if not scope.is_city:
         raise Forbidden("closes are for the city's admins")
     choose(request, TABLES[:1], f=values.get("f"))
     before = parse_date(values["before"]) if "before" in values else None

@@ -8,7 +8,7 @@ from cim.errors import Conflict, Forbidden, InvalidParameter, NotFound
 from cim.interval import instant_text
 from cim.model import Collection, Scope
 from cim.people.members import count_member, future_member
-from cim.people.rights import is_city, is_district, require_member
+from cim.people.rights import is_district, require_member
 
 CONDITIONS = ("quota_day", "rate_calls", "rate_seconds", "expires_at", "area_code", "hidden", "precision_m")
 """What a grant may be limited by; applications ask for the same."""
@@ -80,7 +80,7 @@ def decides(scope: Scope, owner_id: str | None, owner_area: str | None) -> bool:
     is_own = (
         owner_id is not None and owner_id == scope.organisation_id and bool({"publisher", "org_admin"} & scope.roles)
     )
-    return is_city(scope) or is_own or is_district(scope, owner_area)
+    return scope.is_city or is_own or is_district(scope, owner_area)
 
 
 def is_own_application(scope: Scope, applicant_id: str | None, applied_by: str) -> bool:

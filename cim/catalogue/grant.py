@@ -64,11 +64,6 @@ class Grant:
     precision_m: float | None = None
 
 
-def is_city_admin(scope: Scope) -> bool:
-    """True for whoever acts for the whole city."""
-    return scope.is_admin or "city_admin" in scope.roles
-
-
 class Grants:
     """The grants that one worker has lately seen."""
 
@@ -90,7 +85,7 @@ class Grants:
         if service.state != "published":
             if service.state == "suspended":
                 raise Forbidden("the service is suspended; only what is published can be called")
-            if not (is_owner or is_city_admin(scope)):
+            if not (is_owner or scope.is_city):
                 raise NotFound("service", service.id)
             raise Conflict(f"the service is {service.state}; only what is published can be called")
         if scope.services is not None and service.id not in scope.services:
@@ -105,7 +100,7 @@ class Grants:
             grant = _chosen(await self._in_force(service.id, scope.organisation_id), scenario_id, scope.grant_id)
             if grant is not None:
                 return grant
-        if is_city_admin(scope):
+        if scope.is_city:
             return None
         raise Forbidden(_why_not(service, scope, scenario_id))
 

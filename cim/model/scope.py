@@ -35,6 +35,11 @@ class Scope:
         return "admin" in self.roles
 
     @property
+    def is_city(self) -> bool:
+        """True for whoever acts for the whole city."""
+        return self.is_admin or "city_admin" in self.roles
+
+    @property
     def is_editor(self) -> bool:
         """May change features of some collections in some area; an admin may in all."""
         return "editor" in self.roles

@@ -26,11 +26,6 @@ def require_member(scope: Scope) -> str:
     return scope.organisation_id
 
 
-def is_city(scope: Scope) -> bool:
-    """True for whoever acts for the whole city."""
-    return scope.is_admin or "city_admin" in scope.roles
-
-
 def is_district(scope: Scope, area_code: str | None) -> bool:
     """True for a district admin whose district holds the area of an organisation."""
     return "district_admin" in scope.roles and scope.area_code is not None and scope.covers(area_code)
@@ -39,7 +34,7 @@ def is_district(scope: Scope, area_code: str | None) -> bool:
 def manages(scope: Scope, organisation_id: str, area_code: str | None) -> bool:
     """True where the caller makes and changes the people and keys of the organisation, which belongs to the area."""
     is_own = "org_admin" in scope.roles and scope.organisation_id == organisation_id
-    return is_city(scope) or is_own or is_district(scope, area_code)
+    return scope.is_city or is_own or is_district(scope, area_code)
 
 
 def sees_organisation(scope: Scope, organisation_id: str, area_code: str | None) -> bool:
@@ -49,7 +44,7 @@ def sees_organisation(scope: Scope, organisation_id: str, area_code: str | None)
 
 def may_give(scope: Scope) -> list[str]:
     """The duties that the caller gives to people of organisations that they manage."""
-    return [duty for duty in DUTIES if is_city(scope) or duty not in OF_THE_CITY]
+    return [duty for duty in DUTIES if scope.is_city or duty not in OF_THE_CITY]
 
 
 def check_given(scope: Scope, before: Iterable[str], after: Iterable[str]) -> None:

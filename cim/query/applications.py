@@ -7,7 +7,6 @@ from typing import Any
 import orjson
 
 from cim.model import Scope
-from cim.people.rights import is_city
 from cim.query.listing import Listing, any_of, within
 from cim.query.people import hangs_on_seen
 from cim.sql import Cast, Sql
@@ -55,7 +54,7 @@ GRANT_STATES = {
 
 def both_sides_seen(scope: Scope, organisation: Sql) -> list[Sql]:
     """Rows of the caller's organisation, for its services (where the caller decides), of the district, or all."""
-    if is_city(scope):
+    if scope.is_city:
         return []
     parts = hangs_on_seen(scope, organisation)
     if scope.organisation_id is not None and {"publisher", "org_admin"} & scope.roles:

@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any
 
 from cim.model import Scope
-from cim.people.rights import is_city
 from cim.query.listing import Listing, any_of, within
 from cim.sql import Cast, Identifier, Sql
 
@@ -28,7 +27,7 @@ _CASTS = {"duties": "text[]"}
 
 def organisations_seen(scope: Scope) -> list[Sql]:
     """Those in force are everybody's to know; a suspended one is known to itself and to whoever acts for it."""
-    if is_city(scope):
+    if scope.is_city:
         return []
     parts = [Sql.of("o.state = 'active'")]
     if scope.organisation_id is not None:
@@ -38,7 +37,7 @@ def organisations_seen(scope: Scope) -> list[Sql]:
 
 def people_seen(scope: Scope) -> list[Sql]:
     """The caller; those of the organisation of an org admin; those of the district of a district admin; all for the city."""
-    if is_city(scope):
+    if scope.is_city:
         return []
     parts = [Sql.of("p.id = {}", scope.person_id)] if scope.person_id is not None else []
     if "org_admin" in scope.roles and scope.organisation_id is not None:
@@ -48,7 +47,7 @@ def people_seen(scope: Scope) -> list[Sql]:
 
 def hangs_on_seen(scope: Scope, column: Sql) -> list[Sql]:
     """Conditions on rows whose `column` is the organisation they hang on: the caller's own, those of the district, or all."""
-    if is_city(scope):
+    if scope.is_city:
         return []
     parts = [Sql.of("{} = {}", column, scope.organisation_id)] if scope.organisation_id is not None else []
     for condition in _district(scope):
@@ -58,7 +57,7 @@ def hangs_on_seen(scope: Scope, column: Sql) -> list[Sql]:
 
 def keys_seen(scope: Scope) -> list[Sql]:
     """One's own keys, for an org admin those of the organisation, those of the district, or all."""
-    if is_city(scope):
+    if scope.is_city:
         return []
     parts = []
     if scope.person_id is not None:
