@@ -3,16 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from api import problems
 from api.documents import JSON
-from api.openapi_parts import parameter, ref
+from api.openapi_operation import FORM_AND_LANGUAGE, KEYED, TEXT, operation
+from api.openapi_parts import parameter
 from api.routes.service_loads import CSV, FIELDS, XLSX
 from cim.catalogue.nodes import NODE_MEMBERS
 from cim.query.harvests import MEMBERS
-
-_TEXT = {"type": "string"}
-_OBJECT = {"type": "object"}
-_KEYED: list[dict[str, Any]] = [{"bearer": []}, {"apiKey": []}]
 
 
 def _operation(
@@ -26,32 +22,23 @@ def _operation(
     media: str = JSON,
     is_open: bool = False,
 ) -> dict[str, Any]:
-    content = {} if status == "204" else {"content": {media: {"schema": _OBJECT if media == JSON else _TEXT}}}
-    told: dict[str, Any] = {
-        "operationId": operation_id,
-        "tags": [tag],
-        "summary": summary,
-        "parameters": [*parameters, ref("parameters", "f"), ref("parameters", "lang")],
-        "responses": {
-            status: {"description": summary, **content},
-            "default": {
-                "description": "What went wrong (RFC 9457)",
-                "content": {problems.MEDIA_TYPE: {"schema": ref("schemas", "problem")}},
-            },
-        },
-    }
-    if body is not None:
-        told["requestBody"] = {"required": True, "content": {JSON: {"schema": body}}}
-    if not is_open:
-        told["security"] = _KEYED
-    return told
+    return operation(
+        operation_id,
+        tag,
+        summary,
+        parameters=[*parameters, *FORM_AND_LANGUAGE],
+        body=body,
+        status=status,
+        media=(media,),
+        security=None if is_open else KEYED,
+    )
 
 
 def _path(name: str, of: str) -> dict[str, Any]:
-    return parameter(name, f"Id of the {of}", _TEXT, place="path")
+    return parameter(name, f"Id of the {of}", TEXT, place="path")
 
 
-_PAGING = [parameter("limit", "limit", {"type": "integer", "minimum": 1}), parameter("cursor", "cursor", _TEXT)]
+_PAGING = [parameter("limit", "limit", {"type": "integer", "minimum": 1}), parameter("cursor", "cursor", TEXT)]
 
 
 def intake_paths() -> dict[str, Any]:
@@ -63,14 +50,14 @@ def _loads() -> dict[str, Any]:
     tag = "Catalogue"
     run = _path("runId", "load")
     send = _operation("sendServices", tag, "Load a table of services", status="201")
-    form: dict[str, Any] = dict.fromkeys(FIELDS, _TEXT) | {"file": {"type": "string", "format": "binary"}}
+    form: dict[str, Any] = dict.fromkeys(FIELDS, TEXT) | {"file": {"type": "string", "format": "binary"}}
     send["requestBody"] = {
         "required": True,
         "content": {"multipart/form-data": {"schema": {"type": "object", "properties": form, "required": ["file"]}}},
     }
     template = _operation("serviceTemplate", tag, "The table to fill in", media=CSV, is_open=True)
     template["responses"]["200"]["content"][XLSX] = {"schema": {"type": "string", "format": "binary"}}
-    template["parameters"].append(parameter("filled", "with the services that the caller may change", _TEXT))
+    template["parameters"].append(parameter("filled", "with the services that the caller may change", TEXT))
     return {
         "/catalogue/loads": {
             "get": _operation("serviceLoads", tag, "Loads of services", parameters=_PAGING),
@@ -90,7 +77,7 @@ def _harvests() -> dict[str, Any]:
     tag = "Catalogue"
     one, run = _path("harvestId", "harvest"), _path("runId", "run")
     body = {"type": "object", "properties": {name: {} for name in ("id", *MEMBERS)}, "additionalProperties": False}
-    dry = parameter("dry-run", "true: tell what a run would do", _TEXT)
+    dry = parameter("dry-run", "true: tell what a run would do", TEXT)
     home = "/catalogue/harvests/{harvestId}"
     return {
         "/catalogue/harvests": {
@@ -121,11 +108,11 @@ def _health() -> dict[str, Any]:
 
 def _nodes() -> dict[str, Any]:
     tag = "Administration"
-    one, day = _path("nodeId", "node"), parameter("day", "day of the platform, YYYY-MM-DD", _TEXT)
+    one, day = _path("nodeId", "node"), parameter("day", "day of the platform, YYYY-MM-DD", TEXT)
     body = {"type": "object", "properties": {name: {} for name in NODE_MEMBERS}, "additionalProperties": False}
     home = "/admin/nodes/{nodeId}"
-    since = parameter("since", "`next` of the page before", _TEXT)
-    by = parameter("node", "id of the node that passed the calls on", _TEXT)
+    since = parameter("since", "`next` of the page before", TEXT)
+    by = parameter("node", "id of the node that passed the calls on", TEXT)
     return {
         "/catalogue/changes": {
             "get": _operation(

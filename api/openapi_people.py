@@ -3,20 +3,18 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from api import problems
 from api.documents import HTML, JSON
 from api.forms import FORM
-from api.openapi_parts import parameter, ref
+from api.openapi_operation import KEYED, TEXT, operation
+from api.openapi_parts import parameter
 from api.routes import applications, grants, notifications, organisations, own_keys, people, scenarios
 from cim.catalogue import scenario
 from cim.catalogue.application import CONDITIONS
 from cim.people.document import ORGANISATION_MEMBERS, PERSON_MEMBERS
 
-_TEXT: dict[str, Any] = {"type": "string"}
-_OBJECT: dict[str, Any] = {"type": "object"}
 _NUMBERS = {"quota_day", "rate_calls", "rate_seconds"}
 _LISTS = {"hidden", "collections", "services", "duties"}
-_KEYED: list[dict[str, list[str]]] = [{"bearer": []}, {"apiKey": []}, {"session": []}]
+_KEYED: list[dict[str, list[str]]] = [*KEYED, {"session": []}]
 
 SESSION_SCHEME = {
     "session": {
@@ -34,7 +32,7 @@ def _schema(names: Iterable[str], needed: Sequence[str] = ()) -> dict[str, Any]:
     for name in names:
         kind: dict[str, Any] = {"type": ["string", "null"]}
         if name in _LISTS:
-            kind = {"type": ["array", "null"], "items": _TEXT}
+            kind = {"type": ["array", "null"], "items": TEXT}
         elif name in _NUMBERS or name == "grant_id":
             kind = {"type": ["integer", "null"], "minimum": 1}
         elif name in ("precision_m", "overlap_s"):
@@ -56,33 +54,24 @@ def _operation(
     is_open: bool = False,
     media: str = JSON,
 ) -> dict[str, Any]:
-    content = {} if status in ("204", "303") else {"content": {media: {"schema": _TEXT if media == HTML else _OBJECT}}}
-    operation: dict[str, Any] = {
-        "operationId": operation_id,
-        "tags": ["People and grants"],
-        "summary": summary,
-        "parameters": list(parameters),
-        "responses": {
-            status: {"description": summary, **content},
-            "default": {
-                "description": "What went wrong (RFC 9457)",
-                "content": {problems.MEDIA_TYPE: {"schema": ref("schemas", "problem")}},
-            },
-        },
-    }
-    if body is not None:
-        operation["requestBody"] = {"required": True, "content": {JSON: {"schema": body}}}
-    if not is_open:
-        operation["security"] = _KEYED
-    return operation
+    return operation(
+        operation_id,
+        "People and grants",
+        summary,
+        parameters=parameters,
+        body=body,
+        status=status,
+        media=(media,),
+        security=None if is_open else _KEYED,
+    )
 
 
 def _path(name: str, of: str) -> dict[str, Any]:
-    return parameter(name, f"Id of the {of}", _TEXT, place="path")
+    return parameter(name, f"Id of the {of}", TEXT, place="path")
 
 
 def _filters(names: Iterable[str]) -> list[dict[str, Any]]:
-    return [parameter(name, name, {"type": "integer", "minimum": 1} if name == "limit" else _TEXT) for name in names]
+    return [parameter(name, name, {"type": "integer", "minimum": 1} if name == "limit" else TEXT) for name in names]
 
 
 def _organisations() -> dict[str, Any]:
@@ -153,7 +142,7 @@ def _keys() -> dict[str, Any]:
 
 def _sessions() -> dict[str, Any]:
     page: dict[str, Any] = {"is_open": True, "media": HTML}
-    onward = [parameter("next", "Where to go afterwards: a path of this node", _TEXT)]
+    onward = [parameter("next", "Where to go afterwards: a path of this node", TEXT)]
     login = _operation(
         "login", "Begin a session", body=_schema(("login", "password", "next"), ["login", "password"]), is_open=True
     )

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from api import problems
 from api.documents import GEOJSON, JSON
 from api.openapi_life import life_paths
-from api.openapi_parts import parameter, ref
+from api.openapi_operation import FORM_AND_LANGUAGE, KEYED, TEXT, operation
+from api.openapi_parts import parameter
 from api.routes.loads import FIELDS, KINDS
 from api.routes.stac import SEARCHED
 from cim.catalogue.service import MEMBERS
@@ -17,32 +17,30 @@ SECURITY_SCHEMES = {
     "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
 }
 
-_TEXT = {"type": "string"}
-_OBJECT = {"type": "object"}
 _ID = "Id of the"
 
 _BODIES: dict[str, dict[str, Any]] = {
     "service": {"type": "object", "properties": {name: {} for name in MEMBERS}, "additionalProperties": False},
     "organisation": {
         "type": "object",
-        "properties": {"name_zh": _TEXT, "name_en": _TEXT, "contact": {"type": ["string", "null"]}},
+        "properties": {"name_zh": TEXT, "name_en": TEXT, "contact": {"type": ["string", "null"]}},
         "additionalProperties": False,
     },
     "key": {
         "type": "object",
         "properties": {
             "role": {"type": "string", "enum": list(ROLES)},
-            "label": _TEXT,
-            "expires_at": _TEXT,
+            "label": TEXT,
+            "expires_at": TEXT,
             "collections": {
                 "type": "array",
-                "items": _TEXT,
+                "items": TEXT,
                 "description": "ids that exist for the key; absent for all",
             },
             "area_code": {"type": "string", "description": "rows outside of this area do not exist for the key"},
             "hidden": {
                 "type": "array",
-                "items": _TEXT,
+                "items": TEXT,
                 "description": "properties that do not: name or collection.name",
             },
             "precision_m": {"type": "number", "description": "metres of the grid cells by which places are told"},
@@ -64,42 +62,30 @@ def _operation(
     media: str = JSON,
     for_admins: bool = False,
 ) -> dict[str, Any]:
-    content = {} if status == "204" else {"content": {media: {"schema": _OBJECT}}}
-    operation: dict[str, Any] = {
-        "operationId": operation_id,
-        "tags": [tag],
-        "summary": summary,
-        "parameters": [*parameters, ref("parameters", "f"), ref("parameters", "lang")],
-        "responses": {
-            status: {"description": summary, **content},
-            "default": {
-                "description": "What went wrong (RFC 9457)",
-                "content": {problems.MEDIA_TYPE: {"schema": ref("schemas", "problem")}},
-            },
-        },
-    }
-    if body is not None:
-        operation["requestBody"] = {
-            "required": True,
-            "content": {JSON: {"schema": _BODIES[body] if isinstance(body, str) else body}},
-        }
-    if for_admins:
-        operation["security"] = [{"bearer": []}, {"apiKey": []}]
-    return operation
+    return operation(
+        operation_id,
+        tag,
+        summary,
+        parameters=[*parameters, *FORM_AND_LANGUAGE],
+        body=_BODIES[body] if isinstance(body, str) else body,
+        status=status,
+        media=(media,),
+        security=KEYED if for_admins else None,
+    )
 
 
 def _path(name: str, of: str) -> dict[str, Any]:
-    return parameter(name, f"{_ID} {of}", _TEXT, place="path")
+    return parameter(name, f"{_ID} {of}", TEXT, place="path")
 
 
 def _queries(names: Sequence[str]) -> list[dict[str, Any]]:
-    return [parameter(name, name, {"type": "integer", "minimum": 1} if name == "limit" else _TEXT) for name in names]
+    return [parameter(name, name, {"type": "integer", "minimum": 1} if name == "limit" else TEXT) for name in names]
 
 
 def _catalogue() -> dict[str, Any]:
     tag = "Catalogue"
     one = _path("serviceId", "service")
-    edited = [one, parameter("If-Match", "ETag of the version that was read", _TEXT, place="header")]
+    edited = [one, parameter("If-Match", "ETag of the version that was read", TEXT, place="header")]
     admin: dict[str, Any] = {"for_admins": True, "media": GEOJSON}
     return {
         "/catalogue/items": {
@@ -155,7 +141,7 @@ def _admin() -> dict[str, Any]:
     tag = "Administration"
     run, prefix = _path("runId", "load run"), _path("prefix", "key (its prefix)")
     send = _operation("sendFile", tag, "Send a file and queue its load", status="202", for_admins=True)
-    form = {name: {"type": "string", "enum": list(KINDS)} if name == "kind" else _TEXT for name in FIELDS}
+    form = {name: {"type": "string", "enum": list(KINDS)} if name == "kind" else TEXT for name in FIELDS}
     form["file"] = {"type": "string", "format": "binary"}
     send["requestBody"] = {
         "required": True,

@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from api import problems
 from api.documents import JSON
-from api.openapi_parts import parameter, ref
+from api.openapi_operation import FORM_AND_LANGUAGE, KEYED, TEXT, operation
+from api.openapi_parts import parameter
 from cim.metering.prices import UNITS
 from cim.query.statements import KEYS, MEASURES, SIDES, STEPS
 
 _TAG = "Statements"
-_TEXT = {"type": "string"}
 _DAY = {"type": "string", "format": "date"}
 _AMOUNT = {"type": "string", "pattern": r"^\d{1,12}(\.\d{1,8})?$"}
 _RATE = {
@@ -44,16 +43,16 @@ _WHOSE = [
     parameter("side", "Whose statement: what an organisation called, what of its services was called, or everything", {
         "type": "string", "enum": list(SIDES),
     }),
-    parameter("organisation", "Id of the organisation; the caller's own where it is not given", _TEXT),
+    parameter("organisation", "Id of the organisation; the caller's own where it is not given", TEXT),
 ]  # fmt: skip
 _WHICH = [
     parameter("from", "First day; that of this month where it is not given", _DAY),
     parameter("to", "Last day, within; today where it is not given", _DAY),
-    parameter("service", "Calls of this service only", _TEXT),
-    parameter("consumer", "Calls of this organisation only", _TEXT),
-    parameter("scenario", "Calls for this scenario only", _TEXT),
+    parameter("service", "Calls of this service only", TEXT),
+    parameter("consumer", "Calls of this organisation only", TEXT),
+    parameter("scenario", "Calls for this scenario only", TEXT),
 ]
-_SERVICE = parameter("serviceId", "Id of the service", _TEXT, place="path")
+_SERVICE = parameter("serviceId", "Id of the service", TEXT, place="path")
 _MONTH = parameter("month", "Month, YYYY-MM", {"type": "string", "pattern": r"^\d{4}-\d{2}$"}, place="path")
 
 
@@ -67,41 +66,28 @@ def _operation(
     body: dict[str, Any] | None = None,
     is_open: bool = False,
 ) -> dict[str, Any]:
-    content = (
-        {}
-        if status == "204"
-        else {"content": {kind: {"schema": {"type": "object"} if kind == JSON else _TEXT} for kind in media}}
+    return operation(
+        operation_id,
+        _TAG,
+        summary,
+        parameters=[*parameters, *FORM_AND_LANGUAGE],
+        body=body,
+        status=status,
+        media=media,
+        security=None if is_open else KEYED,
     )
-    operation: dict[str, Any] = {
-        "operationId": operation_id,
-        "tags": [_TAG],
-        "summary": summary,
-        "parameters": [*parameters, ref("parameters", "f"), ref("parameters", "lang")],
-        "responses": {
-            status: {"description": summary, **content},
-            "default": {
-                "description": "What went wrong (RFC 9457)",
-                "content": {problems.MEDIA_TYPE: {"schema": ref("schemas", "problem")}},
-            },
-        },
-    }
-    if body is not None:
-        operation["requestBody"] = {"required": True, "content": {JSON: {"schema": body}}}
-    if not is_open:
-        operation["security"] = [{"bearer": []}, {"apiKey": []}]
-    return operation
 
 
 def statement_paths() -> dict[str, Any]:
     """Statements, settlements, closes and prices."""
     tables = (JSON, "text/csv")
-    by = parameter("by", f"Up to four of {', '.join(KEYS)}, separated by commas", _TEXT)
+    by = parameter("by", f"Up to four of {', '.join(KEYS)}, separated by commas", TEXT)
     paging = [
         parameter("limit", "Groups of a page", {"type": "integer", "minimum": 1}),
-        parameter("cursor", "Of a next link", _TEXT),
+        parameter("cursor", "Of a next link", TEXT),
     ]
     chart = [
-        parameter("by", "A line for each of these: organisation, service, owner or scenario", _TEXT),
+        parameter("by", "A line for each of these: organisation, service, owner or scenario", TEXT),
         parameter("step", "Steps of time", {"type": "string", "enum": list(STEPS)}),
         parameter("measure", "What is summed", {"type": "string", "enum": list(MEASURES)}),
     ]
