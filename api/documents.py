@@ -222,3 +222,9 @@ def json_answer(
 ) -> Response:
     """`document` as JSON, as `answer`."""
     return answer(request, orjson.dumps(document), media_type, vary=vary)
+
+
+def private_json(document: Any, status: int = 200, **headers: str) -> Response:
+    """JSON that no cache keeps."""
+    fields = {"Cache-Control": "no-store", **headers}
+    return Response(orjson.dumps(document), status, headers=fields, media_type=JSON)

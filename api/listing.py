@@ -3,12 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
 from api.context import database_of, registry_of, settings_of
-from api.documents import JSON, Link, url_of
+from api.documents import JSON, Link, private_json, url_of
 from api.params import parse_limit
 from cim.query.cursor import decode_cursor, encode_cursor
 from cim.query.listing import Listing
@@ -16,12 +15,6 @@ from cim.sql import Sql
 
 PAGING = ("limit", "cursor")
 DEFAULT_LIMIT = 50
-
-
-def json_document(document: Any, status: int = 200, **headers: str) -> Response:
-    """JSON that no cache keeps."""
-    fields = {"Cache-Control": "no-store", **headers}
-    return Response(orjson.dumps(document), status, headers=fields, media_type=JSON)
 
 
 async def listed(
@@ -43,7 +36,7 @@ async def listed(
     if len(rows) > limit:
         cursor = encode_cursor(key, binding, str(page[-1]["id"]))
         links.append(Link(url_of(base, *path, **{**values, "cursor": cursor}), "next", JSON))
-    return json_document({name: [shown(row) for row in page], "links": [link.to_dict() for link in links]})
+    return private_json({name: [shown(row) for row in page], "links": [link.to_dict() for link in links]})
 
 
 def _binding(request: Request, conditions: Sequence[Sql]) -> bytes:

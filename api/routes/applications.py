@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.context import database_of, registry_of, scope_of, settings_of
-from api.listing import PAGING, json_document, listed
+from api.documents import private_json
+from api.listing import PAGING, listed
 from api.params import check_members, json_object, query_parameters
 from api.refusals import refuse
 from cim.catalogue.application import (
@@ -102,7 +103,7 @@ async def application(request: Request) -> Response:
     """One application."""
     scope = await scope_of(request)
     query_parameters(request, ())
-    return json_document(_shown(await _application_of(request, scope)))
+    return private_json(_shown(await _application_of(request, scope)))
 
 
 async def apply(request: Request) -> Response:
@@ -147,7 +148,7 @@ async def apply(request: Request) -> Response:
         )
     request.path_params["application_id"] = str(made["id"])
     document = _shown(await _application_of(request, scope))
-    return json_document(document, 201, Location=f"/applications/{made['id']}")
+    return private_json(document, 201, Location=f"/applications/{made['id']}")
 
 
 async def _renewed(request: Request, body: Mapping[str, Any], organisation_id: str) -> Any:
@@ -217,7 +218,7 @@ async def grant(request: Request) -> Response:
             )
         detail = {"grant_id": made["id"], **conditions, "expires_at": instant_text(conditions["expires_at"])}
         await _decided(transaction, scope, row, "granted", note, detail)
-    return json_document(_shown(await _application_of(request, scope)))
+    return private_json(_shown(await _application_of(request, scope)))
 
 
 async def refuse_application(request: Request) -> Response:
@@ -230,7 +231,7 @@ async def refuse_application(request: Request) -> Response:
     async with database_of(request).transaction() as transaction:
         await _lock_open(transaction, row)
         await _decided(transaction, scope, row, "refused", reason, {})
-    return json_document(_shown(await _application_of(request, scope)))
+    return private_json(_shown(await _application_of(request, scope)))
 
 
 async def withdraw(request: Request) -> Response:
@@ -245,7 +246,7 @@ async def withdraw(request: Request) -> Response:
         await _lock_open(transaction, row)
         await transaction.execute(statements.decide_sql(row["id"], "withdrawn", scope.caller, None, None))
         await record(transaction, scope, event="withdrawn", subject_kind="application", subject_id=str(row["id"]))
-    return json_document(_shown(await _application_of(request, scope)))
+    return private_json(_shown(await _application_of(request, scope)))
 
 
 async def _to_decide(request: Request, scope: Scope) -> Any:

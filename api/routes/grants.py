@@ -9,7 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.context import database_of, registry_of, scope_of
-from api.listing import PAGING, json_document, listed
+from api.documents import private_json
+from api.listing import PAGING, listed
 from api.params import check_members, json_object, query_parameters
 from api.refusals import refuse
 from api.routes.applications import require_side
@@ -69,7 +70,7 @@ async def grant(request: Request) -> Response:
     """One grant."""
     scope = await scope_of(request)
     query_parameters(request, ())
-    return json_document(_shown(await _grant_of(request, scope)))
+    return private_json(_shown(await _grant_of(request, scope)))
 
 
 async def _to_change(request: Request) -> tuple[Any, Scope]:
@@ -104,7 +105,7 @@ async def edit(request: Request) -> Response:
         await record(
             transaction, scope, event="grant changed", subject_kind="grant", subject_id=str(row["id"]), detail=detail
         )
-    return json_document(_shown(await _grant_of(request, scope)))
+    return private_json(_shown(await _grant_of(request, scope)))
 
 
 async def revoke(request: Request) -> Response:
@@ -121,7 +122,7 @@ async def revoke(request: Request) -> Response:
         await record(
             transaction, scope, event="grant revoked", subject_kind="grant", subject_id=str(row["id"]), why=reason
         )
-    return json_document(_shown(await _grant_of(request, scope)))
+    return private_json(_shown(await _grant_of(request, scope)))
 
 
 async def _tell(transaction: Transaction, row: Any, event: str, zh: str, en: str) -> None:

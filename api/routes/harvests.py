@@ -7,9 +7,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.context import database_of, registry_of, scope_of, settings_of
-from api.documents import JSON, Link, url_of
+from api.documents import JSON, Link, private_json, url_of
 from api.params import json_object, parse_limit, query_parameters
-from api.routes.service_loads import private_json, rejections_answer, row_of_run, run_document
+from api.routes.service_loads import rejections_answer, row_of_run, run_document
 from api.work import outcome
 from cim.catalogue.harvest.declare import checked_harvest, checked_id, id_for
 from cim.errors import Conflict, Forbidden, InvalidBody, InvalidParameter, NotFound, Unauthorized

@@ -1,14 +1,13 @@
 """Keys of callers: made (shown once), listed by prefix, revoked. Admins only."""
 
 from datetime import UTC, datetime
-from typing import Any
 
-import orjson
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from api.context import database_of, registry_of, scope_of
+from api.documents import private_json
 from api.params import check_members, json_object, query_parameters
 from api.security import require_admin
 from cim.db.audit import record
@@ -18,12 +17,6 @@ from cim.errors import InvalidParameter, NotFound
 from cim.interval import instant_text, parse_instant
 
 router = APIRouter(tags=["admin"])
-
-
-def _json(document: Any, status: int = 200, **headers: str) -> Response:
-    return Response(
-        orjson.dumps(document), status, headers={"Cache-Control": "no-store", **headers}, media_type="application/json"
-    )
 
 
 async def create(request: Request) -> Response:
@@ -50,7 +43,7 @@ async def create(request: Request) -> Response:
     async with database_of(request).transaction() as transaction:
         await transaction.execute(insert_sql(made, rights, label, expires_at))
         await record(transaction, scope, event="key made", subject_kind="key", subject_id=made.prefix, detail=facts)
-    return _json({"key": made.key, **facts}, 201, Location=f"/admin/keys/{made.prefix}")
+    return private_json({"key": made.key, **facts}, 201, Location=f"/admin/keys/{made.prefix}")
 
 
 async def list_keys(request: Request) -> Response:
@@ -58,7 +51,7 @@ async def list_keys(request: Request) -> Response:
     require_admin(await scope_of(request))
     query_parameters(request, ())
     rows = await database_of(request).fetch_rows(LIST_SQL)
-    return _json({"keys": [{name: row[name] for name in SHOWN} for row in rows]})
+    return private_json({"keys": [{name: row[name] for name in SHOWN} for row in rows]})
 
 
 async def revoke(request: Request) -> Response:

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from api.context import context_of, database_of, registry_of, scope_of, settings_of
-from api.documents import GEOJSON, JSON, Link, url_of
+from api.documents import GEOJSON, JSON, Link, private_json, url_of
 from api.params import parse_limit, query_parameters
 from api.security import require_admin
 from api.uploads import Upload, look_at, receive_form, receive_raw, source_key, storage_errors
@@ -89,10 +89,6 @@ def _document(row: Any, base: str) -> dict[str, Any]:
     }
 
 
-def _json(document: Any, status: int = 200, **headers: str) -> Response:
-    return Response(orjson.dumps(document), status, headers={"Cache-Control": "no-store", **headers}, media_type=JSON)
-
-
 async def send(request: Request) -> Response:
     """Take a file (multipart form, or the body itself with `kind` and `filename` in the query) and queue its load: 202."""
     scope = await scope_of(request)
@@ -123,7 +119,7 @@ async def send(request: Request) -> Response:
     context_of(request).runner.wake()
     row = await _row(request, run_id)
     location = url_of(settings.public_url, "admin", "loads", str(run_id))
-    return _json(_document(row, settings.public_url), 202, Location=location)
+    return private_json(_document(row, settings.public_url), 202, Location=location)
 
 
 async def _chunks(request: Request) -> AsyncIterator[bytes]:
@@ -221,14 +217,16 @@ async def loads(request: Request) -> Response:
     if len(rows) > limit:
         cursor = encode_cursor(key, b"loads", str(rows[limit - 1]["id"]))
         links.append(Link(url_of(base, "admin", "loads", **{**values, "cursor": cursor}), "next", JSON))
-    return _json({"loads": [_document(row, base) for row in rows[:limit]], "links": [link.to_dict() for link in links]})
+    return private_json(
+        {"loads": [_document(row, base) for row in rows[:limit]], "links": [link.to_dict() for link in links]}
+    )
 
 
 async def load(request: Request) -> Response:
     """One load run with its account."""
     require_admin(await scope_of(request))
     query_parameters(request, ())
-    return _json(_document(await _row(request, _run_id(request)), settings_of(request).public_url))
+    return private_json(_document(await _row(request, _run_id(request)), settings_of(request).public_url))
 
 
 _WRITERS = {

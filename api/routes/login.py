@@ -7,8 +7,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from api.context import context_of, database_of, scope_of
+from api.documents import private_json
 from api.forms import Field, form_page, is_form, members, onward_of
-from api.listing import PAGING, json_document, listed
+from api.listing import PAGING, listed
 from api.params import check_members, query_parameters
 from api.routes.portal import preferred_language
 from api.sessions import Sessions, csrf_of
@@ -105,7 +106,7 @@ async def login(request: Request) -> Response:
 async def _begun(request: Request, person_id: str) -> Response:
     carrier = Response()
     csrf = await _sessions(request).begin(request, carrier, person_id)
-    response = json_document({"person_id": person_id, "csrf": csrf})
+    response = private_json({"person_id": person_id, "csrf": csrf})
     response.headers["Set-Cookie"] = carrier.headers["set-cookie"]
     return response
 
@@ -132,7 +133,7 @@ async def current(request: Request) -> Response:
     scope = await scope_of(request)
     token = _sessions(request).token_of(request)
     is_session = scope.person_id is not None and scope.key_prefix is None and token is not None
-    return json_document(
+    return private_json(
         {
             "caller": scope.caller or None,
             "person_id": scope.person_id,

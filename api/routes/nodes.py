@@ -9,10 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.context import database_of, registry_of, scope_of, settings_of
-from api.documents import JSON, Link, json_answer, url_of
+from api.documents import JSON, Link, json_answer, private_json, url_of
 from api.gateway.door import gateway_of
 from api.params import json_object, parse_limit, query_parameters
-from api.routes.service_loads import private_json, run_document
+from api.routes.service_loads import run_document
 from api.work import outcome
 from cim.catalogue.nodes import checked_node, node_purpose
 from cim.db.audit import record

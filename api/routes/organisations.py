@@ -8,7 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.context import database_of, scope_of
-from api.listing import PAGING, json_document, listed
+from api.documents import private_json
+from api.listing import PAGING, listed
 from api.params import json_object, query_parameters
 from api.refusals import refuse
 from cim.db.audit import record
@@ -66,7 +67,7 @@ async def organisation(request: Request) -> Response:
     """One organisation."""
     scope = await scope_of(request)
     query_parameters(request, ())
-    return json_document(_shown(await organisation_of(request, request.path_params["organisation_id"], scope)))
+    return private_json(_shown(await organisation_of(request, request.path_params["organisation_id"], scope)))
 
 
 async def create(request: Request) -> Response:
@@ -88,7 +89,7 @@ async def create(request: Request) -> Response:
         )
     request.path_params["organisation_id"] = values["id"]
     made = _shown(await organisation_of(request, values["id"], scope))
-    return json_document(made, 201, Location=f"/organisations/{values['id']}")
+    return private_json(made, 201, Location=f"/organisations/{values['id']}")
 
 
 async def edit(request: Request) -> Response:
@@ -119,7 +120,7 @@ async def edit(request: Request) -> Response:
             organisation_id=row["id"],
             detail=values,
         )
-    return json_document(_shown(await organisation_of(request, row["id"], scope)))
+    return private_json(_shown(await organisation_of(request, row["id"], scope)))
 
 
 async def delete(request: Request) -> Response:

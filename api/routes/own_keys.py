@@ -9,7 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.context import database_of, registry_of, scope_of, settings_of
-from api.listing import PAGING, json_document, listed
+from api.documents import private_json
+from api.listing import PAGING, listed
 from api.params import check_members, json_object, query_parameters
 from api.refusals import refuse
 from api.routes.organisations import organisation_of
@@ -142,7 +143,7 @@ async def _made(
         **more,
     }
     await record(transaction, scope, event=event, subject_kind="key", subject_id=made.prefix, detail=facts)
-    return json_document({"key": made.key, **facts}, 201, Location=f"/keys/{made.prefix}")
+    return private_json({"key": made.key, **facts}, 201, Location=f"/keys/{made.prefix}")
 
 
 async def _key_of(request: Request, scope: Scope) -> Any:
@@ -162,7 +163,7 @@ async def key(request: Request) -> Response:
     """One key by its prefix."""
     scope = await scope_of(request)
     query_parameters(request, ())
-    return json_document(_shown(await _key_of(request, scope)))
+    return private_json(_shown(await _key_of(request, scope)))
 
 
 async def revoke(request: Request) -> Response:

@@ -10,7 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.context import context_of, database_of, scope_of, settings_of
-from api.listing import PAGING, json_document, listed
+from api.documents import private_json
+from api.listing import PAGING, listed
 from api.params import json_object, query_parameters
 from api.refusals import refuse
 from api.routes.organisations import organisation_of
@@ -78,7 +79,7 @@ async def person(request: Request) -> Response:
     """One person."""
     scope = await scope_of(request)
     query_parameters(request, ())
-    return json_document(_shown(await _person_of(request, scope)))
+    return private_json(_shown(await _person_of(request, scope)))
 
 
 async def create(request: Request) -> Response:
@@ -111,7 +112,7 @@ async def create(request: Request) -> Response:
         await _note(transaction, scope, "person made", values, values)
     request.path_params["person_id"] = values["id"]
     made = {**_shown(await _person_of(request, scope)), "invitation": token}
-    return json_document(made, 201, Location=f"/people/{values['id']}")
+    return private_json(made, 201, Location=f"/people/{values['id']}")
 
 
 async def _invited(request: Request, transaction: Transaction, person_id: str) -> str:
@@ -130,7 +131,7 @@ async def invite(request: Request) -> Response:
     async with database_of(request).transaction() as transaction:
         token = await _invited(request, transaction, row["id"])
         await _note(transaction, scope, "person invited", row, {})
-    return json_document({"person_id": row["id"], "invitation": token}, 201)
+    return private_json({"person_id": row["id"], "invitation": token}, 201)
 
 
 async def edit(request: Request) -> Response:
@@ -158,7 +159,7 @@ async def edit(request: Request) -> Response:
         if {"password_hash", "state", "organisation_id"} & set(written):
             await transaction.execute(end_all_sql(row["id"], but=_mine(request) if is_self else ""))
         await _note(transaction, scope, "person changed", row, written)
-    return json_document(_shown(await _person_of(request, scope)))
+    return private_json(_shown(await _person_of(request, scope)))
 
 
 def _mine(request: Request) -> str:

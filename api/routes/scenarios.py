@@ -8,7 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.context import database_of, scope_of
-from api.listing import PAGING, json_document, listed
+from api.documents import private_json
+from api.listing import PAGING, listed
 from api.params import json_object, query_parameters
 from api.refusals import refuse
 from api.routes.applications import require_side
@@ -61,7 +62,7 @@ async def scenario(request: Request) -> Response:
     """One scenario."""
     scope = await scope_of(request)
     query_parameters(request, ())
-    return json_document(_shown(await _scenario_of(request, scope)))
+    return private_json(_shown(await _scenario_of(request, scope)))
 
 
 async def create(request: Request) -> Response:
@@ -81,7 +82,7 @@ async def create(request: Request) -> Response:
             transaction, scope, event="scenario made", subject_kind="scenario", subject_id=values["id"], detail=values
         )
     request.path_params["scenario_id"] = values["id"]
-    return json_document(_shown(await _scenario_of(request, scope)), 201, Location=f"/scenarios/{values['id']}")
+    return private_json(_shown(await _scenario_of(request, scope)), 201, Location=f"/scenarios/{values['id']}")
 
 
 async def edit(request: Request) -> Response:
@@ -99,7 +100,7 @@ async def edit(request: Request) -> Response:
         await record(
             transaction, scope, event="scenario changed", subject_kind="scenario", subject_id=row["id"], detail=values
         )
-    return json_document(_shown(await _scenario_of(request, scope)))
+    return private_json(_shown(await _scenario_of(request, scope)))
 
 
 router.add_route("/scenarios", scenarios, methods=["GET"])

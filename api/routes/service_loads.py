@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.context import context_of, database_of, registry_of, scope_of, settings_of
-from api.documents import JSON, Link, url_of
+from api.documents import JSON, Link, private_json, url_of
 from api.params import parse_limit, query_parameters
 from api.uploads import look_at, receive_form, receive_raw
 from api.work import outcome
@@ -72,11 +72,6 @@ def run_document(row: Any, base: str, *path: str) -> dict[str, Any]:
             Link(f"{home}/rejections?f=csv", "related", "text/csv", "Rejected rows as CSV").to_dict(),
         ],
     }
-
-
-def private_json(document: Any, status: int = 200, **headers: str) -> Response:
-    """An answer that nobody keeps."""
-    return Response(orjson.dumps(document), status, headers={"Cache-Control": "no-store", **headers}, media_type=JSON)
 
 
 async def send(request: Request) -> Response:

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.context import database_of, scope_of, settings_of
-from api.documents import GEOJSON, url_of
+from api.documents import GEOJSON, private_json, url_of
 from api.params import check_members, json_object, query_parameters
 from api.records import record_of
 from api.routes.portal import preferred_language
@@ -107,7 +107,7 @@ def _allowed(request: Request) -> Allowed:
 async def check(request: Request, scope: Scope) -> Response:
     """What a registration would be refused for, or would still miss for the shelf; nothing is written."""
     values = checked(await json_object(request), allowed_upstreams=_allowed(request))
-    return _json({"missing": missing_for_the_shelf(document_of(values))})
+    return private_json({"missing": missing_for_the_shelf(document_of(values))})
 
 
 async def replace(request: Request, scope: Scope) -> Response:
@@ -178,10 +178,6 @@ def _event(event: Event) -> Callable[[Request, Scope], Awaitable[Response]]:
 
     move.__doc__ = f"{event.name.capitalize()} a service, {event.title_zh}."
     return move
-
-
-def _json(document: Any) -> Response:
-    return Response(orjson.dumps(document), headers={"Cache-Control": "no-store"}, media_type="application/json")
 
 
 for _path, _handler, _method, _doing in (

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.context import database_of, registry_of, scope_of, settings_of
-from api.documents import JSON, Link, url_of
+from api.documents import JSON, Link, private_json, url_of
 from api.params import parse_limit, query_parameters
 from api.services import is_inside, visible_row, working_of
 from cim.catalogue.life import differences
@@ -49,10 +49,6 @@ def _shown(row: Any) -> dict[str, Any]:
     return told | ({"document": orjson.loads(row["document"])} if "document" in dict(row) else {})
 
 
-def _json(document: Any) -> Response:
-    return Response(orjson.dumps(document), headers={"Cache-Control": "no-store"}, media_type=JSON)
-
-
 async def _version(request: Request, service_id: str, name: str) -> Any:
     number = _number(request, name)
     row = await database_of(request).fetch_row(version_sql(service_id, number))
@@ -69,7 +65,7 @@ async def draft(request: Request) -> Response:
     working = await working_of(request, scope, {"id": service_id})
     if working is None or working["state"] not in ("draft", "in_review", "approved"):
         raise NotFound("draft of the service", service_id)
-    return _json({"service": service_id, **working})
+    return private_json({"service": service_id, **working})
 
 
 async def versions(request: Request) -> Response:
@@ -86,14 +82,14 @@ async def versions(request: Request) -> Response:
         home = url_of(settings_of(request).public_url, "catalogue", "items", service_id, "versions")
         links.append(Link(f"{home}?limit={limit}&cursor={cursor}", "next", JSON))
     shown = [_shown(row) for row in rows[:limit]]
-    return _json({"service": service_id, "versions": shown, "links": [link.to_dict() for link in links]})
+    return private_json({"service": service_id, "versions": shown, "links": [link.to_dict() for link in links]})
 
 
 async def version(request: Request) -> Response:
     """One version with its document, its hash and who edited, submitted, reviewed and published it."""
     service_id = await _service(request)
     query_parameters(request, ())
-    return _json({"service": service_id, **_shown(await _version(request, service_id, "number"))})
+    return private_json({"service": service_id, **_shown(await _version(request, service_id, "number"))})
 
 
 async def compare(request: Request) -> Response:
@@ -103,7 +99,7 @@ async def compare(request: Request) -> Response:
     former = await _version(request, service_id, "former")
     later = await _version(request, service_id, "later")
     changed = differences(orjson.loads(former["document"]), orjson.loads(later["document"]))
-    return _json({"service": service_id, "from": former["number"], "to": later["number"], "members": changed})
+    return private_json({"service": service_id, "from": former["number"], "to": later["number"], "members": changed})
 
 
 router.add_route("/catalogue/items/{service_id}/draft", draft, methods=["GET"])
