@@ -10,18 +10,16 @@ from typing import Any
 import orjson
 import psycopg
 import yaml
-from psycopg.rows import dict_row
 
 from cim.catalogue.review import Steps, put, put_directly
 from cim.catalogue.service import checked
 from cim.catalogue.table import csv_rows, xlsx_rows
-from cim.db.services import done_here
+from cim.db.services import done_here, first_row
 from cim.errors import CimError, Conflict, Forbidden, InvalidParameter
 from cim.gateway.policy import NONE, Allowed
 from cim.model import Scope, roles_of
 from cim.query.audit import Entry, append_sql
 from cim.query.services import organisations_sql, owners_sql, put_organisation_sql
-from cim.sql import Sql
 
 Connection = psycopg.Connection[Any]
 
@@ -137,7 +135,7 @@ def load_organisations(connection: Connection, rows: Iterable[Mapping[str, Any]]
         key, name_zh, name_en = texts["organisation_id"], texts["title_zh"] or "", texts["title_en"] or ""
         if not key or not (name_zh or name_en):
             raise InvalidParameter("organisations", key or count + 1, "an id and a name are needed")
-        run(connection, put_organisation_sql(key, name_zh, name_en, texts["contact"]))
+        first_row(connection, put_organisation_sql(key, name_zh, name_en, texts["contact"]))
         count += 1
     return count
 
@@ -166,7 +164,7 @@ def load_services(
                     counts[done_here(connection, _written(values, intake, is_published=is_published), entries)] += 1
             except CimError as error:
                 rejections.append(_rejected(number, row, error))
-        run(connection, append_sql(entries))
+        first_row(connection, append_sql(entries))
     return ServicesAccount(counts["inserted"], counts["updated"], counts["unchanged"], tuple(rejections))
 
 
@@ -239,10 +237,3 @@ def _written(values: Mapping[str, Any], intake: Intake, *, is_published: bool) -
     roles = roles_of("admin") if intake.organisation_id is None else frozenset({"publisher"})
     caller = Scope(roles=roles, caller=intake.by, organisation_id=intake.organisation_id)
     return put(intake.scope or caller, values)
-
-
-def run(connection: Connection, sql: Sql) -> dict[str, Any] | None:
-    """The first row of a statement, or None."""
-    text, values = sql.compile_psycopg()
-    cursor = connection.cursor(row_factory=dict_row).execute(text.encode(), values)
-    return cursor.fetchone() if cursor.description else None

@@ -1,9 +1,9 @@
 """Services that come with a node: its own collections, its imagery catalogue, its statistics."""
 
-from cim.catalogue.load import Connection, run
+from cim.catalogue.load import Connection
 from cim.catalogue.review import put_directly
 from cim.collections import BUILTIN
-from cim.db.services import done_here
+from cim.db.services import done_here, first_row
 from cim.query.services import id_sql, offers_sql, put_organisation_sql
 
 OWNER = ("opencim", "本节点", "This node", None)
@@ -14,7 +14,7 @@ def seed_catalogue(connection: Connection) -> None:
 
     One that a collection has already, of whatever id, stays the only one.
     """
-    run(connection, put_organisation_sql(*OWNER))
+    first_row(connection, put_organisation_sql(*OWNER))
     for collection in BUILTIN:
         _offer(
             connection,
@@ -69,6 +69,9 @@ def _offer(
         "licence": "CC0-1.0",
         "contact": "admin@localhost",
     }
-    if run(connection, offers_sql(kind, collection_id)) is None and run(connection, id_sql(service_id)) is None:
+    if (
+        first_row(connection, offers_sql(kind, collection_id)) is None
+        and first_row(connection, id_sql(service_id)) is None
+    ):
         with connection.transaction():
             done_here(connection, put_directly(values, is_published=True))
