@@ -50,6 +50,7 @@ class Asking:
     """Parameters by name, texts of a query string or (`is_body`) members of a JSON object; what they are read against.
 
     A member that is null counts as absent. `others`: what the caller may see of other collections, where that is not `scope`.
+    `names`: what a filter calls the columns, where these are not the collection's own names.
     """
 
     values: Mapping[str, Any]
@@ -59,6 +60,7 @@ class Asking:
     crs_list: CrsList
     is_body: bool = False
     others: Scope | None = None
+    names: Mapping[str, str] | None = None
 
     def has(self, name: str) -> bool:
         """True where the parameter was given."""
@@ -171,7 +173,7 @@ def _filter(asking: Asking) -> Fields:
         referred.append(parse_reference(asking.registry, asking.others or asking.scope, "filter", value))
         return referred[-1].geometry
 
-    fields = filter_fields(node, asking.collection, asking.scope, asking.crs("filter-crs"), resolve)
+    fields = filter_fields(node, asking.collection, asking.scope, asking.crs("filter-crs"), resolve, asking.names)
     return {**fields, "references": tuple(referred)}
 
 

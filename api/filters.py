@@ -1,5 +1,6 @@
 """The parameters `filter`, `filter-lang` and `filter-crs` of a query string or a body (OGC 19-079r2, 8)."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from api.params import parse_json as decode_json
@@ -11,6 +12,27 @@ from cim.query.filter import STATED, Node, Resolve, compile_filter, literal_geom
 TEXT, JSON = "cql2-text", "cql2-json"
 LANGUAGES = (TEXT, JSON)
 """What `filter-lang` may say; the first is the default of a query string (/req/filter/filter-lang-param)."""
+
+CQL2_CLASSES = tuple(
+    f"http://www.opengis.net/spec/cql2/1.0/conf/{name}"
+    for name in (
+        "basic-cql2",
+        "advanced-comparison-operators",
+        "case-insensitive-comparison",
+        "accent-insensitive-comparison",
+        "basic-spatial-functions",
+        "basic-spatial-functions-plus",
+        "spatial-functions",
+        "temporal-functions",
+        "array-functions",
+        "property-property",
+        "functions",
+        "arithmetic",
+        "cql2-text",
+        "cql2-json",
+    )
+)
+"""Conformance classes of filters wherever one is taken, each with tests in tests/filter."""
 
 _COLLECTION_OF = '{"type":"GeometryCollection","geometries":[%s]}'
 
@@ -56,9 +78,14 @@ def too_nested() -> FilterTooComplex:
 
 
 def filter_fields(
-    node: Node, collection: Collection, scope: Scope, crs: Crs, resolve: Resolve | None = None
+    node: Node,
+    collection: Collection,
+    scope: Scope,
+    crs: Crs,
+    resolve: Resolve | None = None,
+    names: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """The fields of FeatureQuery for a filter whose coordinates are in `crs`. Raises what `compile_filter` raises."""
-    compiled = compile_filter(node, collection, scope, crs, resolve=resolve)
+    """The fields of FeatureQuery for a filter whose coordinates are in `crs`. Takes and raises what `compile_filter` does."""
+    compiled = compile_filter(node, collection, scope, crs, resolve=resolve, names=names)
     areas = [text for text in literal_geometries(node, crs) if "Polygon" in text]
     return {"filter": compiled, "filter_areas": _COLLECTION_OF % ",".join(areas) if areas else None}

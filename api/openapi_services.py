@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from api.documents import GEOJSON, JSON
+from api.documents import GEOJSON, JSON, SCHEMA_JSON
 from api.openapi_life import life_paths
 from api.openapi_operation import FORM_AND_LANGUAGE, KEYED, TEXT, operation
 from api.openapi_parts import parameter
 from api.routes.loads import FIELDS, KINDS
-from api.routes.stac import SEARCHED
+from api.routes.stac import ITEMS, SEARCHED
 from cim.catalogue.service import MEMBERS
 from cim.model import ROLES
 
@@ -117,7 +117,6 @@ def _catalogue() -> dict[str, Any]:
 def _stac() -> dict[str, Any]:
     tag = "STAC"
     collection, item = _path("collectionId", "STAC collection"), _path("itemId", "item")
-    paging = _queries(("bbox", "datetime", "limit", "token"))
     items = "/stac/collections/{collectionId}/items"
     return {
         "/stac": {"get": _operation("stac", tag, "The root catalog")},
@@ -126,7 +125,17 @@ def _stac() -> dict[str, Any]:
         "/stac/collections/{collectionId}": {
             "get": _operation("stacCollection", tag, "One STAC collection", parameters=[collection])
         },
-        items: {"get": _operation("stacItems", tag, "Items of one", parameters=[collection, *paging], media=GEOJSON)},
+        "/stac/queryables": {"get": _operation("stacQueryables", tag, "What a filter may name", media=SCHEMA_JSON)},
+        "/stac/collections/{collectionId}/queryables": {
+            "get": _operation(
+                "stacCollectionQueryables", tag, "What a filter may name", parameters=[collection], media=SCHEMA_JSON
+            )
+        },
+        items: {
+            "get": _operation(
+                "stacItems", tag, "Items of one", parameters=[collection, *_queries(ITEMS)], media=GEOJSON
+            )
+        },
         f"{items}/{{itemId}}": {
             "get": _operation("stacItem", tag, "One item", parameters=[collection, item], media=GEOJSON)
         },

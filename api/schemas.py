@@ -1,5 +1,6 @@
 """JSON Schema (2020-12) of a collection's features and of what they can be asked for by."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from api.conditions import queryable_properties
@@ -98,6 +99,20 @@ def queryables_document(collection: Collection, scope: Scope, lang: str, address
         schema = property_schema(declared, lang)
         properties[declared.name] = {**schema, "type": "array"} if declared.kind is Kind.JSON else schema
     return {**_document(collection, lang, address), "properties": properties, "additionalProperties": False}
+
+
+def stac_queryables_document(
+    imagery: Collection, scope: Scope, column_of: Mapping[str, str], lang: str, address: str
+) -> dict[str, Any]:
+    """What a filter of the STAC API may name, and no other, by the names that items have."""
+    known = {p.name: p for p in queryable_properties(imagery, scope)}
+    properties: dict[str, Any] = {}
+    for name, column in column_of.items():
+        if column == "geometry":
+            properties[name] = _geometry_schema(imagery)
+        elif column in known:
+            properties[name] = property_schema(known[column], lang)
+    return {**_document(imagery, lang, address), "properties": properties, "additionalProperties": False}
 
 
 def sortables_document(collection: Collection, scope: Scope, lang: str, address: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A STAC API over the imagery: core, collections, features and item search (STAC API 1.0.0)."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -9,18 +10,25 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.conditions import FILTER, asking, read_conditions
 from api.context import database_of, registry_of, scope_of, settings_of
-from api.documents import GEOJSON, HTML, JSON, OPENAPI_30, Link, answer, json_answer, url_of
+from api.documents import GEOJSON, HTML, JSON, OPENAPI_30, SCHEMA_JSON, Link, answer, json_answer, url_of
+from api.filters import CQL2_CLASSES
 from api.negotiate import Representation, choose
 from api.params import check_members, json_object, parse_limit, query_parameters
+from api.routes.collections import QUERYABLES_REL
 from api.routes.items import check_geometries
+from api.routes.portal import preferred_language
+from api.schemas import stac_queryables_document
 from cim.bbox import bbox_of, parse_bbox
+from cim.collections.imagery import IMAGERY
 from cim.errors import InvalidParameter, NotFound
 from cim.interval import instant_text, parse_interval
+from cim.model import Scope
 from cim.query.cursor import decode_cursor, encode_cursor
 from cim.query.feature_query import FeatureQuery
 from cim.query.geometry import check_geometry
-from cim.query.stac import collections_sql, item_sql, items_sql
+from cim.query.stac import COLUMN_OF, collections_sql, item_sql, items_sql
 
 router = APIRouter(tags=["stac"])
 
@@ -31,13 +39,23 @@ CONFORMS_TO = (
     "https://api.stacspec.org/v1.0.0/item-search",
     "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/core",
     "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/geojson",
+    # clients know the filter under the name of the version and under that of the last candidate
+    "https://api.stacspec.org/v1.0.0/item-search#filter",
+    "https://api.stacspec.org/v1.0.0-rc.3/item-search#filter",
+    "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/filter",
+    "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/features-filter",
+    *CQL2_CLASSES,
 )
-SEARCHED = ("bbox", "datetime", "ids", "collections", "intersects", "limit", "token")
+FILTERED = (FILTER.name, *FILTER.also)
+SEARCHED = ("bbox", "datetime", "ids", "collections", "intersects", *FILTERED, "limit", "token")
+ITEMS = ("bbox", "datetime", "ids", *FILTERED, "limit", "token")
+"""Parameters of the items of a collection."""
 MAX_IDS = 1000
 MAX_LIMIT = 1000
 _VARY = "Accept, Cookie, Authorization, X-API-Key"
 _DOCUMENT = (Representation("json", JSON, also=(GEOJSON,)),)
 _ITEMS = (Representation("json", GEOJSON, also=(JSON,)),)
+_SCHEMA = (Representation("json", SCHEMA_JSON, also=(JSON,)),)
 
 
 def _asked(request: Request, offers: Sequence[Representation], known: Sequence[str] = ()) -> dict[str, str]:
@@ -65,6 +83,7 @@ async def landing(request: Request) -> Response:
         Link(f"{root}/collections", "data", JSON),
         Link(f"{root}/search", "search", GEOJSON, "Search by GET", "GET"),
         Link(f"{root}/search", "search", GEOJSON, "Search by POST", "POST"),
+        Link(f"{root}/queryables", QUERYABLES_REL, SCHEMA_JSON, "What a filter may name"),
         *[Link(url_of(root, "collections", row["id"]), "child", JSON, row["id"]) for row in rows],
     ]
     document = {
@@ -102,6 +121,7 @@ def _collection(row: Any, root: str) -> dict[str, Any]:
             Link(root, "root", JSON).to_dict(),
             Link(root, "parent", JSON).to_dict(),
             Link(f"{home}/items", "items", GEOJSON).to_dict(),
+            Link(f"{home}/queryables", QUERYABLES_REL, SCHEMA_JSON).to_dict(),
             *[
                 link
                 for link in given.get("links", [])
@@ -134,6 +154,8 @@ async def below_collections(request: Request) -> Response:
             return await collection(request, collection_id)
         case [collection_id, "items"]:
             return await collection_items(request, collection_id)
+        case [collection_id, "queryables"]:
+            return await collection_queryables(request, collection_id)
         case [collection_id, "items", item_id]:
             return await item(request, collection_id, item_id)
     raise NotFound("page", request.url.path)
@@ -155,16 +177,35 @@ async def collection(request: Request, wanted: str) -> Response:
 
 
 async def collection_items(request: Request, wanted: str) -> Response:
-    """The items of one collection, with bbox, datetime, ids, limit and paging.
+    """The items of one collection, with bbox, datetime, ids, filter, limit and paging.
 
     `collections` may repeat the collection of the path, for pystac-client sends it.
     """
-    values = _asked(request, _ITEMS, ("bbox", "datetime", "ids", "collections", "limit", "token"))
+    values = _asked(request, _ITEMS, (*ITEMS, "collections"))
     row = await _collection_row(request, wanted)
     if values.get("collections", row["id"]) != row["id"]:
         raise InvalidParameter("collections", values["collections"], f"the path is that of '{row['id']}'")
     address = url_of(_root(request), "collections", row["id"], "items")
     return await _page(request, _conditions(values), (row["id"],), values, address)
+
+
+async def queryables(request: Request) -> Response:
+    """What a filter over all items may name (STAC API Filter, Queryables)."""
+    _asked(request, _SCHEMA)
+    return _queryables(request, await scope_of(request), f"{_root(request)}/queryables")
+
+
+async def collection_queryables(request: Request, wanted: str) -> Response:
+    """What a filter over the items of one collection may name: the same."""
+    _asked(request, _SCHEMA)
+    row = await _collection_row(request, wanted)
+    return _queryables(request, await scope_of(request), url_of(_root(request), "collections", row["id"], "queryables"))
+
+
+def _queryables(request: Request, scope: Scope, address: str) -> Response:
+    imagery = registry_of(request).get(IMAGERY.id)
+    document = stac_queryables_document(imagery, scope, COLUMN_OF, preferred_language(request), address)
+    return json_answer(request, document, SCHEMA_JSON, vary=f"Accept-Language, {_VARY}")
 
 
 async def item(request: Request, wanted: str, item_id: str) -> Response:
@@ -262,14 +303,16 @@ async def _page(
 ) -> Response:
     """An ItemCollection; `next` carries the token (merged into the body for a POST)."""
     registry, scope, root = registry_of(request), await scope_of(request), _root(request)
+    imagery, is_post = registry.get(IMAGERY.id), request.method == "POST"
+    filtering = replace(asking(request, imagery, scope, asked), is_body=is_post, names=COLUMN_OF)
+    query = replace(query, **read_conditions(filtering, (FILTER,)))
     binding = b"stac\n" + repr(wanted).encode() + query.fingerprint()
     if asked.get("token") is not None:
         after = decode_cursor(registry.cursor_key, binding, asked["token"], parameter="token")
-        query = FeatureQuery(query.bbox, query.geometry, query.interval, query.ids, limit=query.limit, after=after)
+        query = replace(query, after=after)
     await check_geometries(request, query)
     base = settings_of(request).public_url
-    row = await database_of(request).fetch_one(items_sql(query, wanted, scope, base, registry.get("imagery")))
-    is_post = request.method == "POST"
+    row = await database_of(request).fetch_one(items_sql(query, wanted, scope, base, imagery))
     links = [Link(root, "root", JSON)]
     if not is_post:
         links.append(Link(url_of(address, **asked), "self", GEOJSON))
@@ -290,5 +333,6 @@ router.add_route("/stac", landing, methods=["GET"])
 router.add_route("/stac/conformance", conformance, methods=["GET"])
 router.add_route("/stac/collections", collections, methods=["GET"])
 router.add_route("/stac/collections/{path:path}", below_collections, methods=["GET"])
+router.add_route("/stac/queryables", queryables, methods=["GET"])
 router.add_route("/stac/search", search, methods=["GET"])
 router.add_route("/stac/search", search_by_body, methods=["POST"])

@@ -1,5 +1,6 @@
 """STAC documents out of the imagery collection, put together in the database (STAC 1.0.0, STAC API 1.0.0)."""
 
+from collections.abc import Mapping
 from functools import lru_cache
 
 from cim.collections.imagery import IMAGERY
@@ -13,6 +14,20 @@ from cim.sql import Cast, Sql
 
 PROJECTION = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
 EO = "https://stac-extensions.github.io/eo/v1.1.0/schema.json"
+
+COLUMN_OF: Mapping[str, str] = {
+    "id": "id",
+    "collection": "stac_collection",
+    "geometry": "geometry",
+    "datetime": "datetime",
+    "start_datetime": "start_datetime",
+    "end_datetime": "end_datetime",
+    "title": "title",
+    "gsd": "gsd_m",
+    "platform": "platform",
+    "eo:cloud_cover": "cloud_cover_percent",
+}
+"""What a filter may name of an item, by the names that items have → what the collection of imagery calls it."""
 
 _TOLD = Sql.of(
     "(SELECT jsonb_object_agg(key, value) FROM jsonb_each(d.document) "

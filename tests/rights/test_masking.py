@@ -121,6 +121,11 @@ def test_B47_a_filter_sees_the_cell_and_no_hidden_property(masked, cells, town):
         assert_problem(answer, status=400, code="unknown-property", parameter="filter")
         answer = masked.get("/collections/buildings/queryables").json()
         assert name not in answer["properties"]
+    answer = masked.get("/stac/search", params={"filter": "title IS NULL"})
+    assert_problem(answer, status=400, code="unknown-property", parameter="filter")
+    assert "title" not in masked.get("/stac/queryables").json()["properties"]
+    beside = masked.get("/stac/search", params={"filter": "S_INTERSECTS(geometry, POINT(113.9301 22.5001))"})
+    assert beside.json()["features"] == []
 
 
 def test_B47_stac_gives_the_cell_and_nothing_of_the_footprint(masked, town):

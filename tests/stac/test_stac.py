@@ -172,7 +172,10 @@ def test_a_collection_described_by_its_source_is_served(http, stac):
     for name in ("title", "description", "license"):
         assert served[name] == given[name]
     assert served["extent"]["spatial"]["bbox"][0] == pytest.approx(given["extent"]["spatial"]["bbox"][0])
-    assert {link["rel"] for link in served["links"]} == {"self", "root", "parent", "items"}
+    assert {link["rel"] for link in served["links"]} == {
+        *("self", "root", "parent", "items"),
+        "http://www.opengis.net/def/rel/ogc/1.0/queryables",
+    }
     collections = {collection.id: collection for collection in stac.get_collections()}
     assert set(collections) == {"drone", "drône/1", "lanwan-orthophoto"}
     assert [item.id for item in collections["lanwan-orthophoto"].get_items()] == ["lanwan.centre_2026"]

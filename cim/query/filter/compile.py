@@ -4,7 +4,7 @@ The text of the SQL depends on the shape of the filter only. NULL behaves as in 
 asks for: a filter that is NULL for a feature does not select it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from cim.crs import Crs
 from cim.errors import UnknownProperty
@@ -36,15 +36,21 @@ _CONDITIONS = (*LOGICAL, *COMPARISON, *PREDICATES, *SPATIAL, *TEMPORAL, *ARRAY)
 
 
 def compile_filter(
-    node: Node, collection: Collection, scope: Scope, crs: Crs, *, resolve: Resolve | None = None
+    node: Node,
+    collection: Collection,
+    scope: Scope,
+    crs: Crs,
+    *,
+    resolve: Resolve | None = None,
+    names: Mapping[str, str] | None = None,
 ) -> Sql:
     """The condition that a tree of `parse_text` or `parse_json` puts to the rows of `collection`.
 
     Coordinates of `node` are in `crs`, its axes in the authority's order. Properties hidden from `scope` do not exist.
-    `resolve` finds the collections that functions name. Raises UnknownProperty, UnknownFunction, InvalidParameter
-    (types that do not fit, geometry that is none), FilterTooComplex.
+    `resolve` finds the collections that functions name; where `names` (name → column) are given, no other name is known.
+    Raises UnknownProperty, UnknownFunction, InvalidParameter (types that do not fit, geometry that is none), FilterTooComplex.
     """
-    return _condition(node, Context(collection, scope, crs, resolve))
+    return _condition(node, Context(collection, scope, crs, resolve, names))
 
 
 def _condition(node: Node, context: Context) -> Sql:
@@ -147,12 +153,14 @@ def _end(node: Node, context: Context) -> Expression | None:
 
 
 def _property(name: str, context: Context) -> Expression:
-    if name in FIXED:
-        kind, column = FIXED[name]
+    stored = name if context.names is None else context.names.get(name)
+    if stored in FIXED:
+        kind, column = FIXED[stored]
         return Expression(kind, name, Sql.of("{}", Identifier(column)))
     known = visible_properties(context.collection, context.scope)
     for declared in known:
-        if declared.name == name:
+        if declared.name == stored:
             return Expression(TYPE_OF_KIND[declared.kind], name, Sql.of("{}", declared.column))
-    names = [*FIXED, *(declared.name for declared in known)]
+    columns = [*FIXED, *(declared.name for declared in known)]
+    names = columns if context.names is None else [one for one, column in context.names.items() if column in columns]
     raise UnknownProperty(context.collection.id, name, names, parameter="filter")

@@ -3,7 +3,7 @@
 To offer one more, add it to FUNCTIONS. A function that refers to other features gets them by `Context.resolve`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cim.crs import Crs
@@ -26,13 +26,15 @@ Raises InvalidParameter.
 class Context:
     """What a filter is compiled for: the rows of `collection` that `scope` may see, coordinates in `crs`.
 
-    `resolve` finds features of other collections; None where a filter may not refer to any.
+    `resolve` finds features of other collections; None where a filter may not refer to any. `names`: what a filter calls
+    the columns that it may name, where these are not the collection's own names.
     """
 
     collection: Collection
     scope: Scope
     crs: Crs
     resolve: Resolve | None = None
+    names: Mapping[str, str] | None = None
 
 
 Compile = Callable[[Context, Sequence[Expression]], Sql]
