@@ -21,9 +21,10 @@ from api.metrics import Metrics
 from api.middleware import BodyLimit, Border
 from api.oidc import Issuer
 from api.passwords import Passwords
+from api.portal.frame import mount_static
+from api.portal.pages import PAGES
 from api.reminders import Reminders
 from api.routes import ROUTERS
-from api.routes.portal import mount_static
 from api.security import Keys, tell_slips
 from api.sessions import Sessions
 from api.tile_cache import TileCache
@@ -136,6 +137,7 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     for router in ROUTERS:
         _include(app, context, router)
+    _include(app, context, APIRouter(routes=list(PAGES)))
     mount_static(app)
     for media_type in _COMPRESSED:
         add_compress_type(media_type)

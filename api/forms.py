@@ -7,10 +7,8 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.documents import HTML
-from api.html import templates
 from api.params import json_object
-from api.routes.portal import CONTENT_SECURITY_POLICY, preferred_language
+from api.portal.frame import page
 from cim.errors import InvalidBody, TooLarge
 
 FORM = "application/x-www-form-urlencoded"
@@ -43,7 +41,7 @@ async def members(request: Request) -> dict[str, Any]:
     return dict(pairs)
 
 
-def form_page(
+async def form_page(
     request: Request,
     title: str,
     submit: str,
@@ -55,29 +53,22 @@ def form_page(
     links: Sequence[tuple[str, str]] = (),
     status: int = 200,
 ) -> Response:
-    """A page with one form. Nothing of it is kept by a cache."""
-    lang = preferred_language(request)
-    text = (
-        templates()
-        .get_template("form.html")
-        .render(
-            lang=lang,
-            title=title,
-            submit=submit,
-            fields=fields,
-            action=action,
-            hidden=hidden or {},
-            message=message,
-            links=links,
-        )
+    """A page with one form. Nothing of it is kept by a cache; `action` and `links` are addresses from the root."""
+    response = await page(
+        request,
+        "form.html",
+        "",
+        status=status,
+        title=title,
+        submit=submit,
+        fields=fields,
+        action=action,
+        hidden=hidden or {},
+        message=message,
+        links=links,
     )
-    headers = {
-        "Content-Security-Policy": CONTENT_SECURITY_POLICY,
-        "Content-Language": lang,
-        "Cache-Control": "no-store",
-        "Referrer-Policy": "same-origin",
-    }
-    return Response(text, status, headers=headers, media_type=HTML)
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 def onward_of(text: Any) -> str:

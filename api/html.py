@@ -1,17 +1,14 @@
 """Plain pages for people: a page of features, one feature, any other document. They work without JavaScript."""
 
 from collections.abc import Mapping, Sequence
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-import jinja2
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
 from api.documents import HTML, Link, answer
-from api.routes.portal import CONTENT_SECURITY_POLICY, preferred_language
+from api.portal.frame import CONTENT_SECURITY_POLICY, preferred_language, root_of, templates
 from cim.model import Collection, Kind, Property
 from cim.query.features import ATTRIBUTES, FIXED
 
@@ -53,18 +50,6 @@ _HEADERS = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}
 _VARY = "Accept, Accept-Language, Cookie, Authorization, X-API-Key"
 
 
-@cache
-def templates() -> jinja2.Environment:
-    """The pages' templates."""
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
 def title_of(thing: Collection | Property, lang: str) -> str:
     """The title in the reader's language."""
     return thing.title_en if lang == "en" else thing.title_zh
@@ -86,12 +71,11 @@ def shown_value(declared: Property | None, value: Any, lang: str) -> str:
 
 def _render(request: Request, template: str, links: Sequence[Link], **values: Any) -> Response:
     lang = preferred_language(request)
-    root = "../" * (request.url.path.count("/") - 1) or "./"
     other = "zh-CN" if lang == "en" else "en"
     text = (
         templates()
         .get_template(template)
-        .render(lang=lang, other=other, root=root, t=TEXTS[lang], links=links, **values)
+        .render(lang=lang, other=other, root=root_of(request), t=TEXTS[lang], links=links, **values)
     )
     headers = {**_HEADERS, "Content-Language": lang}
     return answer(request, text.encode(), HTML, headers=headers, links=links, vary=_VARY)

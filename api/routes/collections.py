@@ -13,7 +13,7 @@ from api.documents import GEOJSON, HTML, JSON, MVT, SCHEMA_JSON, Link, json_answ
 from api.html import document_page, title_of
 from api.negotiate import Representation, choose
 from api.params import query_parameters
-from api.routes.portal import preferred_language
+from api.portal.frame import preferred_language
 from api.schemas import feature_schema_document, queryables_document, schema_document, sortables_document
 from api.tiling import STYLE, TILEJSON
 from cim.collections.records import CATALOGUE_ID, RECORDS

@@ -14,7 +14,7 @@ from api.html import document_page
 from api.negotiate import Representation, choose
 from api.openapi import describe, describe_30
 from api.params import query_parameters
-from api.routes.portal import render_documentation
+from api.portal.map import render_documentation
 from cim.model import Scope
 from cim.query.filter import STATED
 

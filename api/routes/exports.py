@@ -27,8 +27,8 @@ from api.middleware import is_head
 from api.negotiate import choose
 from api.pages import export_query
 from api.params import query_parameters
+from api.portal.frame import preferred_language
 from api.routes.items import check_geometries, crs_header
-from api.routes.portal import preferred_language
 from cim.errors import Conflict, NotFound
 from cim.interval import instant_text
 

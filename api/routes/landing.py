@@ -9,7 +9,8 @@ from starlette.responses import Response
 from api.context import settings_of
 from api.documents import GEOJSON, HTML, JSON, OPENAPI_30, OPENAPI_31, Link, json_answer
 from api.negotiate import Representation, choose
-from api.routes.portal import preferred_language, render_portal
+from api.portal.frame import preferred_language
+from api.portal.map import render_portal
 
 router = APIRouter()
 
@@ -51,7 +52,7 @@ def landing_document(base: str, lang: str) -> dict[str, Any]:
 async def landing(request: Request) -> Response:
     """The landing page (OGC 17-069r4, /req/core/root-op)."""
     if choose(request, OFFERS).f == "html":
-        return render_portal(request)
+        return await render_portal(request)
     document = landing_document(settings_of(request).public_url, preferred_language(request))
     return json_answer(request, document, vary="Accept, Accept-Language")
 

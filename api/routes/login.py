@@ -11,7 +11,7 @@ from api.documents import private_json
 from api.forms import Field, form_page, is_form, members, onward_of
 from api.listing import PAGING, listed
 from api.params import check_members, query_parameters
-from api.routes.portal import preferred_language
+from api.portal.frame import preferred_language
 from api.sessions import Sessions, csrf_of
 from cim.db.audit import record
 from cim.db.keys import digest_of
@@ -37,21 +37,21 @@ def _says(request: Request, zh: str, en: str) -> str:
     return en if preferred_language(request) == "en" else zh
 
 
-def _login_page(request: Request, onward: str, message: str = "", status: int = 200) -> Response:
+async def _login_page(request: Request, onward: str, message: str = "", status: int = 200) -> Response:
     fields: list[Field] = [
         ("login", "text", _says(request, "用户名", "Login"), "username"),
         ("password", "password", _says(request, "密码", "Password"), "current-password"),
     ]
-    links = [("/invitation", _says(request, "使用邀请码设置密码", "Set a password by an invitation"))]
+    links = [("invitation", _says(request, "使用邀请码设置密码", "Set a password by an invitation"))]
     if context_of(request).settings.oidc_issuer:
-        links.append(("/oidc/login", _says(request, "统一身份认证登录", "Log in by OpenID Connect")))
+        links.append(("oidc/login", _says(request, "统一身份认证登录", "Log in by OpenID Connect")))
     title = _says(request, "登录", "Log in")
-    return form_page(
+    return await form_page(
         request,
         title,
         title,
         fields,
-        action="/login",
+        action="login",
         hidden={"next": onward},
         message=message,
         links=links,
@@ -65,15 +65,15 @@ async def login_page(request: Request) -> Response:
     sessions = _sessions(request)
     token, scope = sessions.token_of(request), await sessions.authorise(request)
     if token is None or scope is None:
-        return _login_page(request, onward_of(values.get("next")))
-    return form_page(
+        return await _login_page(request, onward_of(values.get("next")))
+    return await form_page(
         request,
         _says(request, f"已登录：{scope.caller}", f"Logged in: {scope.caller}"),
         _says(request, "退出", "Log out"),
         (),
-        action="/logout",
+        action="logout",
         hidden={"csrf": csrf_of(token)},
-        links=[("/", _says(request, "地图", "Map"))],
+        links=[("", _says(request, "地图", "Map"))],
     )
 
 
@@ -93,7 +93,7 @@ async def login(request: Request) -> Response:
         if not is_form(request):
             raise
         message = _says(request, "用户名或密码不正确，或尝试次数过多。", error.detail)
-        return _login_page(
+        return await _login_page(
             request, onward_of(body.get("next")), message, 401 if isinstance(error, Unauthorized) else 429
         )
     if is_form(request):
@@ -190,19 +190,19 @@ async def end_session(request: Request) -> Response:
     return Response(status_code=204)
 
 
-def _invitation_page(request: Request, message: str = "", status: int = 200) -> Response:
+async def _invitation_page(request: Request, message: str = "", status: int = 200) -> Response:
     fields: list[Field] = [
         ("token", "text", _says(request, "邀请码", "Invitation"), "off"),
         ("password", "password", _says(request, "新密码", "New password"), "new-password"),
     ]
     title = _says(request, "设置密码", "Set a password")
-    return form_page(request, title, title, fields, action="/invitation", message=message, status=status)
+    return await form_page(request, title, title, fields, action="invitation", message=message, status=status)
 
 
 async def invitation_page(request: Request) -> Response:
     """The page to set a password; the invitation is typed in, for addresses are logged."""
     query_parameters(request, ())
-    return _invitation_page(request)
+    return await _invitation_page(request)
 
 
 async def accept_invitation(request: Request) -> Response:
@@ -218,7 +218,7 @@ async def accept_invitation(request: Request) -> Response:
     except CimError as error:
         if not is_form(request):
             raise
-        return _invitation_page(request, error.detail, 400)
+        return await _invitation_page(request, error.detail, 400)
     if is_form(request):
         response = RedirectResponse("/", 303)
         await _sessions(request).begin(request, response, person_id)

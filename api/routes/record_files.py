@@ -19,9 +19,9 @@ from api.documents import Link, answer, url_of
 from api.exports import disposition
 from api.negotiate import Representation, choose
 from api.params import parse_limit, query_parameters
+from api.portal.frame import preferred_language
 from api.record_query import EXPORT_NAMES, RecordQuery, record_query
 from api.routes.items import check_geometries
-from api.routes.portal import preferred_language
 from api.services import VARY
 from cim.catalogue.feed import GONE, atom_feed, rss_feed
 from cim.catalogue.shown import registration_of

@@ -19,10 +19,10 @@ from api.documents import GEOJSON, HTML, JSON, SCHEMA_JSON, Link, answer, etag_o
 from api.html import document_page
 from api.negotiate import Representation, choose
 from api.params import query_parameters
+from api.portal.frame import preferred_language
 from api.record_query import RECORD_PROFILE, Facet, RecordQuery, record_parameters, record_query
 from api.records import ISO_XML, JSON_LD, RECORD_OFFERS, record_of
 from api.routes.items import check_geometries
-from api.routes.portal import preferred_language
 from api.schemas import queryables_document, schema_document, sortables_document
 from api.services import VARY, tag_of, visible_row, working_of
 from cim.catalogue.dcat import catalogue_document, one_document

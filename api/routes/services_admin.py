@@ -11,8 +11,8 @@ from starlette.responses import Response
 from api.context import database_of, scope_of, settings_of
 from api.documents import GEOJSON, private_json, url_of
 from api.params import check_members, json_object, query_parameters
+from api.portal.frame import preferred_language
 from api.records import record_of
-from api.routes.portal import preferred_language
 from api.services import tag_of, visible_row, working_of
 from cim.catalogue.life import EDITORS, EVENTS, Event, require_duties
 from cim.catalogue.review import edit as edited

@@ -15,7 +15,7 @@ from loaders.base import SourceOptions
 from loaders.run import LoadRequest, load_source
 from tests.conftest import clone, serving
 
-from . import town
+from . import office, town
 from .visit import CHROMIUM, FLAGS, Visit
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -41,7 +41,8 @@ def portal_url(
                 collection = "trees" if kind == "dataset" else None
                 request = LoadRequest(kind, path, SourceOptions(), collection_id=collection, source="town")
                 load_source(connection, Settings(), request)
-        with serving(url) as running:
+        with serving(url, CIM_ADMIN_KEY=office.ADMIN) as running:
+            office.populate(running.url)
             yield running.url
 
 

@@ -7,9 +7,22 @@ import pytest
 
 from .conftest import REPOSITORY
 
-CATALOGUES = {
-    lang: json.loads((REPOSITORY / "web/i18n" / f"{lang}.json").read_text(encoding="utf-8")) for lang in ("zh-CN", "en")
-}
+
+def catalogue(lang: str) -> dict[str, str]:
+    """Every message of a language: one file a part of the portal."""
+    messages: dict[str, str] = {}
+    for path in sorted((REPOSITORY / "web/i18n" / lang).glob("*.json")):
+        part = json.loads(path.read_text(encoding="utf-8"))
+        assert not messages.keys() & part.keys(), f"{path} says again what another file says"
+        messages |= part
+    return messages
+
+
+CATALOGUES = {lang: catalogue(lang) for lang in ("zh-CN", "en")}
+COMPUTED = re.compile(
+    r"(level|draw|use|op|nav|problem|said|section|state|health|duty|event|outcome|share|kind|cycle|facet|role)\."
+)
+"""Messages that are chosen by a code word."""
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 
@@ -25,13 +38,25 @@ def test_no_message_is_empty_and_placeholders_agree(lang):
 
 
 def test_every_message_used_exists_and_every_message_is_used():
-    sources = [*(REPOSITORY / "web/src").glob("*.js"), *(REPOSITORY / "api/templates").glob("*.html")]
+    sources = [*(REPOSITORY / "web/src").rglob("*.js"), *(REPOSITORY / "api/templates").rglob("*.html")]
+    sources += (REPOSITORY / "api/portal").glob("*.py")
     text = "\n".join(path.read_text(encoding="utf-8") for path in sources)
     used = set(re.findall(r"""\bt(?:\(|\[)["']([\w.-]+)["']""", text))
     used |= set(re.findall(r"""BadPlace\("([\w.-]+)"\)""", text))
-    computed = {key for key in CATALOGUES["en"] if re.match(r"(level|draw|use|op|nav)\.", key) or key in ("yes", "no")}
-    assert used - {"nav."} <= set(CATALOGUES["en"])
+    computed = {key for key in CATALOGUES["en"] if COMPUTED.match(key) or key in ("yes", "no")}
+    assert {key for key in used if not key.endswith(".")} <= set(CATALOGUES["en"])
     assert set(CATALOGUES["en"]) - computed <= used
+
+
+def test_scripts_of_pages_find_their_messages_in_the_part_that_pages_send():
+    sources = [
+        *(REPOSITORY / "web/src/pages").glob("*.js"),
+        REPOSITORY / "web/src/page.js",
+        REPOSITORY / "web/src/chart.js",
+    ]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in sources)
+    sent = json.loads((REPOSITORY / "web/i18n/en/script.json").read_text(encoding="utf-8"))
+    assert set(re.findall(r"""\bt\(["']([\w.-]+)["']""", text)) <= set(sent)
 
 
 def texts(page):

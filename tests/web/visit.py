@@ -1,9 +1,11 @@
 """A visitor: Chromium on the real server, who notices every error and every request that leaves this machine."""
 
 from typing import Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request
+
+from .office import PASSWORD
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 CHROMIUM = "/usr/bin/chromium"
@@ -32,9 +34,11 @@ _MAP_IS_STILL = """new Promise((done) => {
 class Visit:
     """One page in a context of its own. `check()` fails on what must never happen on any page."""
 
-    def __init__(self, browser: Browser, base: str, *, width: int = 900, height: int = 540, locale: str = "zh-CN"):
+    def __init__(
+        self, browser: Browser, base: str, *, width: int = 900, height: int = 540, locale: str = "zh-CN", **options: Any
+    ):
         self.base = base
-        self.context = browser.new_context(viewport={"width": width, "height": height}, locale=locale)
+        self.context = browser.new_context(viewport={"width": width, "height": height}, locale=locale, **options)
         self.context.set_default_timeout(30_000)
         self.outside: list[str] = []
         self.errors: list[str] = []
@@ -58,6 +62,15 @@ class Visit:
         answer = self.page.goto(self.base + path)
         assert answer is not None
         self.headers = answer.headers
+        return self
+
+    def log_in(self, login: str, onward: str = "/desk") -> Self:
+        """Logs in by the page's form and is led on; gives the visit."""
+        self.open(f"/login?next={quote(onward)}")
+        self.page.fill("[name=login]", login)
+        self.page.fill("[name=password]", PASSWORD)
+        self.page.click("button[type=submit]")
+        self.page.wait_for_url(f"**{onward}*")
         return self
 
     def map_is_still(self) -> None:

@@ -1,4 +1,4 @@
-// Talking to the API. Addresses are relative to the page, so that it works under any host and path.
+// Talking to the API. Addresses are relative to the node's root, so that it works under any host and path.
 import { config } from "./page.js";
 
 const HEADERS = { Accept: "application/json, application/geo+json;q=0.9", "Accept-Language": config.lang };
@@ -12,9 +12,9 @@ export class Problem extends Error {
   }
 }
 
-/** `path` with `parameters` as a URL beside this page. */
+/** `path` (from the node's root) with `parameters` as a URL. */
 export function address(path, parameters = {}) {
-  const url = new URL(path, document.baseURI);
+  const url = new URL(path, new URL(config.root || "./", document.baseURI));
   for (const [name, value] of Object.entries(parameters)) if (value !== undefined) url.searchParams.set(name, value);
   return url;
 }

@@ -1,0 +1,114 @@
+"""Pages ask the API in this process, as the person who looks at them: one way for data to flow, one place for rights."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import orjson
+from starlette.requests import Request
+from starlette.types import Message
+
+from api.context import context_of
+from api.sessions import csrf_of
+
+_PASSED = (b"host", b"cookie", b"authorization", b"x-api-key", b"accept-language", b"user-agent")
+
+
+class Refused(Exception):
+    """The API said no. `problem` is its document (RFC 9457)."""
+
+    def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
+        super().__init__(problem.get("detail") or problem.get("title") or str(status))
+        self.status, self.problem = status, problem
+
+    @property
+    def code(self) -> str:
+        """The last part of the problem's `type`: a key of the messages, `problem.<code>`."""
+        return str(self.problem.get("type", "")).rpartition("/")[2]
+
+    @property
+    def detail(self) -> str:
+        """What was received and what is allowed, in English."""
+        return str(self.problem.get("detail", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the API answered: its document where it is JSON, else None; header fields by lower-case name."""
+
+    status: int
+    document: Any
+    headers: Mapping[str, str]
+    body: bytes
+
+
+async def ask(
+    request: Request,
+    method: str,
+    path: str,
+    *parts: str,
+    query: Mapping[str, Any] | None = None,
+    body: Any = None,
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    """Ask the API for `path`, its `{}` filled with `parts`, as the caller of the page. Raises Refused for 4xx and 5xx.
+
+    `query`: names and values, those that are None or empty left out, lists repeated. `body` is sent as JSON, bytes as they
+    are (say what they are in `headers`). A change carries the session's token: check that of the page's form before
+    (`forms.form_of`).
+    """
+    target = path.format(*(quote(part, safe="") for part in parts))
+    pairs = [(name, one) for name, value in (query or {}).items() for one in _values(value)]
+    sent = body if isinstance(body, bytes) or body is None else orjson.dumps(body)
+    scope = {
+        **{name: request.scope[name] for name in ("type", "asgi", "http_version", "scheme", "client", "server")},
+        "root_path": request.scope.get("root_path", ""),
+        "method": method,
+        "path": path.format(*parts),
+        "raw_path": target.encode(),
+        "query_string": urlencode(pairs).encode(),
+        "headers": _fields(request, method, sent, headers or {}),
+        "state": {},
+    }
+    received: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": sent or b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        received.append(message)
+
+    await request.scope["app"](scope, receive, send)
+    return _answer(received)
+
+
+def _values(value: Any) -> list[str]:
+    values = value if isinstance(value, list | tuple) else [value]
+    return [str(one) for one in values if one is not None and one != ""]
+
+
+def _fields(request: Request, method: str, sent: bytes | None, more: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    fields = {name: value for name, value in request.scope["headers"] if name in _PASSED}
+    fields[b"accept"] = b"application/json"
+    fields[b"x-request-id"] = str(request.scope.get("state", {}).get("request_id", "")).encode()
+    if sent is not None:
+        fields |= {b"content-type": b"application/json", b"content-length": str(len(sent)).encode()}
+    token = context_of(request).callers.sessions.token_of(request)
+    if method != "GET" and token is not None:
+        fields[b"x-csrf-token"] = csrf_of(token).encode()
+    fields |= {name.lower().encode(): value.encode() for name, value in more.items()}
+    return list(fields.items())
+
+
+def _answer(received: list[Message]) -> Answer:
+    status = received[0]["status"]
+    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in received[0]["headers"]}
+    body = b"".join(message.get("body", b"") for message in received[1:])
+    is_json = "json" in headers.get("content-type", "")
+    document = orjson.loads(body) if is_json and body else None
+    if status >= 400:
+        raise Refused(
+            status, document if isinstance(document, dict) else {"detail": body.decode("utf-8", "replace")[:500]}
+        )
+    return Answer(status, document, headers, body)

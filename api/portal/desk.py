@@ -1,0 +1,44 @@
+"""The desk (管理): its sections, the overview, and the frame that its pages share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from api.portal.forms import a_page
+from api.portal.frame import page, who_of
+from cim.model import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One entry of the desk's list: `desk/<key>`, its message `section.<key>`, and who has a use for it."""
+
+    key: str
+    is_for: Callable[[Scope], bool] = lambda _: True
+
+
+SECTIONS: tuple[Section, ...] = (Section(""),)
+"""In the order they are listed. A new section is one line, its page in one file, its messages in one."""
+
+at_desk = a_page("desk", needs_login=True)
+"""Around every handler of the desk."""
+
+
+async def desk_page(request: Request, template: str, section: str, **values: Any) -> Response:
+    """A page of the desk; `section` is the key of the one it belongs to."""
+    scope = (await who_of(request)).scope
+    shown = [one.key for one in SECTIONS if one.is_for(scope)]
+    return await page(request, template, "desk", section=section or "overview", sections=shown, **values)
+
+
+@at_desk
+async def overview(request: Request) -> Response:
+    """What waits for the one who looks."""
+    return await desk_page(request, "desk/overview.html", "", scope=(await who_of(request)).scope)
+
+
+ROUTES = (Route("/desk", overview, methods=["GET"]),)

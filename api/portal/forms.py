@@ -1,0 +1,103 @@
+"""Forms of the pages: what they sent, whether it came from our page, where to go afterwards. They work without JavaScript."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import wraps
+from typing import Any
+from urllib.parse import parse_qs, quote, urlencode
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from api.context import context_of
+from api.forms import is_form
+from api.portal.ask import Refused
+from api.portal.frame import page, root_of, who_of
+from api.problems import problem_response
+from cim.errors import CimError, InvalidBody, TooLarge
+
+MAX_FORM = 1_000_000
+MAX_FIELDS = 1_000
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Form(dict[str, list[str]]):
+    """Fields by name, each with its values in order."""
+
+    def text(self, name: str) -> str:
+        """The first value without blanks around it; empty when it was not sent."""
+        return self.get(name, [""])[0].strip()
+
+    def texts(self, name: str) -> list[str]:
+        """Every value that is not blank."""
+        return [value.strip() for value in self.get(name, []) if value.strip()]
+
+    def filled(self, *names: str) -> dict[str, str]:
+        """The named fields that hold something: a body in which an empty field is absent."""
+        return {name: self.text(name) for name in names if self.text(name)}
+
+
+async def form_of(request: Request) -> Form:
+    """What the page's form sent. Raises Forbidden when it lacks the session's token (`csrf`) or comes from another site."""
+    if not is_form(request):
+        raise InvalidBody("the page's form is sent as application/x-www-form-urlencoded")
+    received = bytearray()
+    async for chunk in request.stream():
+        received += chunk
+        if len(received) > MAX_FORM:
+            raise TooLarge(f"the form has more than {MAX_FORM:,} bytes")
+    try:
+        form = Form(
+            parse_qs(received.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
+        )
+    except ValueError as error:
+        raise InvalidBody("the body is not a form in percent-encoded UTF-8") from error
+    context_of(request).callers.sessions.check_token(request, form.text("csrf"))
+    return form
+
+
+def onward(request: Request, path: str, *parts: str, said: str = "", **query: str) -> Response:
+    """See another page (303): `path` from the root, its `{}` filled with `parts`; it shows the message `said.<said>`."""
+    pairs = {**query, **({"said": said} if said else {})}
+    target = root_of(request) + path.format(*(quote(part, safe="") for part in parts))
+    return RedirectResponse(f"{target}?{urlencode(pairs)}" if pairs else target, 303)
+
+
+def a_page(place: str, *, needs_login: bool = False) -> Callable[[Handler], Handler]:
+    """A handler of a page: what it or the API refuses becomes a page too; who is not logged in goes to the log-in first."""
+
+    def around(handler: Handler) -> Handler:
+        @wraps(handler)
+        async def handled(request: Request) -> Response:
+            try:
+                if needs_login and (await who_of(request)).is_anonymous:
+                    return _to_login(request)
+                return await handler(request)
+            except Refused as refused:
+                if refused.status == 401 and (await who_of(request)).is_anonymous:
+                    return _to_login(request)
+                return await page(request, "refused.html", place, status=refused.status, refused=refused)
+            except CimError as error:
+                return await page(request, "refused.html", place, **_as_refused(request, error))
+
+        return handled
+
+    return around
+
+
+def _as_refused(request: Request, error: CimError) -> dict[str, Any]:
+    answer = problem_response(request, error)
+    refused = Refused(answer.status_code, orjson.loads(answer.body))
+    return {"status": refused.status, "refused": refused}
+
+
+def _to_login(request: Request) -> Response:
+    here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    onward_to = here if request.method == "GET" else "/desk"
+    return RedirectResponse(f"{root_of(request)}login?{urlencode({'next': onward_to})}", 303)
+
+
+def shown_again(form: Form | None, stored: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a form's fields hold: what was typed where it comes back with an error, else what is stored."""
+    return stored if form is None else {**stored, **{name: form.text(name) for name in form}}

@@ -1,0 +1,12 @@
+// What scripts add to the shelf's and the desk's pages, which work without them: an element says in `data-does` what it takes.
+const DOES = {
+  copy: () => import("./pages/copy.js"),
+};
+
+for (const place of document.querySelectorAll("[data-does]")) {
+  for (const name of place.dataset.does.split(" ")) {
+    if (DOES[name]) DOES[name]().then(({ enhance }) => enhance(place));
+  }
+}
+
+document.getElementById("alert")?.focus(); // a form that came back says why at once
