@@ -16,9 +16,9 @@ from api.documents import GEOJSON, HTML, JSON, OPENAPI_30, SCHEMA_JSON, Link, an
 from api.filters import CQL2_CLASSES
 from api.negotiate import Representation, choose
 from api.params import check_members, json_object, parse_limit, query_parameters
+from api.portal.frame import preferred_language
 from api.routes.collections import QUERYABLES_REL
 from api.routes.items import check_geometries
-from api.routes.portal import preferred_language
 from api.schemas import stac_queryables_document
 from cim.bbox import bbox_of, parse_bbox
 from cim.collections.imagery import IMAGERY
