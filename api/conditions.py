@@ -210,6 +210,8 @@ def _metres(value: Any, *, is_body: bool) -> float:
 BBOX = Condition("bbox", _bbox, also=("bbox-crs",))
 IDS = Condition("ids", _ids)
 DATETIME = Condition("datetime", _datetime)
+AREA = Condition("area", _area)
+KNOWN_AT = Condition("known-at", _known_at)
 FILTER = Condition("filter", _filter, also=("filter-lang", "filter-crs"))
 
 CONDITIONS = (
@@ -218,8 +220,8 @@ CONDITIONS = (
     Condition("geometry", _geometry, in_query=False),
     DATETIME,
     Condition("q", _words),
-    Condition("area", _area),
-    Condition("known-at", _known_at),
+    AREA,
+    KNOWN_AT,
     Condition("properties", _properties, in_query=False),
     FILTER,
     Condition("intersects", _related("intersects", intersecting)),
@@ -227,6 +229,9 @@ CONDITIONS = (
     Condition("near", _near, also=("distance",)),
     Condition("sees", _related("sees", seeing)),
 )
+
+SHARED = (BBOX, DATETIME, AREA, KNOWN_AT)
+"""Conditions that mean the same of every collection."""
 
 SHOWING = ("crs", "properties", "skipGeometry")
 """Parameters that say how features are shown, of a page and of a single one."""

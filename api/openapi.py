@@ -21,7 +21,8 @@ from api.openapi_people import SESSION_SCHEME, people_paths
 from api.openapi_records import record_paths
 from api.openapi_services import SECURITY_SCHEMES, service_paths
 from api.openapi_statements import statement_paths
-from api.openapi_tiles import grid_paths, tile_paths
+from api.openapi_tiles import dataset_paths, grid_paths, tile_paths
+from api.routes.dataset_tiles import CONDITIONS as DATASET_CONDITIONS
 from cim.model import Collection, Scope
 from cim.query.grouping import groupable
 
@@ -152,7 +153,7 @@ def _collection_paths(collection: Collection) -> dict[str, Any]:
 def describe(app: FastAPI, collections: Iterable[Collection], base: str) -> dict[str, Any]:
     """The OpenAPI 3.1 document of this node, as it is now."""
     own = get_openapi(title="OpenCIM", version=VERSION, routes=app.routes)
-    paths = {**_common_paths(), **grid_paths(_get)}
+    paths = {**_common_paths(), **grid_paths(_get), **dataset_paths(_get, DATASET_CONDITIONS)}
     for collection in collections:
         paths.update(_collection_paths(collection))
         for path, operations in change_paths(collection).items():

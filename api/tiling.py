@@ -1,11 +1,12 @@
-"""Descriptions of tiles: tilesets (OGC 20-057), TileJSON 3.0, and a style of a collection for MapLibre."""
+"""Descriptions of tiles: tilesets of one collection or of several (OGC 20-057), TileJSON 3.0, and a style of a collection for MapLibre."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from api.documents import JSON, MVT, Link, url_of
 from api.schemas import property_schema
 from cim.model import Collection, Kind, Property
-from cim.query.grids import WEB_MERCATOR_QUAD, Grid, limits
+from cim.query.grids import GRIDS, WEB_MERCATOR_QUAD, Grid, limits
 
 TILEJSON = "application/vnd.mapbox.tile+json"
 STYLE = "application/vnd.mapbox.style+json"
@@ -22,13 +23,60 @@ _DEEPEST_SHOWN = 16
 """A map draws nearer views from the tiles of this zoom, which hold everything."""
 
 
-def tileset_item(base: str, collection: Collection, grid: Grid) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Tiled:
+    """What a tileset is of: `layers`, each a collection with the properties that its tiles carry.
+
+    `data` is the address of the collection, or of the dataset that all of them are; `selection` the query string that
+    its addresses end in, "?" included.
+    """
+
+    base: str
+    data: str
+    title_zh: str
+    title_en: str
+    layers: tuple[tuple[Collection, tuple[Property, ...]], ...]
+    selection: str = ""
+
+    def address(self, *parts: str) -> str:
+        """Where its tilesets are, and what is beneath them."""
+        return url_of(self.data.rstrip("/"), "tiles", *parts) + self.selection
+
+    def template(self, grid: Grid, names: str) -> str:
+        """The address of tiles, with `names` in braces for zoom, row and column."""
+        return f"{self.data.rstrip('/')}/tiles/{grid.id}/{names}{self.selection}"
+
+    @property
+    def bounds_crs84(self) -> tuple[float, float, float, float] | None:
+        """Bounds of all layers that tell theirs; None where none does."""
+        known = [one.extent.bounds_crs84 for one, _ in self.layers if one.extent.bounds_crs84 is not None]
+        if not known:
+            return None
+        west, south, east, north = zip(*known, strict=True)
+        return min(west), min(south), max(east), max(north)
+
+    @property
+    def attribution(self) -> str | None:
+        """Those of the layers, each once."""
+        stated = dict.fromkeys(one.attribution for one, _ in self.layers if one.attribution)
+        return "; ".join(stated) or None
+
+
+def tiled_of(base: str, collection: Collection, drawn: tuple[Property, ...]) -> Tiled:
+    """The tiles of one collection."""
+    data = url_of(base, "collections", collection.id)
+    return Tiled(base, data, collection.title_zh, collection.title_en, ((collection, drawn),))
+
+
+def tileset_item(tiled: Tiled, grid: Grid) -> dict[str, Any]:
     """A member of the list of tilesets (OGC 20-057, /req/tilesets-list/tileset-links)."""
-    home = url_of(base, "collections", collection.id, "tiles", grid.id)
-    scheme = url_of(base, "tileMatrixSets", grid.id)
-    links = [Link(home, "self", JSON, f"{collection.title_en}: {grid.id}"), Link(scheme, SCHEME_REL, JSON, grid.title)]
+    scheme = url_of(tiled.base, "tileMatrixSets", grid.id)
+    links = [
+        Link(tiled.address(grid.id), "self", JSON, f"{tiled.title_en}: {grid.id}"),
+        Link(scheme, SCHEME_REL, JSON, grid.title),
+    ]
     document: dict[str, Any] = {
-        "title": f"{collection.title_zh} {collection.title_en}",
+        "title": f"{tiled.title_zh} {tiled.title_en}",
         "dataType": "vector",
         "crs": grid.crs,
         "tileMatrixSetDefinition": scheme,
@@ -39,29 +87,33 @@ def tileset_item(base: str, collection: Collection, grid: Grid) -> dict[str, Any
     return document
 
 
-def tileset_document(base: str, collection: Collection, drawn: tuple[Property, ...], grid: Grid) -> dict[str, Any]:
+def tilesets_document(tiled: Tiled) -> dict[str, Any]:
+    """The list of tilesets, one a tile matrix set (OGC 20-057, /req/tilesets-list/tileset-path)."""
+    links = [
+        Link(tiled.address(), "self", JSON, "This document"),
+        Link(tiled.data, GEODATA_REL, JSON, tiled.title_en),
+    ]
+    return {"links": [link.to_dict() for link in links], "tilesets": [tileset_item(tiled, grid) for grid in GRIDS]}
+
+
+def tileset_document(tiled: Tiled, grid: Grid) -> dict[str, Any]:
     """Metadata of a tileset (OGC 20-057, /req/tileset/description; OGC 17-083r4, tileset metadata)."""
-    document = tileset_item(base, collection, grid)
-    home = url_of(base, "collections", collection.id, "tiles", grid.id)
-    data = url_of(base, "collections", collection.id)
+    document = tileset_item(tiled, grid)
+    names = "{tileMatrix}/{tileRow}/{tileCol}"
     more = [
-        Link(f"{home}/{{tileMatrix}}/{{tileRow}}/{{tileCol}}", "item", MVT, "Vector tiles", templated=True),
-        Link(data, GEODATA_REL, JSON, collection.title_en),
+        Link(tiled.template(grid, names), "item", MVT, "Vector tiles", templated=True),
+        Link(tiled.data, GEODATA_REL, JSON, tiled.title_en),
     ]
     if grid is WEB_MERCATOR_QUAD:
-        more.append(Link(f"{home}?f=tilejson", "describedby", TILEJSON, "TileJSON"))
-        more.append(Link(f"{data}/style", "stylesheet", STYLE, "Style for MapLibre"))
+        written = tiled.address(grid.id) + ("&" if tiled.selection else "?") + "f=tilejson"
+        more.append(Link(written, "describedby", TILEJSON, "TileJSON"))
+        if len(tiled.layers) == 1:
+            style = url_of(tiled.base, "collections", tiled.layers[0][0].id, "style")
+            more.append(Link(style, "stylesheet", STYLE, "Style for MapLibre"))
     document["links"] += [link.to_dict() for link in more]
     document["mediaTypes"] = [MVT]
-    layer: dict[str, Any] = {"id": collection.id, "title": collection.title_en, "dataType": "vector"}
-    kind = _GEOMETRY_TYPES.get(collection.geometry_type.removeprefix("Multi"))
-    if kind is not None:
-        layer["geometryType"] = kind
-    properties = {"id": {"title": "Id", "type": "string"}, **{p.name: property_schema(p, "en") for p in drawn}}
-    layer["propertiesSchema"] = {"type": "object", "properties": properties}
-    layer["links"] = [Link(data, GEODATA_REL, JSON).to_dict()]
-    document["layers"] = [layer]
-    bounds = collection.extent.bounds_crs84
+    document["layers"] = [_layer_document(tiled.base, *layer) for layer in tiled.layers]
+    bounds = tiled.bounds_crs84
     if bounds is not None:
         document["boundingBox"] = {
             "lowerLeft": list(bounds[:2]),
@@ -69,36 +121,45 @@ def tileset_document(base: str, collection: Collection, drawn: tuple[Property, .
             "crs": "http://www.opengis.net/def/crs/OGC/1.3/CRS84",
         }
         document["tileMatrixSetLimits"] = limits(grid, bounds)
-    if collection.attribution:
-        document["attribution"] = collection.attribution
-    if collection.licence:
-        document["license"] = collection.licence
+    if tiled.attribution:
+        document["attribution"] = tiled.attribution
+    licences = {one.licence for one, _ in tiled.layers}
+    if len(licences) == 1 and None not in licences:
+        document["license"] = licences.pop()
     return document
 
 
-def tilejson_document(base: str, collection: Collection, drawn: tuple[Property, ...], deepest: int) -> dict[str, Any]:
-    """TileJSON 3.0 of a collection."""
-    fields = {"id": "String", **{p.name: _field_kind(p) for p in drawn}}
-    if collection.geometry_type == "Point":
-        fields |= CLUSTER_FIELDS
+def _layer_document(base: str, collection: Collection, drawn: tuple[Property, ...]) -> dict[str, Any]:
+    layer: dict[str, Any] = {"id": collection.id, "title": collection.title_en, "dataType": "vector"}
+    kind = _GEOMETRY_TYPES.get(collection.geometry_type.removeprefix("Multi"))
+    if kind is not None:
+        layer["geometryType"] = kind
+    properties = {"id": {"title": "Id", "type": "string"}, **{p.name: property_schema(p, "en") for p in drawn}}
+    layer["propertiesSchema"] = {"type": "object", "properties": properties}
+    layer["links"] = [Link(url_of(base, "collections", collection.id), GEODATA_REL, JSON).to_dict()]
+    return layer
+
+
+def tilejson_document(tiled: Tiled, deepest: int) -> dict[str, Any]:
+    """TileJSON 3.0 of a tileset."""
     document: dict[str, Any] = {
         "tilejson": "3.0.0",
-        "name": collection.title_en,
-        "tiles": [_template(base, collection)],
+        "name": tiled.title_en,
+        "tiles": [tiled.template(WEB_MERCATOR_QUAD, "{z}/{y}/{x}")],
         "minzoom": 0,
         "maxzoom": deepest,
-        "vector_layers": [{"id": collection.id, "fields": fields}],
+        "vector_layers": [{"id": one.id, "fields": _fields(one, drawn)} for one, drawn in tiled.layers],
     }
-    if collection.extent.bounds_crs84 is not None:
-        document["bounds"] = list(collection.extent.bounds_crs84)
-    if collection.attribution:
-        document["attribution"] = collection.attribution
+    if tiled.bounds_crs84 is not None:
+        document["bounds"] = list(tiled.bounds_crs84)
+    if tiled.attribution:
+        document["attribution"] = tiled.attribution
     return document
 
 
-def _template(base: str, collection: Collection) -> str:
-    home = url_of(base, "collections", collection.id, "tiles", WEB_MERCATOR_QUAD.id)
-    return f"{home}/{{z}}/{{y}}/{{x}}"
+def _fields(collection: Collection, drawn: tuple[Property, ...]) -> dict[str, str]:
+    fields = {"id": "String", **{p.name: _field_kind(p) for p in drawn}}
+    return fields | CLUSTER_FIELDS if collection.geometry_type == "Point" else fields
 
 
 def _field_kind(shown: Property) -> str:
@@ -114,7 +175,7 @@ def style_document(base: str, collection: Collection, drawn: tuple[Property, ...
     """
     source: dict[str, Any] = {
         "type": "vector",
-        "tiles": [_template(base, collection)],
+        "tiles": [tiled_of(base, collection, drawn).template(WEB_MERCATOR_QUAD, "{z}/{y}/{x}")],
         "minzoom": 0,
         "maxzoom": min(deepest, _DEEPEST_SHOWN),
         "promoteId": "id",

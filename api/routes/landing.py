@@ -11,6 +11,7 @@ from api.documents import GEOJSON, HTML, JSON, OPENAPI_30, OPENAPI_31, Link, jso
 from api.negotiate import Representation, choose
 from api.portal.frame import preferred_language
 from api.portal.map import render_portal
+from api.routes.collections import TILES_REL
 
 router = APIRouter()
 
@@ -35,6 +36,9 @@ def landing_document(base: str, lang: str) -> dict[str, Any]:
         Link(f"{base}/conformance", "conformance", JSON, "Conformance classes"),
         Link(f"{base}/collections", "data", JSON, "Collections" if is_english else "数据集合"),
         Link(f"{base}/functions", FUNCTIONS_REL, JSON, "Functions of filters"),
+        Link(
+            f"{base}/tiles", TILES_REL, JSON, "Vector tiles of all collections" if is_english else "全部数据的矢量瓦片"
+        ),
         Link(f"{base}/tileMatrixSets", SCHEMES_REL, JSON, "Tile matrix sets"),
         Link(f"{base}/collections/catalogue/items", CATALOGUE_REL, GEOJSON, "Services" if is_english else "数据服务"),
         Link(f"{base}/catalogue", "related", JSON, "Catalogue" if is_english else "数据服务目录"),

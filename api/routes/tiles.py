@@ -17,13 +17,13 @@ from api.params import query_parameters
 from api.routes.items import check_geometries
 from api.tile_cache import KeptTile
 from api.tiling import (
-    GEODATA_REL,
     STYLE,
     TILEJSON,
     style_document,
+    tiled_of,
     tilejson_document,
     tileset_document,
-    tileset_item,
+    tilesets_document,
 )
 from cim.errors import InvalidParameter
 from cim.model import Collection, Property, Scope
@@ -53,7 +53,8 @@ _TILE = _PATH + "/{tile_matrix_set}/{zoom}/{row}/{col}"
 class Asked:
     """What an address asks for. `key` is what it is kept under, None where it may not be kept.
 
-    `source`: the registry's collection it was read against, `collection` the same as the caller sees it.
+    `source`: the registry's collection it was read against, `collection` the same as the caller sees it. `budget`: bytes
+    it may take, where these are fewer than a tile of its zoom may.
     """
 
     source: Collection
@@ -63,6 +64,7 @@ class Asked:
     tile: TileCoord
     properties: tuple[Property, ...]
     key: str | None
+    budget: int | None = None
 
 
 async def tile(request: Request) -> Response:
@@ -70,12 +72,15 @@ async def tile(request: Request) -> Response:
     scope = await scope_of(request)
     context = context_of(request)
     asked = _remembered(request, context, scope) or await _read(request, context)
+    return _answer(request, context, asked, await kept_tile(request, asked))
+
+
+async def kept_tile(request: Request, asked: Asked) -> KeptTile:
+    """The tile, kept or made now."""
     make = partial(make_tile, request, asked)
     if asked.key is None:
-        made = await make()
-    else:
-        made = await context.tiles.tile(asked.key, asked.collection.id, make)
-    return _answer(request, context, asked, made)
+        return await make()
+    return await context_of(request).tiles.tile(asked.key, asked.collection.id, make)
 
 
 def _address(request: Request, scope: Scope) -> Hashable:
@@ -100,16 +105,26 @@ async def _read(request: Request, context: Context) -> Asked:
     choose(request, TILE_OFFERS, f=values.get("f"))
     query = conditions_from(asking(request, collection, scope, values))
     properties = tile_properties(collection, scope, _names(values.get("properties")))
-    key = None
-    if is_own(query):
-        seen = Scope(area_code=scope.area_code, hidden=scope.hidden, precision_m=scope.precision_m)
-        names = tuple(p.name for p in properties)
-        key = repr((collection.id, coord, query.fingerprint(), seen, names))  # a text knows its hash
+    key = key_of(collection, scope, query, coord, properties) if is_own(query) else None
     asked = Asked(registry_of(request).get(collection.id), collection, scope, query, coord, properties, key)
     if len(context.tiles_asked) >= MAX_ASKED:
         context.tiles_asked.clear()
     context.tiles_asked[_address(request, scope)] = asked
     return asked
+
+
+def key_of(
+    collection: Collection,
+    scope: Scope,
+    query: FeatureQuery,
+    coord: TileCoord,
+    properties: tuple[Property, ...],
+    budget: int | None = None,
+) -> str:
+    """What such a tile is kept under: a text knows its hash."""
+    seen = Scope(area_code=scope.area_code, hidden=scope.hidden, precision_m=scope.precision_m)
+    names = tuple(p.name for p in properties)
+    return repr((collection.id, coord, query.fingerprint(), seen, names, budget))
 
 
 def _names(text: str | None) -> list[str] | None:
@@ -153,6 +168,8 @@ async def make_tile(request: Request, asked: Asked) -> KeptTile:
     database = context_of(request).database
     last = deepest(asked.collection, asked.scope, asked.tile.grid)
     plan = first_plan(asked.collection, asked.query, asked.tile, deepest=last)
+    if asked.budget is not None:
+        plan = replace(plan, budget=min(plan.budget, asked.budget))
     for _ in range(TRIES):
         row = await database.fetch_one(
             tile_sql(asked.collection, asked.query, asked.scope, asked.tile, plan=plan, properties=asked.properties)
@@ -189,13 +206,7 @@ async def tilesets(request: Request) -> Response:
     collection, _ = await collection_of(request)
     choose(request, JSON_OFFERS, f=query_parameters(request, ()).get("f"))
     base = settings_of(request).public_url
-    data = url_of(base, "collections", collection.id)
-    links = [Link(f"{data}/tiles", "self", JSON, "This document"), Link(data, GEODATA_REL, JSON, collection.title_en)]
-    document = {
-        "links": [link.to_dict() for link in links],
-        "tilesets": [tileset_item(base, collection, grid) for grid in GRIDS],
-    }
-    return json_answer(request, document)
+    return json_answer(request, tilesets_document(tiled_of(base, collection, ())))
 
 
 async def tileset(request: Request) -> Response:
@@ -205,10 +216,10 @@ async def tileset(request: Request) -> Response:
     offers = TILESET_OFFERS if grid is WEB_MERCATOR_QUAD else JSON_OFFERS
     kind = choose(request, offers, f=query_parameters(request, ()).get("f"))
     base = settings_of(request).public_url
-    drawn = tile_properties(collection, scope)
+    tiled = tiled_of(base, collection, tile_properties(collection, scope))
     if kind.f == "tilejson":
-        return json_answer(request, tilejson_document(base, collection, drawn, deepest(collection, scope, grid)), JSON)
-    return json_answer(request, tileset_document(base, collection, drawn, grid))
+        return json_answer(request, tilejson_document(tiled, deepest(collection, scope, grid)), JSON)
+    return json_answer(request, tileset_document(tiled, grid))
 
 
 async def style(request: Request) -> Response:

@@ -32,7 +32,11 @@ def link(document: dict[str, Any], rel: str) -> dict[str, Any]:
 def test_the_classes_that_are_declared(client: Any) -> None:
     declared = {uri for uri in client.get("/conformance").json()["conformsTo"] if uri.startswith(CONF)}
     assert declared == {
-        CONF + name for name in ("core", "tileset", "tilesets-list", "geodata-tilesets", "mvt", "oas30")
+        CONF + name
+        for name in (
+            *("core", "tileset", "tilesets-list", "geodata-tilesets", "mvt", "oas30"),
+            *("dataset-tilesets", "collections-selection"),
+        )
     }
 
 
