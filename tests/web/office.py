@@ -71,8 +71,7 @@ def on_the_shelf(base: str, key: str, **more: Any) -> None:
         )
         _made(author.post("/catalogue/items", json=draft(key, **more)))
         _made(author.post(f"/catalogue/items/{key}/submit", json={}))
-        working = reviewer.get(f"/catalogue/items/{key}/draft").json()
-        content = working.get("content_hash") or working["properties"]["working"]["content_hash"]
+        content = reviewer.get(f"/catalogue/items/{key}/draft").json()["contentHash"]
         _made(reviewer.post(f"/catalogue/items/{key}/approve", json={"content_hash": content}))
         _made(owner.post(f"/catalogue/items/{key}/publish", json={}))
 
