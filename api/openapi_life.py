@@ -8,6 +8,7 @@ from api.openapi_parts import parameter
 from api.routes.audit import FILTERS
 from cim.catalogue.life import EVENTS, Event
 from cim.catalogue.service import MEMBERS
+from cim.query.reviews import WAITING
 
 _TEXT = {"type": "string"}
 _NUMBER = {"type": "integer", "minimum": 1}
@@ -76,6 +77,19 @@ def life_paths(operation: Operation) -> dict[str, Any]:
         },
         f"{home}/versions/{{number}}": {
             "get": operation("version", tag, "One version", parameters=[one, number], **inside)
+        },
+        "/admin/reviews": {
+            "get": operation(
+                "reviews",
+                tag,
+                "Versions that wait for a review, or approved for the shelf, the longest waiting first",
+                parameters=[
+                    parameter("state", "Only those in this state", {"type": "string", "enum": list(WAITING)}),
+                    parameter("organisation", "Only those of services of this organisation", _TEXT),
+                    *paging,
+                ],
+                **inside,
+            )
         },
         "/admin/audit": {
             "get": operation(

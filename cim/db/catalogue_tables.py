@@ -227,6 +227,12 @@ Index(
     unique=True,
     postgresql_where=service_version.c.state.in_(("published", "suspended", "withdrawn")),
 )
+Index(
+    "service_version_waiting_idx",
+    service_version.c.submitted_at,
+    service_version.c.service_id,
+    postgresql_where=service_version.c.state.in_(("in_review", "approved")),
+)
 
 service_secret = Table(
     "service_secret",
