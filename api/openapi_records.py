@@ -6,7 +6,7 @@ from typing import Any
 from api.catalogue_document import ATOM, CSV, FACETS_JSON, RSS, XLSX
 from api.documents import GEOJSON, HTML, JSON, SCHEMA_JSON
 from api.openapi_parts import parameter, ref
-from api.record_query import EQUALS, MAX_BUCKETS, MAX_EXTERNAL_IDS, MAX_WORDS
+from api.record_query import EQUALS, HEALTH, MAX_BUCKETS, MAX_EXTERNAL_IDS, MAX_WORDS
 from api.records import ISO_XML, JSON_LD
 from api.routes.records import HOMES
 from api.schemas import property_schema
@@ -46,6 +46,8 @@ def conditions() -> list[dict[str, Any]]:
         ),
         parameter("theme", "A theme, as it is written", _TEXT),
         parameter("share-class", "Share class", {"type": "string", "enum": list(SHARE_CLASSES)}),
+        parameter("mine", "Only those that the caller sees in every state", {"type": "string", "enum": ["true"]}),
+        parameter("health", "What the last probe found", {"type": "string", "enum": list(HEALTH)}),
         parameter("area", "Division code (行政区划代码), or the name of an area: services about it or within", _TEXT),
     ]
     equal = []

@@ -37,15 +37,18 @@ from cim.query.records import (
     all_of,
     any_of,
     has_external_id,
+    has_health,
     has_theme,
     in_area_called,
 )
+from cim.query.services import own_services
 from cim.query.text_search import parse_terms
-from cim.sql import Cast, Sql
+from cim.sql import Cast, Identifier, Sql
 
 MAX_WORDS = 30
 MAX_EXTERNAL_IDS = 100
 MAX_BUCKETS = 1_000
+HEALTH = ("up", "degraded", "down")
 DEFAULT_BUCKETS = 20
 _PLACE_NAME = re.compile(r"[^\x00-\x7f]{2,40}|[A-Za-z' -]{2,60}")
 
@@ -102,6 +105,21 @@ def _area(asked: Asking) -> Fields:
     return {"area": parse_area_code(wanted)}
 
 
+def _mine(asked: Asking) -> Fields:
+    """`mine=true`: those that the caller sees in every state."""
+    if asked.text("mine") != "true":
+        raise InvalidParameter("mine", asked.text("mine"), "true, or leave it out")
+    assert asked.others is not None
+    return _relation(own_services(asked.others, Identifier("feature")))
+
+
+def _health(asked: Asking) -> Fields:
+    wanted = asked.text("health")
+    if wanted not in HEALTH:
+        raise InvalidParameter("health", wanted, f"one of {', '.join(HEALTH)}")
+    return _relation(has_health(wanted))
+
+
 CONDITIONS = (
     BBOX,
     DATETIME,
@@ -113,6 +131,8 @@ CONDITIONS = (
     Condition("theme", _theme),
     Condition("share-class", _share_class),
     Condition("area", _area),
+    Condition("mine", _mine),
+    Condition("health", _health),
     FILTER,
 )
 """Conditions on records; every other property of a record is a parameter of its name."""

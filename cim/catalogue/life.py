@@ -77,6 +77,11 @@ def takes(event: Event, face: str | None, working: str | None) -> bool:
     return working in event.sources
 
 
+def takes_edits(face: str | None, working: str | None) -> bool:
+    """True where a service may be edited: what is in review stays as it is until it is back, what is archived for good."""
+    return working not in ("in_review", "approved") and face != "archived"
+
+
 @dataclass(frozen=True, slots=True)
 class Held:
     """Whose a service is: its organisation, its area, and the district that the organisation is of."""

@@ -20,6 +20,7 @@ from cim.catalogue.life import (
     identity_of,
     require_duties,
     require_event,
+    takes_edits,
 )
 from cim.catalogue.service import document_of, missing_for_the_shelf
 from cim.errors import Conflict, Incomplete, InvalidParameter, NotFound, PreconditionFailed
@@ -147,12 +148,13 @@ def _draft(scope: Scope, at: Standing, document: Mapping[str, Any]) -> Steps[Non
 
 def _require_open(at: Standing) -> None:
     """Raise Conflict where no edit is taken: what is in review stays as it is until it is returned."""
+    if takes_edits(at.face, at.working):
+        return
     allowed = allowed_events(at.face, at.working)
     facts = {"state": at.face or at.working, "working": at.working, "allowed": allowed}
     if at.working in ("in_review", "approved"):
         raise Conflict(f"the version in work is {at.working}: recall or return it before it is edited", facts=facts)
-    if at.face == "archived":
-        raise Conflict("the service is archived; register another", facts=facts)
+    raise Conflict("the service is archived; register another", facts=facts)
 
 
 def take(

@@ -151,6 +151,11 @@ def has_external_id(text: str) -> Sql:
     return Sql.of("({} OR (source = {} AND source_id = {}))", whole, scheme, value) if colon else whole
 
 
+def has_health(state: str) -> Sql:
+    """The condition that the last probe of the service found it so."""
+    return Sql.of("id IN (SELECT service_id FROM cim.service_health WHERE state = {})", state)
+
+
 def in_area_called(name: str) -> Sql:
     """The condition that the service is about an area of that name, or one within it."""
     return Sql.of(

@@ -5,12 +5,22 @@ from typing import Any
 
 import orjson
 
-from cim.sql import Cast, Sql
+from cim.sql import Cast, Identifier, Sql
 
 _HASH = Sql.of("encode(sha256(convert_to(document::text, 'UTF8')), 'hex')")
+
+
+def _who(column: Identifier) -> Sql:
+    """Who did it as the audit names them: a person by login, where the person is still there."""
+    return Sql.of(
+        "COALESCE((SELECT 'person ' || p.login FROM cim.person AS p WHERE {} LIKE 'person %' AND p.id = substr({}, 8)), {}) AS {}",
+        *(column,) * 4,
+    )
+
+
 _VERSION = Sql.of(
-    "number, state, content_hash, edited_by, edited_at, submitted_by, submitted_at, reviewed_by, reviewed_at, review_note, "
-    "published_by, published_at"
+    "number, state, content_hash, {}, edited_at, {}, submitted_at, {}, reviewed_at, review_note, {}, published_at",
+    *(_who(Identifier(f"{done}_by")) for done in ("edited", "submitted", "reviewed", "published")),
 )
 
 

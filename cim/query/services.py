@@ -27,9 +27,24 @@ def visible_services(scope: Scope, alias: Identifier) -> Sql:
     What is on the shelf does for everybody; members of the owner, those of the district, the city's reviewers and its
     admins see theirs in every state. Lists, counts, facets and single records all have it.
     """
-    if "city_admin" in scope.roles or (scope.organisation_id is None and "reviewer" in scope.roles):
+    if _is_of_the_city(scope):
         return Sql.of("true")
-    ways = [Sql.of("{}.state = 'published'", alias)]
+    return Sql.of("({})", Sql.join(" OR ", [Sql.of("{}.state = 'published'", alias), *_own_ways(scope, alias)]))
+
+
+def own_services(scope: Scope, alias: Identifier) -> Sql:
+    """The condition on services, or records, that the caller sees in every state: the organisation's, the district's, the city's."""
+    if _is_of_the_city(scope):
+        return Sql.of("true")
+    return Sql.of("({})", Sql.join(" OR ", _own_ways(scope, alias) or [Sql.of("false")]))
+
+
+def _is_of_the_city(scope: Scope) -> bool:
+    return "city_admin" in scope.roles or (scope.organisation_id is None and "reviewer" in scope.roles)
+
+
+def _own_ways(scope: Scope, alias: Identifier) -> list[Sql]:
+    ways = []
     if scope.organisation_id is not None:
         ways.append(Sql.of("{}.organisation_id = {}", alias, Cast(scope.organisation_id, "text")))
     if "district_admin" in scope.roles and scope.area_code:
@@ -43,7 +58,7 @@ def visible_services(scope: Scope, alias: Identifier) -> Sql:
                 high,
             )
         )
-    return Sql.of("({})", Sql.join(" OR ", ways))
+    return ways
 
 
 def service_sql(service_id: str, scope: Scope) -> Sql:

@@ -218,7 +218,8 @@ def test_a_body_that_is_no_object_is_refused(admin, body):
     [
         ({"kind": "wmx"}, "kind"), ({"share-class": "free"}, "share-class"), ({"state": "lost"}, "state"),
         ({"bbox": "1,2"}, "bbox"), ({"limit": "0"}, "limit"), ({"cursor": "made-up"}, "cursor"),
-        ({"q": " ".join("abcdefghijklmnopqrstuvwxyz12345")}, "q"), ({"area": "44x"}, "area"),
+        ({"q": " ".join("abcdefghijklmnopqrstuvwxyz12345")}, "q"), ({"area": "44x"}, "area"), ({"mine": "yes"}, "mine"),
+        ({"health": "well"}, "health"),
     ],
 )  # fmt: skip
 def test_a_search_that_is_wrong_is_named(anyone, query, parameter):

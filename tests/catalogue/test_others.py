@@ -8,7 +8,7 @@ import httpx2
 import psycopg
 import pytest
 
-from tests.catalogue.conftest import Admin, keyed, service
+from tests.catalogue.conftest import Admin, keyed, put_on_the_shelf, service
 from tests.conftest import Server
 
 HIDDEN = "draft-of-planning"
@@ -91,13 +91,33 @@ def test_B40_lists_counts_facets_and_files_agree_with_the_single_record(callers:
         assert (HIDDEN in {one["id"] for one in document["features"]}) == exists, name
         buckets = {one["value"]: one["count"] for one in document["facets"]["kind"]["buckets"]}
         assert buckets.get("wms", 0) == len(document["features"]) == int(exists), name
-        for params in ({"q": "Unseen"}, {"filter": "state = 'draft'"}, {"ids": HIDDEN}, {"sortby": "-updated"}):
+        for params in (
+            {"mine": "true"},
+            {"q": "Unseen"},
+            {"filter": "state = 'draft'"},
+            {"ids": HIDDEN},
+            {"sortby": "-updated"},
+        ):
             found = client.get("/catalogue/items", params=params)
             assert (HIDDEN in {one["id"] for one in found.json()["features"]}) == exists, (name, params)
         for address in ("/catalogue/export?f=csv", "/catalogue?f=dcat", "/catalogue/items?f=dcat"):
             assert (HIDDEN in client.get(address).text) <= exists, (name, address)
         assert HIDDEN not in client.get("/catalogue/feed?f=atom").text
         assert client.get(f"/services/{HIDDEN}").status_code in (401, 404, 409), name
+
+
+def test_what_is_mine_is_what_one_sees_in_every_state(callers: dict[str, httpx2.Client], admin: Admin) -> None:
+    put_on_the_shelf(admin, "of-water", organisation_id="water", title_en="On the shelf of another")
+    for name, (_, organisation, _, exists) in CALLERS.items():
+        found = callers[name].get("/catalogue/items", params={"mine": "true", "limit": "100", "facets": "kind"}).json()
+        ids = {one["id"] for one in found["features"]}
+        assert (HIDDEN in ids) == exists, name
+        assert ("of-water" in ids) == (organisation == "water" or name == "admin of the city"), name
+        assert sum(one["count"] for one in found["facets"]["kind"]["buckets"]) == len(ids), name
+    assert admin.get("/catalogue/items?mine=true&health=down").json()["features"] == []
+    working = callers["publisher of the organisation"].get(f"/catalogue/items/{HIDDEN}").json()["working"]
+    assert working["mayEdit"] is True
+    assert callers["colleague without a duty"].get(f"/catalogue/items/{HIDDEN}").json()["working"]["mayEdit"] is False
 
 
 def test_B40_who_sees_a_draft_may_do_what_their_duties_allow(callers: dict[str, httpx2.Client]) -> None:
