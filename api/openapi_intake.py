@@ -113,6 +113,10 @@ def _nodes() -> dict[str, Any]:
     home = "/admin/nodes/{nodeId}"
     since = parameter("since", "`next` of the page before", TEXT)
     by = parameter("node", "id of the node that passed the calls on", TEXT)
+    deeper = (
+        parameter("service", "a row a bucket of the calls of this service", TEXT),
+        parameter("bucket", "three hexadecimal digits: a row a call of this bucket", TEXT),
+    )
     return {
         "/catalogue/changes": {
             "get": _operation(
@@ -124,7 +128,9 @@ def _nodes() -> dict[str, Any]:
             )
         },
         "/catalogue/relayed": {
-            "get": _operation("relayedCalls", tag, "Calls of a day that came through the city", parameters=[day, by])
+            "get": _operation(
+                "relayedCalls", tag, "Calls of a day that came through the city", parameters=[day, by, *deeper]
+            )
         },
         "/admin/nodes": {
             "get": _operation("nodes", tag, "Nodes of the other tier"),

@@ -1,5 +1,6 @@
 """Two tiers: the feed of this node's catalogue, the nodes whose catalogues it takes in, and calls compared by both ledgers."""
 
+import re
 from datetime import date
 from typing import Any
 
@@ -23,13 +24,23 @@ from cim.model import Scope
 from cim.query.cursor import decode_cursor, encode_cursor
 from cim.query.harvests import insert_harvest_sql
 from cim.query.intake import run_sql
-from cim.query.nodes import delete_node_sql, feed_sql, insert_node_sql, nodes_sql, relayed_sql
+from cim.query.nodes import (
+    BUCKET,
+    Step,
+    delete_node_sql,
+    feed_sql,
+    forget_digests_sql,
+    insert_node_sql,
+    nodes_sql,
+    relayed_sql,
+)
 from cim.query.services import put_organisation_sql
 from cim.query.upstreams import forget_secrets_sql
 
 router = APIRouter(tags=["catalogue"])
 
 RUN_S = 900.0
+_BUCKET = re.compile(f"[0-9a-f]{{{BUCKET}}}", re.ASCII)
 
 
 async def changes(request: Request) -> Response:
@@ -79,17 +90,19 @@ def _day(text: str) -> date:
 
 
 async def relayed(request: Request) -> Response:
-    """The calls of a day that came through the city, by service and id: for the city's own key only."""
+    """The calls of a day that came through the city, for the city's own key only: a row a service with a digest; with `service` a
+    row a bucket of its calls; with `bucket` a row a call, `calls` 0 for those of the day before or after."""
     scope, settings = await scope_of(request), settings_of(request)
-    values = query_parameters(request, ("day", "node"))
+    values = query_parameters(request, ("day", "node", "service", "bucket"))
     if not scope.roles:
         raise Unauthorized("this needs the city's key")
     if not scope.is_admin and (not settings.node_parent or scope.organisation_id != settings.node_parent):
         raise Forbidden("calls that came through the city are told to the city")
-    day = _day(values.get("day", ""))
-    rows = await database_of(request).fetch_rows(relayed_sql(day, values.get("node", "city")))
-    services = [{"service": row["service_id"], "calls": row["calls"], "ids": row["ids"]} for row in rows]
-    return private_json({"node": settings.node_id, "day": day.isoformat(), "services": services})
+    day, step = _day(values.get("day", "")), Step(values.get("service"), values.get("bucket"))
+    if step.bucket is not None and (step.service is None or not _BUCKET.fullmatch(step.bucket)):
+        raise InvalidParameter("bucket", step.bucket, f"{BUCKET} hexadecimal digits, beside a service")
+    rows = await database_of(request).fetch_rows(relayed_sql(day, values.get("node", "city"), step))
+    return private_json({"node": settings.node_id, "day": day.isoformat(), "rows": [dict(row) for row in rows]})
 
 
 def _require_city(scope: Scope) -> None:
@@ -158,13 +171,14 @@ async def node(request: Request) -> Response:
 
 
 async def remove(request: Request) -> Response:
-    """Forget a node and its key; what it brought stays, and is not called any more with its key."""
+    """Forget a node and its key; what it brought stays, and is not called any more with its key. It may be registered again."""
     scope = await scope_of(request)
     _require_city(scope)
     query_parameters(request, ())
     row = await _row(request)
     async with database_of(request).transaction() as transaction:
         await transaction.execute(forget_secrets_sql(row["id"]))
+        await transaction.execute(forget_digests_sql(row["id"]))
         await transaction.execute(delete_node_sql(row["id"]))
         await record(transaction, scope, event="node-remove", subject_kind="node", subject_id=row["id"])
     return Response(status_code=204)

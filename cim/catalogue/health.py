@@ -87,10 +87,12 @@ def probes_of(
 
 
 def _ows_data(kind: str, layer: str, facts: Mapping[str, Any], box: Sequence[float] | None) -> tuple[Probe, ...]:
-    """One map of 64 pixels, or one feature. A tile is not guessed: its matrix is the server's to name."""
+    """One map of 64 pixels, one feature, or one tile that the capabilities named; where they were not read a tile is not guessed."""
     name = quote(layer, safe=":,")
-    if not layer or kind == "wmts":
+    if not layer or (kind == "wmts" and not facts.get("tile")):
         return ()
+    if kind == "wmts":
+        return (_wmts_tile(name, facts),)
     if kind == "wfs":
         version = str(facts.get("version") or "2.0.0")
         names, count = ("TYPENAMES", "COUNT") if version.startswith("2") else ("TYPENAME", "MAXFEATURES")
@@ -99,6 +101,17 @@ def _ows_data(kind: str, layer: str, facts: Mapping[str, Any], box: Sequence[flo
     style = quote(str(facts.get("style") or ""), safe="")
     asked = f"SERVICE=WMS&VERSION=1.1.1&REQUEST=GetMap&LAYERS={name}&STYLES={style}&SRS=EPSG:4326&BBOX={west},{south},{east},{north}"
     return (Probe(f"{asked}&WIDTH=64&HEIGHT=64&FORMAT=image/png", expects="image"),)
+
+
+def _wmts_tile(name: str, facts: Mapping[str, Any]) -> Probe:
+    matrix, row, column = (quote(part, safe="") for part in str(facts["tile"]).rsplit("/", 2))
+    grid = quote(str((facts.get("tileMatrixSets") or [""])[0]), safe="")
+    style, media_type = str(facts.get("style") or ""), str((facts.get("formats") or ["image/png"])[0])
+    asked = (
+        f"SERVICE=WMTS&VERSION=1.0.0&REQUEST=GetTile&LAYER={name}&STYLE={quote(style, safe='')}&TILEMATRIXSET={grid}"
+    )
+    tile = f"TILEMATRIX={matrix}&TILEROW={row}&TILECOL={column}&FORMAT={quote(media_type, safe='/')}"
+    return Probe(f"{asked}&{tile}", expects="image" if media_type.startswith("image/") else "any")
 
 
 def _middle(box: Sequence[float] | None) -> tuple[float, float, float, float]:

@@ -5,7 +5,6 @@ that the district gave. The position is kept after each page, so a run that was 
 """
 
 from collections.abc import Mapping
-from datetime import date
 from typing import Any
 from urllib.parse import quote
 
@@ -23,7 +22,7 @@ from cim.gateway.policy import Allowed, checked_url
 from cim.gateway.sealing import Sealer
 from cim.query.areas import parse_area_code
 from cim.query.harvests import harvest_sql, harvested_sql, position_sql
-from cim.query.nodes import node_key_sql, sent_sql
+from cim.query.nodes import node_key_sql
 from cim.query.upstreams import put_secret_sql
 
 NODE_MEMBERS = ("id", "url", "title_zh", "title_en", "area_code", "key", "interval_s")
@@ -152,44 +151,3 @@ def _found(harvest: Harvest, change: Mapping[str, Any]) -> Found:
         values["area_code"] = harvest.area_code
     owner = {name: change.get(name) for name in ("organisation_zh", "organisation_en", "version", "contentHash")}
     return Found(change["id"], values, {name: value for name, value in owner.items() if value})
-
-
-def compare_calls(
-    connection: Connection, node: Mapping[str, Any], day: date, there: Mapping[str, Any]
-) -> dict[str, Any]:
-    """This node's calls of a day to services of `node` beside the node's own ledger (`there`: its answer): per service, and
-    what differs by ids of calls. Calls that are on their way into a ledger are told as missing until they are booked."""
-    ours = {row["service_id"]: row for row in rows_of(connection, sent_sql(day, node["id"]))}
-    theirs = {one["service"]: one for one in there.get("services", [])}
-    services = []
-    for name in sorted({*ours, *theirs}):
-        here = set(ours[name]["ids"]) if name in ours else set()
-        other = set(theirs[name]["ids"]) if name in theirs else set()
-        services.append(
-            {
-                "service": name,
-                "here": len(here),
-                "there": len(other),
-                "onlyHere": sorted(here - other)[:100],
-                "onlyThere": sorted(other - here)[:100],
-            }
-        )
-    agrees = all(not one["onlyHere"] and not one["onlyThere"] for one in services)
-    return {"node": node["id"], "day": day.isoformat(), "agrees": agrees, "services": services}
-
-
-def fetched_calls(
-    connection: Connection, node: Mapping[str, Any], day: date, *, here: str, allowed: Allowed, sealer: Sealer
-) -> dict[str, Any]:
-    """What the node's ledger says of a day. Raises what fetching raises."""
-    row = first_row(connection, node_key_sql(node["id"]))
-    assert row is not None
-    key = sealer.opened(bytes(row["sealed_key"]), node_purpose(node["id"])).decode()
-    fetcher = Fetcher(allowed, headers={"X-API-Key": key})
-    try:
-        answer = fetcher(f"{node['url']}/catalogue/relayed?day={day.isoformat()}&node={here}").json
-    finally:
-        fetcher.close()
-    if not isinstance(answer, dict):
-        raise SourceRefused(f"{node['url']} tells nothing of its calls")
-    return answer

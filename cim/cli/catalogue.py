@@ -227,7 +227,7 @@ def reconcile(
     day: Annotated[str, typer.Option(help="day of the platform, YYYY-MM-DD")],
 ) -> None:
     """Calls of a day to a node's services, as both ledgers have them. Example: cim catalogue reconcile nanshan --day 2026-11-24"""
-    from cim.catalogue.nodes import compare_calls, fetched_calls
+    from cim.catalogue import reconcile as ledgers
     from cim.db.connect import connect, database
     from cim.db.services import first_row
     from cim.errors import NotFound
@@ -243,14 +243,7 @@ def reconcile(
         row = first_row(connection, nodes_sql(node))
         if row is None:
             raise NotFound("node", node)
-        there = fetched_calls(
-            connection,
-            row,
-            when,
-            here=settings.node_id,
-            allowed=parse_allowed(settings.allowed_upstreams),
-            sealer=sealer_of(settings),
-        )
-        told = compare_calls(connection, row, when, there)
+        allowed, sealer = parse_allowed(settings.allowed_upstreams), sealer_of(settings)
+        told = ledgers.reconcile(connection, row, when, here=settings.node_id, allowed=allowed, sealer=sealer)
     sys.stdout.buffer.write(orjson.dumps(told) + b"\n")
     sys.stdout.flush()

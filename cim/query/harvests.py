@@ -20,12 +20,16 @@ MAX_BACKOFF = 5
 
 
 def insert_harvest_sql(harvest_id: str, values: Mapping[str, Any], by: str) -> Sql:
-    """A new harvest; its first scheduled run is due at once. No row when the id is taken."""
+    """A new harvest; its first scheduled run is due at once. No row when the id is taken; that of a node that was removed is not,
+    for a node: it begins anew."""
     return Sql.of(
         "INSERT INTO cim.harvest (id, kind, url, organisation_id, share_class, area_code, interval_s, state, created_by, next_at) "
         "SELECT id, kind, url, owner, share, area, i, state, by, CASE WHEN i IS NOT NULL THEN now() END FROM (SELECT {}::text AS id, "
         "{}::text AS kind, {}::text AS url, {}::text AS owner, {}::text AS share, {}::text AS area, {} AS i, {}::text AS state, "
-        "{}::text AS by) AS given ON CONFLICT (id) DO NOTHING RETURNING id",
+        "{}::text AS by) AS given ON CONFLICT (id) DO UPDATE SET url = excluded.url, share_class = excluded.share_class, "
+        "area_code = excluded.area_code, interval_s = excluded.interval_s, state = excluded.state, created_by = excluded.created_by, "
+        "next_at = excluded.next_at, failures = 0, position = NULL WHERE excluded.kind = 'node' AND harvest.kind = 'node' "
+        "AND NOT EXISTS (SELECT FROM cim.node AS n WHERE n.id = harvest.id) RETURNING id",
         harvest_id,
         values["kind"],
         values["url"],

@@ -1,10 +1,19 @@
 """Statements over two tiers: the feed of a catalogue, nodes of the other tier, calls that came through one."""
 
 from collections.abc import Mapping
-from datetime import date
+from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Any
 
 from cim.sql import Cast, Sql
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How far a comparison of two ledgers has come: all services, the buckets of one, the calls of one bucket."""
+
+    service: str | None = None
+    bucket: str | None = None
 
 
 def feed_sql(position: int, after: str, limit: int) -> Sql:
@@ -67,6 +76,14 @@ def delete_node_sql(node_id: str) -> Sql:
     )
 
 
+def forget_digests_sql(node_id: str) -> Sql:
+    """Have everything that a node brought taken in again when it is registered anew: its key is sealed with each service."""
+    return Sql.of(
+        "UPDATE cim.service SET provenance = provenance - 'digest' WHERE harvest_id = {} AND provenance ? 'digest'",
+        node_id,
+    )
+
+
 def nodes_sql(node_id: str | None = None) -> Sql:
     """Nodes, or one, with how far their catalogues have been taken in."""
     one = Sql() if node_id is None else Sql.of(" WHERE n.id = {}", node_id)
@@ -84,22 +101,47 @@ def node_key_sql(node_id: str) -> Sql:
     return Sql.of("SELECT sealed_key, area_code FROM cim.node WHERE id = {}", node_id)
 
 
-def relayed_sql(day: date, origin: str) -> Sql:
-    """A row a service: the calls of a day of the platform that were let through and came through the node `origin`."""
-    return Sql.of(
-        "SELECT c.service_id, count(*) AS calls, array_agg(c.call_id::text ORDER BY c.call_id) AS ids FROM cim.call AS c "
-        "WHERE c.day = {} AND c.origin = {} AND c.outcome NOT IN ('refused', 'quota') GROUP BY c.service_id ORDER BY c.service_id",
-        Cast(day, "date"),
-        origin,
-    )
+_LET_THROUGH = Sql.of("c.outcome NOT IN ('refused', 'quota')")
+_MIXED = Sql.of("md5(c.call_id::text)")
+BUCKET = 3
+"""Hexadecimal digits of a call's bucket: 4,096 of them."""
 
 
-def sent_sql(day: date, node_id: str) -> Sql:
-    """A row a service of a node, by its id there: the calls of a day that this node let through to it."""
-    return Sql.of(
-        "SELECT s.remote_id AS service_id, count(*) AS calls, array_agg(c.call_id::text ORDER BY c.call_id) AS ids "
-        "FROM cim.call AS c JOIN cim.service AS s ON s.id = c.service_id WHERE c.day = {} AND s.harvest_id = {} "
-        "AND c.outcome NOT IN ('refused', 'quota') GROUP BY s.remote_id ORDER BY s.remote_id",
-        Cast(day, "date"),
+def relayed_sql(day: date, origin: str, step: Step) -> Sql:
+    """Calls that were let through and came through the node `origin`."""
+    source = Sql.of("cim.call AS c WHERE c.origin = {} AND {}", origin, _LET_THROUGH)
+    return _compared(source, Sql.of("c.service_id"), day, step)
+
+
+def sent_sql(day: date, node_id: str, step: Step) -> Sql:
+    """Calls that this node let through to services of a node, by their ids there."""
+    source = Sql.of(
+        "cim.call AS c JOIN cim.service AS s ON s.id = c.service_id WHERE s.harvest_id = {} AND {}",
         node_id,
+        _LET_THROUGH,
     )
+    return _compared(source, Sql.of("s.remote_id"), day, step)
+
+
+def _compared(source: Sql, service: Sql, day: date, step: Step) -> Sql:
+    """Rows (`name`, `calls`, `digest`): a service each; of one service a bucket each; of one bucket a call each.
+
+    The digest is a sum over the calls, so it needs no order; a bucket is the beginning of a hash of the id. A call is told with
+    `calls` 1 on the day, 0 on the day before or after: clocks differ at midnight.
+    """
+    of_day, near = (Sql.of("c.day BETWEEN {} AND {}", *_days(day, by)) for by in (0, 1))
+    digest = Sql.of("count(*) AS calls, sum(('x' || substr({}, 5, 15))::bit(60)::bigint)::text AS digest", _MIXED)
+    if step.service is None:
+        return Sql.of("SELECT {} AS name, {} FROM {} AND {} GROUP BY 1 ORDER BY 1", service, digest, source, of_day)
+    one = Sql.of("{} AND {} = {}", source, service, step.service)
+    bucket = Sql.of("substr({}, 1, {})", _MIXED, Cast(BUCKET, "integer"))
+    if step.bucket is None:
+        return Sql.of("SELECT {} AS name, {} FROM {} AND {} GROUP BY 1 ORDER BY 1", bucket, digest, one, of_day)
+    return Sql.of(
+        "SELECT c.call_id::text AS name, ({})::integer AS calls, '' AS digest FROM {} AND {} AND {} = {} ORDER BY 1",
+        of_day, one, near, bucket, step.bucket,
+    )  # fmt: skip
+
+
+def _days(day: date, by: int) -> tuple[Cast, Cast]:
+    return Cast(day - timedelta(days=by), "date"), Cast(day + timedelta(days=by), "date")

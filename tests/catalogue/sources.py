@@ -12,12 +12,15 @@ from tests.conftest import free_port
 
 @dataclass
 class Source:
-    """`documents`: path, or path with query, to body, or to (status, headers, body)."""
+    """`documents`: path, or path with query, to body, or to (status, headers, body). `held`: the path that is answered when
+    `released` is set."""
 
     port: int
     documents: dict[str, bytes | tuple[int, dict[str, str], bytes]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    held: str | None = None
+    released: threading.Event = field(default_factory=threading.Event)
 
     @property
     def url(self) -> str:
@@ -39,6 +42,8 @@ def serving_source() -> Iterator[Source]:
         def do_GET(self) -> None:
             source.asked.append(self.path)
             source.headers.append({name.lower(): value for name, value in self.headers.items()})
+            if self.path == source.held:
+                source.released.wait(60)
             found = source.documents.get(self.path, source.documents.get(self.path.partition("?")[0]))
             if found is None:
                 found = (404, {}, b"")

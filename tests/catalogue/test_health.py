@@ -167,6 +167,14 @@ def test_what_a_person_suspended_is_not_resumed_by_the_rule(connection, told):
         ("ogcapi", "/collections/a/items", "", {}, "limit=1"),
         ("arcgis", "/rest/services/A/MapServer/3", "", {}, "resultRecordCount=1"),
         ("xyz", "/t/{z}/{x}/{y}.png", "", {}, "{8}/{209}/{111}.png"),
+        (
+            "wmts",
+            "/wmts",
+            "",
+            {"layer": "city", "tile": "EPSG:4490:3/2/5", "tileMatrixSets": ["c"], "formats": ["image/jpeg"]},
+            "LAYER=city&STYLE=&TILEMATRIXSET=c&TILEMATRIX=EPSG%3A4490%3A3&TILEROW=2&TILECOL=5&FORMAT=image/jpeg",
+        ),
+        ("wmts", "/wmts", "", {"layer": "city"}, "REQUEST=GetCapabilities"),
     ],
 )
 def test_each_kind_is_asked_for_a_piece_of_its_data(kind, path, query, facts, expected):

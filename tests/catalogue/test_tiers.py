@@ -1,6 +1,10 @@
 """A city and a district, two databases and two servers: catalogues, calls passed through, and both ledgers compared."""
 
+import hashlib
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -210,7 +214,7 @@ def test_who_may_register_nodes_and_read_calls(city, district, inside, key):
         assert_problem(other.post("/admin/nodes/nanshan/run"), status=403, code="forbidden")
     assert_problem(httpx2.get(f"{district.url}/catalogue/relayed?day=2026-01-01"), status=401, code="unauthorized")
     shown = httpx2.get(f"{district.url}/catalogue/relayed?day=2026-01-01", headers={"X-API-Key": key}).json()
-    assert shown["services"] == []
+    assert shown["rows"] == []
     wrong = {
         "id": "x",
         "url": "http://127.0.0.1:5432",
@@ -243,31 +247,112 @@ def page(names: str, following: str, *, more: bool) -> bytes:
     return json.dumps({"node": "x", "changes": put, "next": following, "more": more}).encode()
 
 
-def test_a_run_that_ends_in_the_middle_goes_on_behind_the_last_page(database_url, tmp_path):
+def declared(opened: Connection, settings: Settings, url: str) -> Harvest:
+    """A node whose feed is a source of the test."""
+    load_organisations(opened, [{"id": "far", "name_zh": "远区"}])
+    first_row(opened, insert_harvest_sql("far", {"kind": "node", "url": url, "organisation_id": "far"}, "test"))
+    sealed = sealer_of(settings).seal(b"key-of-the-node", node_purpose("far"))
+    first_row(opened, insert_node_sql("far", {"title_zh": "远区", "title_en": "Far", "area_code": "4403"}, sealed))
+    return Harvest("far", url, "far", "node", area_code="4403")
+
+
+def test_a_run_that_is_killed_goes_on_behind_the_last_page(database_url, tmp_path):
+    """A real process, SIGKILL while it waits for the second page."""
+    second = "/catalogue/changes?limit=200&since=p1"
     with serving_source() as source, psycopg.connect(database_url, autocommit=True) as opened:
         settings = Settings(
             database_url=database_url, data_dir=tmp_path, allowed_upstreams=source.pair, secret_key="k" * 32
         )
-        load_organisations(opened, [{"id": "far", "name_zh": "远区"}])
-        first_row(
-            opened, insert_harvest_sql("far", {"kind": "node", "url": source.url, "organisation_id": "far"}, "test")
+        harvest = declared(opened, settings, source.url)
+        source.documents["/catalogue/changes?limit=200"] = page("ab", "p1", more=True)
+        source.documents[second] = page("bc", "p2", more=False)
+        source.held = second
+        environment = {
+            **os.environ, "DATABASE_URL": database_url, "CIM_DATA_DIR": str(tmp_path), "CIM_ALLOWED_UPSTREAMS": source.pair,
+            "CIM_SECRET_KEY": "k" * 32,
+        }  # fmt: skip
+        command = [sys.executable, "-m", "cim.cli.main", "catalogue", "harvest", "far"]
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        until = time.monotonic() + 60
+        while second not in source.asked:
+            assert process.poll() is None, process.stderr and process.stderr.read()
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        process.kill()
+        process.communicate()
+        assert opened.execute("SELECT count(*) FROM cim.service WHERE harvest_id = 'far'").fetchone() == (2,)
+        assert opened.execute("SELECT state FROM cim.intake_run ORDER BY id").fetchall() == [("running",)]
+        source.released.set()
+        source.asked.clear()
+        account = run_any(opened, settings, harvest, by="test")["account"]
+        assert (account["inserted"], account["unchanged"]) == (1, 1)
+        assert source.asked == [second]
+        states = opened.execute("SELECT state FROM cim.intake_run ORDER BY id").fetchall()
+        assert states == [("failed",), ("completed",)]
+
+
+def test_a_run_that_fails_in_the_middle_goes_on_behind_the_last_page(database_url, tmp_path):
+    with serving_source() as source, psycopg.connect(database_url, autocommit=True) as opened:
+        settings = Settings(
+            database_url=database_url, data_dir=tmp_path, allowed_upstreams=source.pair, secret_key="k" * 32
         )
-        sealed = sealer_of(settings).seal(b"key-of-the-node", node_purpose("far"))
-        first_row(opened, insert_node_sql("far", {"title_zh": "远区", "title_en": "Far", "area_code": "4403"}, sealed))
-        harvest = Harvest("far", source.url, "far", "node", area_code="4403")
+        harvest = declared(opened, settings, source.url)
         source.documents["/catalogue/changes?limit=200"] = page("ab", "p1", more=True)
         source.documents["/catalogue/changes?limit=200&since=p1"] = (500, {}, b"")
         with pytest.raises(UpstreamUnreachable):
             run_any(opened, settings, harvest, by="test")
-        opened.execute(
-            "INSERT INTO cim.intake_run (kind, harvest_id, source, started_by) VALUES ('node', 'far', 'x', 'killed')"
-        )
-        assert opened.execute("SELECT count(*) FROM cim.service WHERE harvest_id = 'far'").fetchone() == (2,)
-        source.asked.clear()
         source.documents["/catalogue/changes?limit=200&since=p1"] = page("bc", "p2", more=False)
         account = run_any(opened, settings, harvest, by="test")["account"]
         assert (account["inserted"], account["unchanged"]) == (1, 1)
-        assert source.asked == ["/catalogue/changes?limit=200&since=p1"]
         assert source.headers[-1]["x-api-key"] == "key-of-the-node"
-        states = opened.execute("SELECT state FROM cim.intake_run ORDER BY id").fetchall()
-        assert states == [("failed",), ("failed",), ("completed",)]
+
+
+def test_a_node_that_was_removed_may_be_registered_again_and_is_taken_in_anew(city, district, key, module_database_url):
+    taken(city)
+    with psycopg.connect(module_database_url, autocommit=True) as opened:
+        count = "SELECT count(*) FROM cim.service_secret WHERE service_id LIKE 'nanshan.%'"
+        before = opened.execute(count).fetchone()
+        assert city.delete("/admin/nodes/nanshan").status_code == 204
+        assert opened.execute(count).fetchone() == (0,)
+        node = {
+            "id": "nanshan",
+            "url": district.url,
+            "title_zh": "南山区",
+            "title_en": "Nanshan",
+            "area_code": "440305",
+        }
+        assert city.post("/admin/nodes", json={**node, "key": key, "interval_s": None}).status_code == 201
+        assert_problem(city.post("/admin/nodes", json={**node, "key": key}), status=409, code="conflict")
+        taken(city)
+        assert opened.execute(count).fetchone() == before
+        assert httpx2.get(f"{str(city.base_url).rstrip('/')}/services/nanshan.a").status_code == 200
+
+
+def test_calls_are_told_by_service_by_bucket_by_id(district, inside, key):
+    """Three calls made by hand: the digests are sums of 60 bits of MD5, as anybody can make them."""
+    calls = [f"00000000-0000-4000-8000-00000000000{number}" for number in range(3)]
+    inside.execute("CREATE TABLE cim.call_made PARTITION OF cim.call FOR VALUES FROM ('2026-11-19') TO ('2026-11-21')")
+    for number, call in enumerate(calls):
+        inside.execute(
+            "INSERT INTO cim.call (day, call_id, received_at, service_id, organisation_id, key_prefix, grant_id, scenario_id, "
+            "method, status, outcome, bytes, rows, duration_ms, origin) "
+            "VALUES (%s, %s, now(), 'a', 'city-hall', '', '', '', 'GET', 200, 'answered', 1, 0, 1, 'town')",
+            ["2026-11-20" if number else "2026-11-19", call],
+        )
+    at = f"{district.url}/catalogue/relayed"
+    asked = {"day": "2026-11-20", "node": "town"}
+
+    def rows(**more: str) -> list[dict[str, Any]]:
+        answer = httpx2.get(at, params={**asked, **more}, headers={"X-API-Key": key})
+        assert answer.status_code == 200, answer.text
+        return list(answer.json()["rows"])
+
+    mixed = [hashlib.md5(call.encode(), usedforsecurity=False).hexdigest() for call in calls]
+    total = sum(int(one[4:19], 16) for one in mixed[1:])
+    assert rows() == [{"name": "a", "calls": 2, "digest": str(total)}]
+    assert {row["name"]: row["calls"] for row in rows(service="a")} == {one[:3]: 1 for one in mixed[1:]}
+    assert rows(service="a", bucket=mixed[1][:3]) == [{"name": calls[1], "calls": 1, "digest": ""}]
+    assert rows(service="a", bucket=mixed[0][:3]) == [{"name": calls[0], "calls": 0, "digest": ""}], "the day before"
+    for wrong in ({"bucket": "abc"}, {"service": "a", "bucket": "xyz"}):
+        bad = httpx2.get(at, params={**asked, **wrong}, headers={"X-API-Key": key})
+        assert_problem(bad, status=400, code="invalid-parameter")

@@ -35,6 +35,7 @@ def _read(document: Document, fetch: Fetch | None) -> Iterator[Found | Unusable]
             yield Unusable("", "a layer without an identifier")
             continue
         grids = texts_at(layer, "TileMatrixSetLink/TileMatrixSet")
+        formats = texts_at(layer, "Format")
         templates = [
             one.get("template") for one in layer.iterfind("{*}ResourceURL") if one.get("resourceType") == "tile"
         ]
@@ -55,13 +56,26 @@ def _read(document: Document, fetch: Fetch | None) -> Iterator[Found | Unusable]
                 "style": next((text_at(one, "Identifier") for one in layer.iterfind("{*}Style")), None),
                 "tileMatrixSets": grids,
                 "crs": [value for value in dict.fromkeys(crs.get(grid) for grid in grids) if value],
-                "formats": texts_at(layer, "Format"),
+                "formats": formats,
+                "tile": _first_tile(root, layer, grids[0]) if grids else None,
                 "template": templates[0] if templates else None,
                 "fees": said["Fees"],
                 "accessConstraints": said["AccessConstraints"],
                 "serviceTitle": said["Title"],
             },
         )
+
+
+def _first_tile(root: Any, layer: Any, grid: str) -> str | None:
+    """A tile of the layer, `matrix/row/column`: the first within its limits, else of its grid's first matrix (OGC 07-057r7, 7.1.1)."""
+    for limits in layer.iterfind(path_of("TileMatrixSetLink/TileMatrixSetLimits/TileMatrixLimits")):
+        tile = [text_at(limits, name) or "" for name in ("TileMatrix", "MinTileRow", "MinTileCol")]
+        return "/".join(tile) if all(tile) else None
+    for one in root.iterfind(path_of("Contents/TileMatrixSet")):
+        if text_at(one, "Identifier") == grid:
+            matrix = text_at(one, "TileMatrix/Identifier")
+            return f"{matrix}/0/0" if matrix else None
+    return None
 
 
 def _get_tile(root: Any, base: str) -> str:
