@@ -36,7 +36,7 @@ _ASKED = (
     "Last-Event-ID, Prefer, Range, X-API-Key, X-CSRF-Token, X-Request-Id, X-Scenario"
 )
 _COUNTED = frozenset((*_METHODS, "HEAD", "OPTIONS"))
-_UPLOADS = "/admin/loads"
+_UPLOADS = ("/admin/loads", "/desk/loads")
 _STATIC = "/static/"
 _KEY_HEADERS = (b"authorization", b"x-api-key")
 _ASKERS = (b"Authorization", b"X-API-Key", b"Cookie")
@@ -265,7 +265,7 @@ class BodyLimit:
         if scope["type"] != "http" or scope["method"] in ("GET", "DELETE"):
             await self.app(scope, receive, send)
             return
-        is_upload = scope["path"] == _UPLOADS
+        is_upload = scope["path"] in _UPLOADS
         limit = self._settings.max_upload_bytes if is_upload else self._settings.max_body_bytes
         too_large = TooLarge(f"the body has more than {limit:,} bytes, which is the most taken here")
         for name, value in scope["headers"]:

@@ -1,17 +1,18 @@
 """Pages ask the API in this process, as the person who looks at them: one way for data to flow, one place for rights."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import orjson
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
 from api.context import context_of
 from api.sessions import csrf_of
 
+_CHECKED = "cim.form_is_checked"
 _PASSED = (b"host", b"cookie", b"authorization", b"x-api-key", b"accept-language", b"user-agent")
 
 
@@ -55,12 +56,13 @@ async def ask(
     """Ask the API for `path`, its `{}` filled with `parts`, as the caller of the page. Raises Refused for 4xx and 5xx.
 
     `query`: names and values, those that are None or empty left out, lists repeated. `body` is sent as JSON, bytes as they
-    are (say what they are in `headers`). A change carries the session's token: check that of the page's form before
-    (`forms.form_of`).
+    are, or piece by piece (say what they are in `headers`). A change carries the session's token once that of the page's
+    form was checked (`forms.form_of`, `forms.file_form_of`), so a handler that forgets it is refused by the API.
     """
     target = path.format(*(quote(part, safe="") for part in parts))
     pairs = [(name, one) for name, value in (query or {}).items() for one in _values(value)]
-    sent = body if isinstance(body, bytes) or body is None else orjson.dumps(body)
+    is_raw = body is None or isinstance(body, bytes | AsyncIterator)
+    sent: bytes | AsyncIterator[bytes] | None = body if is_raw else orjson.dumps(body)
     scope = {
         **{name: request.scope[name] for name in ("type", "asgi", "http_version", "scheme", "client", "server")},
         "root_path": request.scope.get("root_path", ""),
@@ -74,7 +76,14 @@ async def ask(
     received: list[Message] = []
 
     async def receive() -> Message:
-        return {"type": "http.request", "body": sent or b"", "more_body": False}
+        if not isinstance(sent, AsyncIterator):
+            return {"type": "http.request", "body": sent or b"", "more_body": False}
+        try:
+            return {"type": "http.request", "body": await anext(sent), "more_body": True}
+        except StopAsyncIteration:
+            return {"type": "http.request", "body": b"", "more_body": False}
+        except ClientDisconnect:
+            return {"type": "http.disconnect"}
 
     async def send(message: Message) -> None:
         received.append(message)
@@ -88,14 +97,22 @@ def _values(value: Any) -> list[str]:
     return [str(one) for one in values if one is not None and one != ""]
 
 
-def _fields(request: Request, method: str, sent: bytes | None, more: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+def checked(request: Request, token: str) -> None:
+    """Note that the page's form carries the session's token. Raises Forbidden where it does not, or comes from another site."""
+    context_of(request).callers.sessions.check_token(request, token)
+    request.scope[_CHECKED] = True
+
+
+def _fields(
+    request: Request, method: str, sent: bytes | AsyncIterator[bytes] | None, more: Mapping[str, str]
+) -> list[tuple[bytes, bytes]]:
     fields = {name: value for name, value in request.scope["headers"] if name in _PASSED}
     fields[b"accept"] = b"application/json"
     fields[b"x-request-id"] = str(request.scope.get("state", {}).get("request_id", "")).encode()
-    if sent is not None:
+    if isinstance(sent, bytes):
         fields |= {b"content-type": b"application/json", b"content-length": str(len(sent)).encode()}
     token = context_of(request).callers.sessions.token_of(request)
-    if method != "GET" and token is not None:
+    if method != "GET" and token is not None and request.scope.get(_CHECKED):
         fields[b"x-csrf-token"] = csrf_of(token).encode()
     fields |= {name.lower().encode(): value.encode() for name, value in more.items()}
     return list(fields.items())

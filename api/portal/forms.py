@@ -1,17 +1,19 @@
 """Forms of the pages: what they sent, whether it came from our page, where to go afterwards. They work without JavaScript."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 from urllib.parse import parse_qs, quote, urlencode
 
 import orjson
+from python_multipart.exceptions import MultipartParseError
+from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from api.context import context_of
 from api.forms import is_form
-from api.portal.ask import Refused
+from api.portal.ask import Refused, checked
 from api.portal.frame import page, root_of, who_of
 from api.problems import problem_response
 from cim.errors import CimError, InvalidBody, TooLarge
@@ -53,8 +55,93 @@ async def form_of(request: Request) -> Form:
         )
     except ValueError as error:
         raise InvalidBody("the body is not a form in percent-encoded UTF-8") from error
-    context_of(request).callers.sessions.check_token(request, form.text("csrf"))
+    checked(request, form.text("csrf"))
     return form
+
+
+@dataclass(frozen=True, slots=True)
+class FileForm:
+    """A form with a file. `fields` are those that stand before the file; `body` is the form without its token, the file
+    as it comes in, to be passed on: `ask(request, "POST", path, body=form.body, headers=form.headers)`."""
+
+    fields: Form
+    body: AsyncIterator[bytes]
+    headers: Mapping[str, str]
+
+
+class _Head:
+    """Callbacks of the multipart parser: the fields up to the first file."""
+
+    def __init__(self) -> None:
+        self.fields, self.has_file, self.is_first_done = Form(), False, False
+        self._header, self._value, self._text, self._name = bytearray(), bytearray(), bytearray(), ""
+
+    def on_part_begin(self) -> None:
+        self._text.clear()
+
+    def on_header_field(self, data: bytes, start: int, end: int) -> None:
+        self._header += data[start:end]
+
+    def on_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def on_header_end(self) -> None:
+        if self._header.lower() == b"content-disposition":
+            _, options = parse_options_header(bytes(self._value))
+            self._name = options.get(b"name", b"").decode("utf-8", "replace")
+            self.has_file = self.has_file or b"filename" in self._value.lower()
+        self._header.clear()
+        self._value.clear()
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        if not self.has_file:
+            self._text += data[start:end]
+
+    def on_part_end(self) -> None:
+        if not self.has_file:
+            self.fields.setdefault(self._name, []).append(self._text.decode("utf-8", "replace"))
+        self.is_first_done = True
+
+    def callbacks(self) -> Any:
+        """What the parser calls."""
+        return {name: getattr(self, name) for name in dir(self) if name.startswith("on_")}
+
+
+async def file_form_of(request: Request) -> FileForm:
+    """A form of the page with a file (multipart), its token (`csrf`, the first field) checked before the file is read on.
+
+    Raises Forbidden as `form_of` does, InvalidBody for what is no such form, TooLarge for endless fields before the file.
+    """
+    content_type = request.headers.get("content-type", "")
+    kind, options = parse_options_header(content_type)
+    boundary = options.get(b"boundary", b"")
+    if kind != b"multipart/form-data" or not 1 <= len(boundary) <= 70:
+        raise InvalidBody("the page's form with a file is sent as multipart/form-data")
+    head, received, is_checked = _Head(), bytearray(), False
+    parser, chunks = MultipartParser(boundary, head.callbacks()), request.stream()
+    async for chunk in chunks:
+        received += chunk
+        try:
+            parser.write(chunk)
+        except MultipartParseError as error:
+            raise InvalidBody("the multipart form is malformed") from error
+        if not is_checked and (head.is_first_done or head.has_file):
+            checked(request, head.fields.text("csrf") if next(iter(head.fields), "") == "csrf" else "")
+            is_checked = True
+        if head.has_file:
+            break
+        if len(received) > MAX_FORM:
+            raise TooLarge(f"the form has more than {MAX_FORM:,} bytes before its file")
+    if not is_checked:
+        raise InvalidBody("the multipart form ends before its first field does")
+    rest = received[received.index(b"\r\n--" + boundary, len(boundary)) + 2 :]
+
+    async def body() -> AsyncIterator[bytes]:
+        yield bytes(rest)
+        async for chunk in chunks:
+            yield chunk
+
+    return FileForm(head.fields, body(), {"content-type": content_type})
 
 
 def onward(request: Request, path: str, *parts: str, said: str = "", **query: str) -> Response:

@@ -68,8 +68,11 @@ class Who:
 
 
 async def who_of(request: Request) -> Who:
-    """Who asks for the page, by session or key. Raises Unauthorized for a key that is not known."""
-    scope = await scope_of(request)
+    """Who asks for the page, by session or key. Raises Unauthorized for a key that is not known.
+
+    Of a form too: whether it may change something is for its token to say (`forms.form_of`), before the API is asked.
+    """
+    scope = await scope_of(Request({**request.scope, "method": "GET"}))
     token = context_of(request).callers.sessions.token_of(request)
     is_session = scope.person_id is not None and scope.key_prefix is None and token is not None
     return Who(scope, csrf_of(token) if is_session and token else None)
