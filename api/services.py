@@ -40,6 +40,7 @@ def is_inside(scope: Scope, held: Held) -> bool:
 async def working_of(request: Request, scope: Scope, row: Mapping[str, Any]) -> dict[str, Any] | None:
     """For the owner's people and the city's: the version that an edit is of, what the shelf misses, and what may be done.
 
+    `stateReason`: why the face is off the shelf.
     `allowed` are events that the state takes and the caller's duties allow, `mayEdit` says it of an edit. None for everybody else.
     """
     if scope.organisation_id is None and not scope.roles:
@@ -55,6 +56,7 @@ async def working_of(request: Request, scope: Scope, row: Mapping[str, Any]) -> 
         "version": at.number,
         "state": at.working or at.face,
         "contentHash": at.content_hash,
+        "stateReason": found["state_reason"],
         "missing": missing_for_the_shelf(at.document),
         "allowed": [name for name in allowed_events(at.face, at.working) if duties & set(EVENTS[name].duties)],
         "mayEdit": bool(duties & set(EDITORS)) and takes_edits(at.face, at.working),

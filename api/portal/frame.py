@@ -4,10 +4,12 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 import jinja2
 from fastapi import FastAPI
@@ -152,13 +154,26 @@ def _files(folder: Path, _built: int) -> Mapping[str, str]:
 @cache
 def templates() -> jinja2.Environment:
     """The pages' templates."""
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["moment"] = moment
+    return environment
+
+
+@jinja2.pass_context
+def moment(context: jinja2.runtime.Context, text: str | None) -> str:
+    """The filter `moment`: an instant (RFC 3339) as the clock of the node's time zone shows it, a dash for none.
+
+    Macros that use it are imported `with context`.
+    """
+    if not text:
+        return "–"
+    return f"{datetime.fromisoformat(text).astimezone(ZoneInfo(context.get('zone', 'UTC'))):%Y-%m-%d %H:%M}"
 
 
 async def page(request: Request, template: str, place: str, *, status: int = 200, **values: Any) -> Response:
@@ -190,6 +205,7 @@ async def page(request: Request, template: str, place: str, *, status: int = 200
         "path": request.url.path[1:],
         "query": request.url.query,
         "who": who,
+        "zone": request.scope["app"].state.settings.time_zone,
         "said": t.get(f"said.{request.query_params.get('said', '')}"),
         "language_href": "?" + urlencode([*_kept(request), ("lang", _other(lang))]),
     }

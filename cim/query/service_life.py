@@ -33,7 +33,7 @@ def standing_sql(service_id: str) -> Sql:
     """Where a service stands: its face, and the version that is worked on. Read behind `lock_sql` by those who write."""
     return Sql.of(
         """
-        SELECT s.id, s.state, s.version, s.organisation_id, s.area_code, o.area_code AS organisation_area,
+        SELECT s.id, s.state, s.state_reason, s.version, s.organisation_id, s.area_code, o.area_code AS organisation_area,
             f.document::text AS face_document, f.content_hash AS face_hash,
             w.number AS working_number, w.state AS working_state, w.content_hash AS working_hash,
             w.document::text AS working_document,

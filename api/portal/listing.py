@@ -1,0 +1,25 @@
+"""Lists of the pages: what was filtered, and the way to the next page behind the API's cursor."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from starlette.requests import Request
+
+_OF_THE_FRAME = ("cursor", "said", "lang")
+
+
+def asked_of(request: Request, *names: str) -> dict[str, str]:
+    """The filters of a list that the page's address holds; those that are empty are left out."""
+    given = {name: request.query_params.get(name, "").strip() for name in (*names, "cursor")}
+    return {name: value for name, value in given.items() if value}
+
+
+def next_of(request: Request, document: Mapping[str, Any]) -> str:
+    """The query string of the next page: this page's with the cursor of the API's `next` link; empty at the end."""
+    following = next((link["href"] for link in document.get("links", ()) if link["rel"] == "next"), None)
+    if following is None:
+        return ""
+    cursor = parse_qs(urlsplit(following).query)["cursor"]
+    kept = [pair for pair in request.query_params.multi_items() if pair[0] not in _OF_THE_FRAME and pair[1]]
+    return urlencode([*kept, ("cursor", cursor[0])])
