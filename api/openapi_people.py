@@ -12,7 +12,7 @@ from cim.catalogue import scenario
 from cim.catalogue.application import CONDITIONS
 from cim.people.document import ORGANISATION_MEMBERS, PERSON_MEMBERS
 
-_NUMBERS = {"quota_day", "rate_calls", "rate_seconds"}
+_NUMBERS = {"quota_day", "rate_calls", "rate_seconds", "through"}
 _LISTS = {"hidden", "collections", "services", "duties"}
 _KEYED: list[dict[str, list[str]]] = [*KEYED, {"session": []}]
 
@@ -222,6 +222,15 @@ def _grants() -> dict[str, Any]:
         },
         "/notifications": {
             "get": _operation("notifications", "Notifications", parameters=_filters(notifications.FILTERS))
+        },
+        "/notifications/unread": {"get": _operation("unreadNotifications", "How many are unread")},
+        "/notifications/read": {
+            "post": _operation(
+                "readNotifications",
+                "All up to one were read",
+                body=_schema(["through"], ["through"]),
+                status="204",
+            )
         },
         "/notifications/{notificationId}/read": {
             "post": _operation("readNotification", "It was read", parameters=told, status="204")

@@ -4,12 +4,10 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
-from zoneinfo import ZoneInfo
 
 import jinja2
 from fastapi import FastAPI
@@ -19,6 +17,8 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope as AsgiScope
 
 from api.context import context_of, scope_of
+from api.portal.ask import Refused, ask
+from api.portal.writing import FILTERS
 from api.sessions import csrf_of
 from cim.model import Scope
 
@@ -161,26 +161,26 @@ def templates() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["moment"] = moment
+    environment.filters.update(FILTERS)
     return environment
 
 
-@jinja2.pass_context
-def moment(context: jinja2.runtime.Context, text: str | None) -> str:
-    """The filter `moment`: an instant (RFC 3339) as the clock of the node's time zone shows it, a dash for none.
-
-    Macros that use it are imported `with context`.
-    """
-    if not text:
-        return "–"
-    return f"{datetime.fromisoformat(text).astimezone(ZoneInfo(context.get('zone', 'UTC'))):%Y-%m-%d %H:%M}"
+async def _unread(request: Request, who: Who) -> int:
+    """How many notifications wait for somebody who logged in; nobody else is asked about."""
+    if who.csrf is None:
+        return 0
+    try:
+        return int((await ask(request, "GET", "/notifications/unread")).document["unread"])
+    except Refused:
+        return 0
 
 
 async def page(request: Request, template: str, place: str, *, status: int = 200, **values: Any) -> Response:
     """A page on the frame, as the caller may see it. `place` is the key of one of `PLACES`, or empty.
 
     A template has besides `values`: `t` (messages), `lang`, `root` (the way to the root of the node), `who`, `said` (the
-    message that the page before left), `config` (what scripts read: `page.js`), and `path` (of the page, from the root).
+    message that the page before left), `zone` (of the platform's days), `unread` (notifications), `config` (what scripts
+    read: `page.js`), and `path` (of the page, from the root).
     """
     folder = dist_folder()
     if folder is None:
@@ -205,6 +205,7 @@ async def page(request: Request, template: str, place: str, *, status: int = 200
         "path": request.url.path[1:],
         "query": request.url.query,
         "who": who,
+        "unread": await _unread(request, who),
         "zone": request.scope["app"].state.settings.time_zone,
         "said": t.get(f"said.{request.query_params.get('said', '')}"),
         "language_href": "?" + urlencode([*_kept(request), ("lang", _other(lang))]),

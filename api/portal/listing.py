@@ -1,4 +1,4 @@
-"""Lists of the pages: what was filtered, and the way to the next page behind the API's cursor."""
+"""Lists of the pages: what was filtered, and the way to the next page behind the API's cursor; counts, names."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,6 +6,11 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from starlette.requests import Request
 
+from api.portal.ask import ask
+from api.portal.frame import preferred_language
+
+MANY = 100
+"""Counts of what waits are exact below this."""
 _OF_THE_FRAME = ("cursor", "said", "lang")
 
 
@@ -23,3 +28,16 @@ def next_of(request: Request, document: Mapping[str, Any]) -> str:
     cursor = parse_qs(urlsplit(following).query)["cursor"]
     kept = [pair for pair in request.query_params.multi_items() if pair[0] not in _OF_THE_FRAME and pair[1]]
     return urlencode([*kept, ("cursor", cursor[0])])
+
+
+async def organisations_of(request: Request) -> dict[str, str]:
+    """Id → name in the page's language, of every organisation that the caller knows of."""
+    rows = (await ask(request, "GET", "/organisations", query={"limit": 1000})).document["organisations"]
+    first, second = ("en", "zh") if preferred_language(request) == "en" else ("zh", "en")
+    return {row["id"]: row[f"name_{first}"] or row[f"name_{second}"] or row["id"] for row in rows}
+
+
+async def counted(request: Request, path: str, name: str, **asked: Any) -> str:
+    """How many rows a list of the API has: a number below `MANY`, else `99+`."""
+    rows = (await ask(request, "GET", path, query={**asked, "limit": MANY})).document[name]
+    return str(len(rows)) if len(rows) < MANY else f"{MANY - 1}+"

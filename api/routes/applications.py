@@ -23,6 +23,7 @@ from cim.catalogue.application import (
     decides,
     granted_conditions,
     is_own_application,
+    may_do,
     require_applicant,
 )
 from cim.catalogue.deadline import calendar_of, working_days_of
@@ -41,7 +42,7 @@ from cim.sql import Sql
 router = APIRouter(tags=["people"])
 
 MEMBERS = ("service_id", "scenario_id", "grant_id", "purpose", "wanted")
-FILTERS = ("state", "service", "organisation", "scenario", "overdue", *PAGING)
+FILTERS = ("state", "service", "owner", "organisation", "scenario", "overdue", *PAGING)
 _ID = re.compile(r"[1-9]\d{0,17}", re.ASCII)
 _INSTANTS = ("applied_at", "due_at", "decided_at")
 
@@ -53,12 +54,13 @@ def require_side(scope: Scope) -> None:
         raise Forbidden("the key sent acts for no organisation")
 
 
-def _shown(row: Any) -> Mapping[str, Any]:
+def _shown(row: Any, scope: Scope) -> Mapping[str, Any]:
     facts = {name: value for name, value in dict(row).items() if name not in ("owner_area", "applicant_id")}
     return {
         **facts,
         "wanted": orjson.loads(row["wanted"]),
         **{name: instant_text(row[name]) for name in _INSTANTS},
+        "may": may_do(scope, row),
     }
 
 
@@ -70,18 +72,20 @@ async def applications(request: Request) -> Response:
     conditions = both_sides_seen(scope, Sql.of("a.organisation_id"))
     if "state" in values:
         conditions.append(Sql.of("a.state = {}", one_of("state", values["state"], STATES)))
-    for name in ("service", "organisation", "scenario"):
+    for name in ("service", "owner", "organisation", "scenario"):
         if name in values:
             conditions.append(_equal(name, values[name]))
     if one_of("overdue", values.get("overdue", "false"), ("true", "false")) == "true":
         conditions.append(Sql.of("a.state = 'submitted' AND a.due_at < now()"))
-    return await listed(request, "applications", APPLICATIONS, conditions, values, _shown)
+    return await listed(request, "applications", APPLICATIONS, conditions, values, lambda row: _shown(row, scope))
 
 
 def _equal(name: str, value: str) -> Sql:
     match name:
         case "service":
             return Sql.of("a.service_id = {}", value)
+        case "owner":
+            return Sql.of("s.organisation_id = {}", value)
         case "organisation":
             return Sql.of("a.organisation_id = {}", value)
     return Sql.of("a.scenario_id = {}", value)
@@ -103,7 +107,7 @@ async def application(request: Request) -> Response:
     """One application."""
     scope = await scope_of(request)
     query_parameters(request, ())
-    return private_json(_shown(await _application_of(request, scope)))
+    return private_json(_shown(await _application_of(request, scope), scope))
 
 
 async def apply(request: Request) -> Response:
@@ -147,7 +151,7 @@ async def apply(request: Request) -> Response:
             transaction, scope, event="applied", subject_kind="application", subject_id=str(made["id"]), detail=values
         )
     request.path_params["application_id"] = str(made["id"])
-    document = _shown(await _application_of(request, scope))
+    document = _shown(await _application_of(request, scope), scope)
     return private_json(document, 201, Location=f"/applications/{made['id']}")
 
 
@@ -218,7 +222,7 @@ async def grant(request: Request) -> Response:
             )
         detail = {"grant_id": made["id"], **conditions, "expires_at": instant_text(conditions["expires_at"])}
         await _decided(transaction, scope, row, "granted", note, detail)
-    return private_json(_shown(await _application_of(request, scope)))
+    return private_json(_shown(await _application_of(request, scope), scope))
 
 
 async def refuse_application(request: Request) -> Response:
@@ -231,7 +235,7 @@ async def refuse_application(request: Request) -> Response:
     async with database_of(request).transaction() as transaction:
         await _lock_open(transaction, row)
         await _decided(transaction, scope, row, "refused", reason, {})
-    return private_json(_shown(await _application_of(request, scope)))
+    return private_json(_shown(await _application_of(request, scope), scope))
 
 
 async def withdraw(request: Request) -> Response:
@@ -246,7 +250,7 @@ async def withdraw(request: Request) -> Response:
         await _lock_open(transaction, row)
         await transaction.execute(statements.decide_sql(row["id"], "withdrawn", scope.caller, None, None))
         await record(transaction, scope, event="withdrawn", subject_kind="application", subject_id=str(row["id"]))
-    return private_json(_shown(await _application_of(request, scope)))
+    return private_json(_shown(await _application_of(request, scope), scope))
 
 
 async def _to_decide(request: Request, scope: Scope) -> Any:

@@ -2,19 +2,28 @@
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.context import database_of, registry_of, scope_of
+from api.context import database_of, registry_of, scope_of, settings_of
 from api.documents import private_json
 from api.listing import PAGING, listed
 from api.params import check_members, json_object, query_parameters
 from api.refusals import refuse
 from api.routes.applications import require_side
-from cim.catalogue.application import checked_conditions, conditions_of, decides, granted_conditions
+from cim.catalogue.application import (
+    changes_grant,
+    checked_conditions,
+    conditions_of,
+    decides,
+    granted_conditions,
+    may_do_with_grant,
+)
 from cim.db.audit import record
 from cim.db.pool import Transaction
 from cim.errors import Conflict, InvalidBody, NotFound
@@ -27,14 +36,24 @@ from cim.sql import Sql
 
 router = APIRouter(tags=["people"])
 
-FILTERS = ("state", "service", "organisation", "scenario", *PAGING)
+FILTERS = ("state", "service", "owner", "organisation", "scenario", *PAGING)
 _ID = re.compile(r"[1-9]\d{0,17}", re.ASCII)
 _INSTANTS = ("expires_at", "granted_at", "revoked_at")
+_UNSHOWN = ("owner_area", "quota_window", "quota_taken")
 
 
-def _shown(row: Any) -> Mapping[str, Any]:
-    facts = {name: value for name, value in dict(row).items() if name != "owner_area"}
-    return {**facts, **{name: instant_text(row[name]) for name in _INSTANTS}}
+def _shown(request: Request, row: Any, scope: Scope) -> Mapping[str, Any]:
+    """`used_today`: calls of the day's quota that were let through, on the platform's day; None without a quota."""
+    facts = {name: value for name, value in dict(row).items() if name not in _UNSHOWN}
+    zone = ZoneInfo(settings_of(request).time_zone)
+    today = datetime.now(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    used = row["quota_taken"] if row["quota_window"] == int(today.timestamp()) else 0
+    return {
+        **facts,
+        **{name: instant_text(row[name]) for name in _INSTANTS},
+        "used_today": None if row["quota_day"] is None else used,
+        "may": may_do_with_grant(scope, row),
+    }
 
 
 async def grants(request: Request) -> Response:
@@ -47,11 +66,13 @@ async def grants(request: Request) -> Response:
         conditions.append(GRANT_STATES[one_of("state", values["state"], GRANT_STATES)])
     if "service" in values:
         conditions.append(Sql.of("g.service_id = {}", values["service"]))
+    if "owner" in values:
+        conditions.append(Sql.of("s.organisation_id = {}", values["owner"]))
     if "organisation" in values:
         conditions.append(Sql.of("g.organisation_id = {}", values["organisation"]))
     if "scenario" in values:
         conditions.append(Sql.of("g.scenario_id = {}", values["scenario"]))
-    return await listed(request, "grants", GRANTS, conditions, values, _shown)
+    return await listed(request, "grants", GRANTS, conditions, values, lambda row: _shown(request, row, scope))
 
 
 async def _grant_of(request: Request, scope: Scope) -> Any:
@@ -70,7 +91,7 @@ async def grant(request: Request) -> Response:
     """One grant."""
     scope = await scope_of(request)
     query_parameters(request, ())
-    return private_json(_shown(await _grant_of(request, scope)))
+    return private_json(_shown(request, await _grant_of(request, scope), scope))
 
 
 async def _to_change(request: Request) -> tuple[Any, Scope]:
@@ -81,7 +102,7 @@ async def _to_change(request: Request) -> tuple[Any, Scope]:
     if not decides(scope, row["owner_id"], row["owner_area"]):
         why = "changed and revoked by a publisher or org_admin of who offers the service"
         await refuse(request, scope, "grant", str(row["id"]), why)
-    if row["organisation_id"] == scope.organisation_id and "admin" not in scope.roles:
+    if not changes_grant(scope, row):
         await refuse(request, scope, "grant", str(row["id"]), "nobody widens a grant of their own organisation")
     return row, scope
 
@@ -105,7 +126,7 @@ async def edit(request: Request) -> Response:
         await record(
             transaction, scope, event="grant changed", subject_kind="grant", subject_id=str(row["id"]), detail=detail
         )
-    return private_json(_shown(await _grant_of(request, scope)))
+    return private_json(_shown(request, await _grant_of(request, scope), scope))
 
 
 async def revoke(request: Request) -> Response:
@@ -122,7 +143,7 @@ async def revoke(request: Request) -> Response:
         await record(
             transaction, scope, event="grant revoked", subject_kind="grant", subject_id=str(row["id"]), why=reason
         )
-    return private_json(_shown(await _grant_of(request, scope)))
+    return private_json(_shown(request, await _grant_of(request, scope), scope))
 
 
 async def _tell(transaction: Transaction, row: Any, event: str, zh: str, en: str) -> None:

@@ -9,18 +9,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.context import database_of, scope_of
+from api.documents import private_json
 from api.listing import PAGING, listed
-from api.params import query_parameters
-from cim.errors import NotFound
+from api.params import check_members, json_object, query_parameters
+from cim.errors import InvalidParameter, NotFound
 from cim.interval import instant_text
-from cim.people.members import one_of
+from cim.people.members import count_member, one_of
 from cim.people.rights import require_member
-from cim.query.notifications import NOTIFICATIONS, mine, read_sql
+from cim.query.notifications import NOTIFICATIONS, mine, read_all_sql, read_sql, unread_sql
 from cim.sql import Sql
 
 router = APIRouter(tags=["people"])
 
 FILTERS = ("unread", *PAGING)
+MOST_UNREAD = 1_000
 _ID = re.compile(r"[1-9]\d{0,17}", re.ASCII)
 
 
@@ -39,6 +41,28 @@ async def notifications(request: Request) -> Response:
     return await listed(request, "notifications", NOTIFICATIONS, conditions, values, _shown)
 
 
+async def unread(request: Request) -> Response:
+    """`{"unread": n}`: how many nobody has read; a thousand stands for more as well."""
+    scope = await scope_of(request)
+    query_parameters(request, ())
+    require_member(scope)
+    return private_json(dict(await database_of(request).fetch_one(unread_sql(scope, MOST_UNREAD))))
+
+
+async def read_through(request: Request) -> Response:
+    """All up to the id `{"through"}` were read: those that came since stay unread."""
+    scope = await scope_of(request)
+    query_parameters(request, ())
+    require_member(scope)
+    body = await json_object(request)
+    check_members(body, ("through",))
+    through = count_member("through", body.get("through"), 2**63 - 1)
+    if through is None:
+        raise InvalidParameter("through", None, "the id of the latest notification that was read")
+    await database_of(request).execute(read_all_sql(scope, through))
+    return Response(status_code=204)
+
+
 async def read(request: Request) -> Response:
     """It was read."""
     scope = await scope_of(request)
@@ -54,4 +78,6 @@ async def read(request: Request) -> Response:
 
 
 router.add_route("/notifications", notifications, methods=["GET"])
+router.add_route("/notifications/unread", unread, methods=["GET"])
+router.add_route("/notifications/read", read_through, methods=["POST"])
 router.add_route("/notifications/{notification_id}/read", read, methods=["POST"])

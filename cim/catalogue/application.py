@@ -57,9 +57,14 @@ def conditions_of(row: Mapping[str, Any]) -> dict[str, Any]:
 def require_applicant(scope: Scope) -> str:
     """The organisation for which the caller applies. Raises Unauthorized, Forbidden."""
     organisation_id = require_member(scope)
-    if scope.person_id is None and "org_admin" not in scope.roles:
+    if not applies(scope):
         raise Forbidden("somebody of the organisation does this, or a key with the duty org_admin")
     return organisation_id
+
+
+def applies(scope: Scope) -> bool:
+    """True for somebody of an organisation, or its key with the duty org_admin."""
+    return scope.organisation_id is not None and (scope.person_id is not None or "org_admin" in scope.roles)
 
 
 def applicable(service: Mapping[str, Any] | None, service_id: str, organisation_id: str) -> Mapping[str, Any]:
@@ -81,6 +86,34 @@ def decides(scope: Scope, owner_id: str | None, owner_area: str | None) -> bool:
         owner_id is not None and owner_id == scope.organisation_id and bool({"publisher", "org_admin"} & scope.roles)
     )
     return scope.is_city or is_own or is_district(scope, owner_area)
+
+
+def may_do(scope: Scope, row: Mapping[str, Any]) -> list[str]:
+    """What the caller may do with the application: of `grant`, `refuse`, `withdraw`."""
+    if row["state"] != "submitted":
+        return []
+    is_judge = decides(scope, row["owner_id"], row["owner_area"])
+    may = (
+        ["grant", "refuse"]
+        if is_judge and not is_own_application(scope, row["applicant_id"], row["applied_by"])
+        else []
+    )
+    return [*may, "withdraw"] if applies(scope) and row["organisation_id"] == scope.organisation_id else may
+
+
+def may_do_with_grant(scope: Scope, row: Mapping[str, Any]) -> list[str]:
+    """What the caller may do with the grant: of `edit`, `revoke`, `renew` (by an application)."""
+    if row["state"] == "revoked":
+        return []
+    is_own = row["organisation_id"] == scope.organisation_id
+    may = ["edit", "revoke"] if changes_grant(scope, row) else []
+    return [*may, "renew"] if is_own and applies(scope) else may
+
+
+def changes_grant(scope: Scope, row: Mapping[str, Any]) -> bool:
+    """True where the caller decides over the grant, which is not of their own organisation: nobody widens such a one."""
+    is_own = row["organisation_id"] == scope.organisation_id and "admin" not in scope.roles
+    return decides(scope, row["owner_id"], row["owner_area"]) and not is_own
 
 
 def is_own_application(scope: Scope, applicant_id: str | None, applied_by: str) -> bool:

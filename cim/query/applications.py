@@ -16,7 +16,8 @@ APPLICATIONS = Listing(
         "SELECT a.id, a.service_id, s.title_zh, s.title_en, s.organisation_id AS owner_id, o.area_code AS owner_area, "
         "a.organisation_id, a.scenario_id, a.grant_id, a.purpose, a.wanted::text AS wanted, a.state, a.applied_by, "
         "a.applicant_id, a.applied_at, a.due_at, a.decided_by, a.decided_at, a.note, "
-        "a.state = 'submitted' AND a.due_at < now() AS is_overdue FROM cim.application AS a "
+        "a.state = 'submitted' AND a.due_at < now() AS is_overdue, c.title_zh AS scenario_title_zh, "
+        "c.title_en AS scenario_title_en FROM cim.application AS a LEFT JOIN cim.scenario AS c ON c.id = a.scenario_id "
         "LEFT JOIN cim.service AS s ON s.id = a.service_id LEFT JOIN cim.organisation AS o ON o.id = s.organisation_id"
     ),
     Sql.of("a.id"),
@@ -29,7 +30,10 @@ GRANTS = Listing(
         "g.organisation_id, g.application_id, g.scenario_id, g.quota_day, g.rate_calls, g.rate_seconds, g.expires_at, "
         "g.area_code, g.hidden, g.precision_m, g.granted_by, g.granted_at, g.revoked_by, g.revoked_at, g.revoked_why, "
         "CASE WHEN g.revoked_at IS NOT NULL THEN 'revoked' WHEN g.expires_at <= now() THEN 'expired' ELSE 'in_force' END "
-        "AS state FROM cim.service_grant AS g "
+        "AS state, c.title_zh AS scenario_title_zh, c.title_en AS scenario_title_en, q.window_start AS quota_window, "
+        "q.taken - CASE WHEN q.held_until > now() THEN q.held ELSE 0 END AS quota_taken FROM cim.service_grant AS g "
+        "LEFT JOIN cim.scenario AS c ON c.id = g.scenario_id "
+        "LEFT JOIN cim.quota_use AS q ON q.grant_id = g.id::text AND q.policy = 'day' "
         "LEFT JOIN cim.service AS s ON s.id = g.service_id LEFT JOIN cim.organisation AS o ON o.id = s.organisation_id"
     ),
     Sql.of("g.id"),

@@ -32,6 +32,24 @@ def mine(scope: Scope) -> list[Sql]:
     ]
 
 
+def unread_sql(scope: Scope, most: int) -> Sql:
+    """How many of the caller's are unread, counted up to `most`."""
+    return Sql.of(
+        "SELECT count(*) AS unread FROM (SELECT FROM cim.notification AS n WHERE {} AND n.read_at IS NULL LIMIT {}) AS n",
+        Sql.join(" AND ", mine(scope)),
+        Cast(most, "bigint"),
+    )
+
+
+def read_all_sql(scope: Scope, through: int) -> Sql:
+    """All of the caller's up to an id were read."""
+    return Sql.of(
+        "UPDATE cim.notification AS n SET read_at = now() WHERE {} AND n.read_at IS NULL AND n.id <= {}",
+        Sql.join(" AND ", mine(scope)),
+        Cast(through, "bigint"),
+    )
+
+
 def notify_sql(
     organisation_id: str,
     event: str,

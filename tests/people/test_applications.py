@@ -30,6 +30,7 @@ def node(module_database_url, make_node, connection):
         ("roads-wms", "planning", "conditional", "published"), ("rivers", "planning", "conditional", "published"),
         ("bridges", "planning", "conditional", "published"), ("tunnels", "planning", "conditional", "published"),
         ("open-map", "planning", "unconditional", "published"), ("secrets", "planning", "not_shared", "published"),
+        ("piers", "planning", "conditional", "published"), ("weirs", "planning", "conditional", "published"),
         ("drafted", "planning", "conditional", "draft"), ("lamps", "roads", "conditional", "published"),
     ):  # fmt: skip
         connection.execute(
@@ -290,3 +291,33 @@ def test_a_key_of_a_grant_calls_its_service_only(node, module_database_url):
         admitted(module_database_url, "rivers", of_key)
     refused = node.session("boss.roads").post("/keys", json={"grant_id": grant_id})
     assert_problem(refused, status=400, code="invalid-parameter", parameter="grant_id")
+
+
+def test_what_one_may_do_is_said_and_lists_are_asked_by_owner(node):
+    clerk, publisher, mayor = node.session("clerk"), node.session("publisher"), node.session("mayor")
+    key = apply(clerk, "piers", wanted={"quota_day": 5})["id"]
+    assert clerk.get(f"/applications/{key}").json()["may"] == ["withdraw"]
+    assert publisher.get(f"/applications/{key}").json()["may"] == ["grant", "refuse"]
+    waiting = publisher.get("/applications?owner=planning&state=submitted").json()["applications"]
+    assert key in [one["id"] for one in waiting]
+    assert mayor.get("/applications?owner=roads&service=piers").json()["applications"] == []
+    publisher.post(f"/applications/{key}/grant", json={})
+    grant = clerk.get("/grants?owner=planning&service=piers").json()["grants"][0]
+    assert (grant["used_today"], grant["may"]) == (0, ["renew"])
+    assert publisher.get(f"/grants/{grant['id']}").json()["may"] == ["edit", "revoke"]
+    publisher.post(f"/grants/{grant['id']}/revoke", json={"reason": "the test is over"})
+    assert clerk.get(f"/grants/{grant['id']}").json()["may"] == []
+
+
+def test_unread_notifications_are_counted_and_read_up_to_one(node):
+    publisher, clerk = node.session("publisher"), node.session("clerk")
+    apply(clerk, "weirs")
+    told_of = publisher.get("/notifications?unread=true&limit=1000").json()["notifications"]
+    assert publisher.get("/notifications/unread").json() == {"unread": len(told_of)}
+    assert_problem(
+        publisher.post("/notifications/read", json={}), status=400, code="invalid-parameter", parameter="through"
+    )
+    assert publisher.post("/notifications/read", json={"through": told_of[1]["id"]}).status_code == 204
+    assert publisher.get("/notifications/unread").json() == {"unread": 1}
+    assert publisher.post("/notifications/read", json={"through": told_of[0]["id"]}).status_code == 204
+    assert publisher.get("/notifications/unread").json() == {"unread": 0}

@@ -1,0 +1,66 @@
+"""How pages write numbers, sizes, instants and names: filters of the templates, alike in both languages."""
+
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import jinja2
+from jinja2.runtime import Context
+
+NOTHING = "–"
+_SIZES = ("B", "kB", "MB", "GB", "TB", "PB")
+
+
+def number(value: float | None) -> str:
+    """1234567 as 1,234,567; a dash for None."""
+    return NOTHING if value is None else f"{value:,}"
+
+
+def size(value: int | None) -> str:
+    """Bytes with three digits that count: 1,234,567 as 1.23 MB (a MB is 1,000,000 bytes)."""
+    if value is None:
+        return NOTHING
+    step, rest = 0, float(value)
+    while rest >= 999.5 and step < len(_SIZES) - 1:
+        step, rest = step + 1, rest / 1000
+    return f"{rest:.3g} {_SIZES[step]}"
+
+
+@jinja2.pass_context
+def moment(context: Context, value: str | None) -> str:
+    """An instant (RFC 3339) as day and minute of the platform's time zone; a dash for None."""
+    at = _instant(context, value)
+    return NOTHING if at is None else f"{at:%Y-%m-%d %H:%M}"
+
+
+@jinja2.pass_context
+def day(context: Context, value: str | None) -> str:
+    """The day of the platform's time zone in which an instant lies; a date as it is."""
+    at = _instant(context, value)
+    return NOTHING if at is None else f"{at:%Y-%m-%d}"
+
+
+def _instant(context: Context, value: str | None) -> datetime | date | None:
+    if not value:
+        return None
+    if len(value) == 10:
+        return date.fromisoformat(value)
+    return datetime.fromisoformat(value).astimezone(ZoneInfo(context.get("zone", "UTC")))
+
+
+@jinja2.pass_context
+def named(context: Context, row: Mapping[str, Any], stem: str = "title") -> str:
+    """`<stem>_zh` or `<stem>_en` of a row in the page's language, the other one where there is none; empty without both."""
+    first, second = ("en", "zh") if context["lang"] == "en" else ("zh", "en")
+    return str(row.get(f"{stem}_{first}") or row.get(f"{stem}_{second}") or "")
+
+
+FILTERS: Mapping[str, Callable[..., str]] = {
+    "number": number,
+    "size": size,
+    "moment": moment,
+    "day": day,
+    "named": named,
+}
+"""In a macro of another file `moment`, `day` and `named` need `import … with context`."""
