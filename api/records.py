@@ -11,7 +11,15 @@ from api.documents import GEOJSON, HTML, JSON, Link, url_of
 from api.negotiate import Representation
 from cim.catalogue.licence import OTHER, licence_url, spdx_of
 from cim.catalogue.service import KINDS
-from cim.catalogue.shown import absolute, endpoints_of, in_language, is_dataset, themes_of
+from cim.catalogue.shown import (
+    absolute,
+    endpoints_of,
+    external_id_of,
+    in_language,
+    is_dataset,
+    provenance_of,
+    themes_of,
+)
 from cim.interval import instant_text
 
 CORE = "http://www.opengis.net/spec/ogcapi-records-1/1.0/req/record-core"
@@ -109,8 +117,9 @@ def _core(row: Mapping[str, Any], base: str, lang: str) -> dict[str, Any]:
     }
     if themes:
         properties["themes"] = [{"concepts": [{"id": one} for one in themes], "scheme": f"{base}/catalogue/themes"}]
-    if row["harvest_id"]:
-        properties["externalIds"] = [{"scheme": row["harvest_id"], "value": row["remote_id"]}]
+    external = external_id_of(row)
+    if external is not None:
+        properties["externalIds"] = [{"scheme": external[0], "value": external[1]}]
     if licence:
         properties["license"] = spdx_of(licence) or OTHER
         if properties["license"] == OTHER:
@@ -145,8 +154,9 @@ def _own(row: Mapping[str, Any]) -> dict[str, Any]:
             "checked": instant_text(row["health_checked_at"]),
             "availability30Days": None if row["availability"] is None else round(row["availability"], 5),
         }
-    if row["provenance"]:
-        own["provenance"] = orjson.loads(row["provenance"])
+    provenance = provenance_of(row)
+    if provenance is not None:
+        own["provenance"] = provenance
     return own
 
 

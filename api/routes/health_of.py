@@ -15,7 +15,7 @@ router = APIRouter(tags=["catalogue"])
 
 
 async def health(request: Request) -> Response:
-    """State, latency, what went wrong and since when; each day's probes and availability."""
+    """State, latency and since when, each day's probes and availability; what went wrong for those who know where it runs."""
     query_parameters(request, ())
     row = await visible_row(request, await scope_of(request))
     now = await database_of(request).fetch_row(health_sql(row["id"]))
@@ -28,7 +28,7 @@ async def health(request: Request) -> Response:
         "since": instant_text(now["since"]) if now else None,
         "checked": instant_text(now["checked_at"]) if now else None,
         "latencyMs": now["latency_ms"] if now else None,
-        "detail": now["detail"] if now else None,
+        "detail": now["detail"] if now and row["shows_address"] else None,
         "failuresInARow": now["failures"] if now else 0,
         "suspendedByHealth": now["is_suspended_here"] if now else False,
         "availability30Days": round(sum(day["up"] + day["degraded"] for day in days) / probes, 5) if probes else None,

@@ -16,6 +16,7 @@ from api.params import json_object, parse_limit, query_parameters
 from api.routes.service_loads import run_document
 from api.work import outcome
 from cim.catalogue.nodes import checked_node, node_purpose
+from cim.catalogue.shown import through_this_node
 from cim.db.audit import record
 from cim.errors import Conflict, Forbidden, InvalidParameter, NotFound, Unauthorized
 from cim.gateway.policy import parse_allowed
@@ -78,8 +79,16 @@ def _change(row: Any) -> dict[str, Any]:
         "contentHash": row["content_hash"],
         "organisation_zh": row["organisation_zh"],
         "organisation_en": row["organisation_en"],
-        "service": orjson.loads(row["document"]) if row["document"] else {},
+        "service": _told(row),
     }
+
+
+def _told(row: Any) -> dict[str, Any]:
+    """The document, with addresses of this node for what is not shared without conditions: the city calls it through here."""
+    document: dict[str, Any] = orjson.loads(row["document"] or "{}")
+    if row["share_class"] != "unconditional" and document.get("endpoints"):
+        document["endpoints"] = through_this_node(document["endpoints"], row["id"])
+    return document
 
 
 def _day(text: str) -> date:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cim.catalogue.licence import licence_url
-from cim.catalogue.shown import Row, absolute, called_at, endpoints_of, in_both, is_dataset, themes_of
+from cim.catalogue.shown import Row, absolute, called_at, endpoints_of, external_id_of, in_both, is_dataset, themes_of
 from cim.interval import instant_text
 
 CONTEXT = {
@@ -100,8 +100,9 @@ def node_of(row: Row, base: str) -> Node:
         node["dct:license"] = licence
     if row["update_cycle"]:
         node["dct:accrualPeriodicity"] = {"@id": f"{_AUTHORITY}/frequency/{_FREQUENCY[row['update_cycle']]}"}
-    if row["harvest_id"]:
-        node["adms:identifier"] = f"{row['harvest_id']}:{row['remote_id']}"
+    external = external_id_of(row)
+    if external is not None:
+        node["adms:identifier"] = ":".join(external)
     return {**node, **(_files(row, base, licence) if is_dataset(row) else _endpoints(row, base))}
 
 

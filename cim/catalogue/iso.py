@@ -9,7 +9,7 @@ from typing import Any
 
 from cim.catalogue.licence import licence_url
 from cim.catalogue.service import KINDS
-from cim.catalogue.shown import Row, called_at, in_language, is_dataset, themes_of
+from cim.catalogue.shown import Row, called_at, external_id_of, in_language, is_dataset, themes_of
 from cim.catalogue.xml import Element, document
 from cim.interval import instant_text
 
@@ -278,9 +278,8 @@ def _distribution(row: Row, base: str) -> Element:
 
 
 def _lineage(row: Row) -> Element:
-    said = row["quality"] or (
-        f"{row['harvest_id']}: {row['remote_id']}" if row["harvest_id"] else in_language(row, "organisation", "zh-CN")
-    )
+    external = external_id_of(row)
+    said = row["quality"] or (": ".join(external) if external else in_language(row, "organisation", "zh-CN"))
     return _e(
         "mrl:LI_Lineage",
         _text("mrl:statement", said or row["id"]),

@@ -1,11 +1,16 @@
-"""A row of a service as its representations read it (`cim.query.records.SHOWN` names the columns)."""
+"""A row of a service as its representations read it (`cim.query.services.shown_to` names the columns).
 
-from collections.abc import Mapping
+Where a service runs is told to those whom `shows_address` of the row allows; to others it is an address of this node. Every
+representation reads the addresses here.
+"""
+
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
 
 from cim.catalogue.service import MEMBERS
+from cim.gateway.endpoint import relayed_path
 
 Row = Mapping[str, Any]
 
@@ -28,9 +33,32 @@ def themes_of(row: Row) -> list[str]:
 
 
 def endpoints_of(row: Row) -> list[dict[str, str]]:
-    """Where the service is, as it was registered."""
+    """Where the service is, as it was registered; for whom that is not told, where this node calls it."""
     endpoints: list[dict[str, str]] = orjson.loads(row["endpoints"])
-    return endpoints
+    return endpoints if row["shows_address"] else through_this_node(endpoints, row["id"])
+
+
+def through_this_node(endpoints: Iterable[Mapping[str, str]], service_id: str) -> list[dict[str, str]]:
+    """Endpoints with the paths of this node in the place of addresses elsewhere; two that become the same are one."""
+    told = [{**one, "url": relayed_path(one["url"], service_id)} for one in endpoints]
+    return [one for place, one in enumerate(told) if one not in told[:place]]
+
+
+def provenance_of(row: Row) -> dict[str, Any] | None:
+    """Where the record came from; whoever is not told where the service runs is not told its source either."""
+    if not row["provenance"]:
+        return None
+    provenance: dict[str, Any] = orjson.loads(row["provenance"])
+    if row["shows_address"]:
+        return provenance
+    return {name: provenance[name] for name in ("harvest", "kind", "fetched_at") if name in provenance}
+
+
+def external_id_of(row: Row) -> tuple[str, str] | None:
+    """The source that the record was harvested from and its id there; None for an id that is an address nobody is told."""
+    if not row["harvest_id"] or ("://" in row["remote_id"] and not row["shows_address"]):
+        return None
+    return row["harvest_id"], row["remote_id"]
 
 
 def is_dataset(row: Row) -> bool:

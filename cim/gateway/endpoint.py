@@ -66,18 +66,30 @@ def endpoint_of(url: str, kind: str, *, allowed: Allowed) -> Endpoint:
     checked = checked_url(url, allowed=allowed)
     parts = [part for part in checked.query.split("&") if part]
     fixed = tuple(part for part in parts if "{" not in part)
-    path, entry, template = checked.path, None, None
+    path, template = _template(checked.path, checked.query)
+    entry = None
+    if template is None and path.endswith("/"):
+        path, entry = path[:-1], "" if path != "/" else None
+    elif template is None and kind in FOLDERS and "." in path.rpartition("/")[2]:
+        path, _, entry = path.rpartition("/")
+    return Endpoint(checked.origin, path, entry, template, fixed)
+
+
+def _template(path: str, query: str) -> tuple[str, str | None]:
+    """The path as far as it has no `{`, and the rest of an address with one in it; None where it has none."""
+    open_parts = "&".join(part for part in query.split("&") if "{" in part)
+    asked = f"?{open_parts}" if open_parts else ""
     if "{" in path:
         folder, _, rest = path.partition("{")
         path, _, stem = folder.rpartition("/")
-        template = f"/{stem}{{{rest}"
-    elif len(fixed) < len(parts):
-        template = ""
-    elif path.endswith("/"):
-        path, entry = path[:-1], "" if path != "/" else None
-    elif kind in FOLDERS and "." in path.rpartition("/")[2]:
-        path, _, entry = path.rpartition("/")
-    if template is not None:
-        open_parts = "&".join(part for part in parts if "{" in part)
-        template += f"?{open_parts}" if open_parts else ""
-    return Endpoint(checked.origin, path, entry, template, fixed)
+        return path, f"/{stem}{{{rest}{asked}"
+    return path, asked or None
+
+
+def relayed_path(url: str, service_id: str) -> str:
+    """The path of this node that calls of an endpoint go to, with its template where it has one; a path stays as it is."""
+    if url.startswith("/"):
+        return url
+    address, _, query = url.partition("#")[0].partition("?")
+    template = _template(address, query)[1]
+    return f"/services/{service_id}{'/' if template is None else template}"

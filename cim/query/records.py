@@ -15,7 +15,7 @@ from cim.model import EVERYTHING, Kind, Property, Scope
 from cim.query.feature_query import FeatureQuery, SortKey
 from cim.query.order import ID, POSITION, ordered_rows
 from cim.query.predicate import where
-from cim.query.services import OWNED, SHOWN, visible_services
+from cim.query.services import OWNED, shown_to, visible_services
 from cim.sql import Cast, Identifier, Sql
 
 MAX_RECORDS = 1_000
@@ -66,7 +66,7 @@ def _relevance(terms: Sequence[str]) -> Sql:
 
 
 def page_sql(query: FeatureQuery, scope: Scope, terms: Sequence[str] = ()) -> Sql:
-    """Rows of a page in order, one more than the limit: `SHOWN` and `position`, behind which the next page begins.
+    """Rows of a page in order, one more than the limit: `shown_to` and `position`, behind which the next page begins.
 
     `query.sort` is not empty; `terms` are what RELEVANCE is of.
     """
@@ -76,7 +76,7 @@ def page_sql(query: FeatureQuery, scope: Scope, terms: Sequence[str] = ()) -> Sq
         "SELECT {}, page.position FROM page JOIN cim.service AS s ON s.id = page.id {} ORDER BY page.place",
         POSITION,
         ordered,
-        SHOWN,
+        shown_to(scope),
         OWNED,
     )
 
@@ -86,7 +86,7 @@ def changes_sql(limit: int, gone: Sequence[str]) -> Sql:
     return Sql.of(
         "SELECT {} FROM cim.service AS s {} WHERE s.state = 'published' OR (s.state = ANY({}) AND s.published_at IS NOT NULL) "
         "ORDER BY s.updated_at DESC, s.id DESC LIMIT {}",
-        SHOWN,
+        shown_to(Scope()),
         OWNED,
         Cast(list(gone), "text[]"),
         Cast(limit, "bigint"),

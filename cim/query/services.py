@@ -4,7 +4,7 @@ from cim.model import Scope
 from cim.query.health import availability_sql
 from cim.sql import Cast, Identifier, Sql
 
-SHOWN = Sql.of(
+_SHOWN = Sql.of(
     "s.id, s.state, s.kind, s.organisation_id, o.name_zh AS organisation_zh, o.name_en AS organisation_en, s.title_zh, "
     "s.title_en, s.description_zh, s.description_en, s.themes::text AS themes, s.endpoints::text AS endpoints, "
     "s.collection_id, s.share_class, s.cim_level, s.area_code, ST_AsGeoJSON(s.geom, 7) AS geometry, "
@@ -14,18 +14,27 @@ SHOWN = Sql.of(
     "h.state AS health, h.checked_at AS health_checked_at, {} AS availability",
     availability_sql(),
 )
-"""Columns of a service `s`, its organisation `o` and its health `h` that its representations take."""
 
 OWNED = Sql.of(
     "LEFT JOIN cim.organisation AS o ON o.id = s.organisation_id LEFT JOIN cim.service_health AS h ON h.service_id = s.id"
 )
 
 
+def shown_to(scope: Scope) -> Sql:
+    """Columns of a service `s`, its organisation `o` and its health `h` that its representations take.
+
+    `shows_address`: whether the caller is told where the service runs (`cim.catalogue.shown` heeds it): everybody for what is
+    shared without conditions, those inside for the rest.
+    """
+    inside = own_services(scope, Identifier("s"))
+    return Sql.of("{}, (s.share_class = 'unconditional' OR {}) AS shows_address", _SHOWN, inside)
+
+
 def visible_services(scope: Scope, alias: Identifier) -> Sql:
     """The condition that every statement over the catalogue has: services, or records, that exist for the caller.
 
-    What is on the shelf does for everybody; members of the owner, those of the district, the city's reviewers and its
-    admins see theirs in every state. Lists, counts, facets and single records all have it.
+    What is on the shelf does for everybody, and what they are inside of in every state. Lists, counts, facets and single
+    records all have it.
     """
     if _is_of_the_city(scope):
         return Sql.of("true")
@@ -64,7 +73,9 @@ def _own_ways(scope: Scope, alias: Identifier) -> list[Sql]:
 def service_sql(service_id: str, scope: Scope) -> Sql:
     """The row of one service, if it exists for the caller."""
     visible = visible_services(scope, Identifier("s"))
-    return Sql.of("SELECT {} FROM cim.service AS s {} WHERE s.id = {} AND {}", SHOWN, OWNED, service_id, visible)
+    return Sql.of(
+        "SELECT {} FROM cim.service AS s {} WHERE s.id = {} AND {}", shown_to(scope), OWNED, service_id, visible
+    )
 
 
 def id_sql(service_id: str) -> Sql:

@@ -64,7 +64,12 @@ def connection(module_database_url: str, source: Source, closed: int) -> Iterato
         def at(name: str, path: str, kind: str = "wms") -> dict[str, Any]:
             url = path if "://" in path else f"{source.url}{path}"
             return service(
-                name, kind=kind, endpoints=[{"url": url, "kind": kind}], state="published", bbox=[113, 22, 114, 23]
+                name,
+                kind=kind,
+                share_class="unconditional",
+                endpoints=[{"url": url, "kind": kind}],
+                state="published",
+                bbox=[113, 22, 114, 23],
             )
 
         rows = [

@@ -49,7 +49,7 @@ SERVICES: dict[str, dict[str, Any]] = {
         "licence": "供水数据许可 2.0",
         "harvest_id": "water-csw",
         "remote_id": "urn:x:pipes",
-        "provenance": {"harvested_from": "https://water.example/csw"},
+        "provenance": {"harvest": "water-csw", "source": "https://water.example/csw"},
     },
     "terrain": {
         "kind": "file",

@@ -8,7 +8,7 @@ from jsonschema import Draft202012Validator
 from owslib.ogcapi.records import Records
 
 from tests.problems import assert_problem
-from tests.records.conftest import ON_THE_SHELF, found
+from tests.records.conftest import ON_THE_SHELF, SERVICES, found
 
 HOME = "/collections/catalogue"
 REL = "http://www.opengis.net/def/rel/ogc/1.0"
@@ -167,10 +167,12 @@ def test_record_core_of_a_known_and_of_another_licence(anyone):
     assert "供水数据许可 2.0" in anyone.get(link["href"]).text
 
 
-def test_record_core_templated_link(anyone):
+def test_record_core_templated_link(anyone, admin):
+    (registered,) = admin.get(f"{HOME}/items/tiles").json()["linkTemplates"]
+    assert registered["uriTemplate"] == "https://tiles.example/{z}/{x}/{y}.png"
     record = anyone.get(f"{HOME}/items/tiles").json()
     (template,) = record["linkTemplates"]
-    assert template["uriTemplate"] == "https://tiles.example/{z}/{x}/{y}.png"
+    assert template["uriTemplate"] == f"{anyone.base_url}/services/tiles/{{z}}/{{x}}/{{y}}.png"
     assert set(template["variables"]) == {"z", "x", "y"}
     assert not any("{" in link["href"] for link in record["links"])
 
@@ -196,11 +198,13 @@ def test_a_record_says_how_the_service_has_been(anyone, module_database_url):
         assert anyone.get(link["href"]).json()["availability30Days"] == 0.75
 
 
-def test_a_record_says_where_it_comes_from_and_what_was_reviewed(anyone):
+def test_a_record_says_where_it_comes_from_and_what_was_reviewed(anyone, admin):
     record = anyone.get(f"{HOME}/items/pipes").json()
     properties = record["properties"]
     assert properties["externalIds"] == [{"scheme": "water-csw", "value": "urn:x:pipes"}]
-    assert properties["provenance"] == {"harvested_from": "https://water.example/csw"}
+    known = admin.get(f"{HOME}/items/pipes").json()["properties"]
+    assert known["provenance"] == SERVICES["pipes"]["provenance"]
+    assert properties["provenance"] == {"harvest": "water-csw"}
     assert len(properties["contentHash"]) == 64
     assert properties["version"] == 1
     (service,) = links_of(record, "service")
