@@ -6,6 +6,7 @@ from datetime import datetime
 
 from cim.model import Scope
 from cim.query.listing import any_of, within
+from cim.query.service_life import who
 from cim.sql import Cast, Sql
 
 WAITING = ("in_review", "approved")
@@ -47,7 +48,7 @@ def reviews_sql(query: ReviewQuery, scope: Scope, identity: str) -> Sql:
         SELECT v.service_id AS service, v.document ->> 'title_zh' AS title_zh, v.document ->> 'title_en' AS title_en,
             v.document ->> 'kind' AS kind, s.organisation_id, o.name_zh AS organisation_zh, o.name_en AS organisation_en,
             s.area_code, o.area_code AS organisation_area, v.number AS version, v.state, v.content_hash,
-            v.edited_by, v.edited_at, v.submitted_by, v.submitted_at, v.reviewed_by, v.reviewed_at, v.review_note,
+            {}, v.edited_at, {}, v.submitted_at, {}, v.reviewed_at, v.review_note,
             v.document::text AS document, f.number AS face_version, f.state AS face, f.document::text AS face_document,
             EXISTS (
                 SELECT FROM cim.service_version AS e
@@ -63,6 +64,7 @@ def reviews_sql(query: ReviewQuery, scope: Scope, identity: str) -> Sql:
         ORDER BY v.submitted_at, v.service_id
         LIMIT {}
         """,
+        *(who(f"{done}_by", "v") for done in ("edited", "submitted", "reviewed")),
         Cast(identity, "text"),
         Sql.join(" AND ", conditions),
         Cast(query.limit + 1, "bigint"),

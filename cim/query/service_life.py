@@ -10,17 +10,19 @@ from cim.sql import Cast, Identifier, Sql
 _HASH = Sql.of("encode(sha256(convert_to(document::text, 'UTF8')), 'hex')")
 
 
-def _who(column: Identifier) -> Sql:
-    """Who did it as the audit names them: a person by login, where the person is still there."""
+def who(name: str, of: str = "service_version") -> Sql:
+    """Who did it as the audit names them: a person by login, where the person is still there. `of`: the table, or its alias."""
+    column = Sql.of("{}.{}", Identifier(of), Identifier(name))
     return Sql.of(
         "COALESCE((SELECT 'person ' || p.login FROM cim.person AS p WHERE {} LIKE 'person %' AND p.id = substr({}, 8)), {}) AS {}",
-        *(column,) * 4,
+        *(column,) * 3,
+        Identifier(name),
     )
 
 
 _VERSION = Sql.of(
     "number, state, content_hash, {}, edited_at, {}, submitted_at, {}, reviewed_at, review_note, {}, published_at",
-    *(_who(Identifier(f"{done}_by")) for done in ("edited", "submitted", "reviewed", "published")),
+    *(who(f"{done}_by") for done in ("edited", "submitted", "reviewed", "published")),
 )
 
 
