@@ -1,5 +1,5 @@
 # The verbs of OpenCIM. The two that matter: `make run`, `make test`.
-.PHONY: help run test check soak bench bench-load bench-meter lock build clean
+.PHONY: help run test check soak bench bench-edit bench-load bench-meter lock build clean
 PY := .venv/bin/python
 
 help: ## list the verbs
@@ -32,6 +32,9 @@ bench-catalogue: ## a catalogue of 100,000 services with facets: HTTP beside its
 
 bench-load: ## loading beside ogr2ogr: prints the ratio (needs gdal-bin; BUILDINGS=100000 ARGS="--rounds 1")
 	$(PY) tools/bench_load.py --buildings $(BUILDINGS) $(ARGS)
+
+bench-edit: ## features created, updated, replaced by HTTP beside the raw transaction: prints the ratio (ARGS="--rounds 3")
+	PYTHONPATH=. $(PY) tools/bench_edit.py $(ARGS)
 
 bench-meter: ## a cached tile with and without rights and meter: prints the ratio (ARGS="--rounds 3")
 	$(PY) tools/bench_meter.py $(ARGS)

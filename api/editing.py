@@ -14,7 +14,7 @@ from api.documents import uncoded
 from api.params import parse_json
 from cim.crs import CRS84, Crs
 from cim.db.idempotency import forget_sql, keep_sql, kept_sql
-from cim.db.pool import Transaction
+from cim.db.pool import Runs, Transaction
 from cim.errors import (
     Conflict,
     InvalidBody,
@@ -26,6 +26,7 @@ from cim.errors import (
     UnsupportedMedia,
 )
 from cim.model import Scope
+from cim.sql import Sql
 
 MERGE_PATCH = "application/merge-patch+json"
 MAX_KEY = 200
@@ -35,11 +36,16 @@ FEATURES = ("application/geo+json", "application/json")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a write gives back, as it can be kept."""
+    """What a write gives back, as it can be kept.
+
+    `after`: statements that follow in a transaction, that of the write where it has one, else another: until then what
+    they mend is not wrong, only too wide.
+    """
 
     status: int
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
+    after: tuple[Sql, ...] = ()
 
     def response(self) -> Response:
         """For the caller."""
@@ -115,20 +121,36 @@ def _versions(header: str) -> list[str]:
     return [tag.strip('"').partition(".")[0] for tag in tags if tag.startswith('"')]
 
 
-Write = Callable[[Transaction], Awaitable[Answer]]
+Write = Callable[[Runs], Awaitable[Answer]]
+"""Changes what is stored by one statement."""
 
 
-async def once(request: Request, scope: Scope, body: bytes, prepare: Callable[[], Awaitable[Write]]) -> Response:
-    """Do what `prepare` gives in a transaction; with an `Idempotency-Key`, only the first time the request comes.
+async def once(
+    request: Request,
+    scope: Scope,
+    body: bytes,
+    prepare: Callable[[], Awaitable[Write]],
+    *,
+    may_undo: bool = False,
+) -> Response:
+    """Do what `prepare` gives; with an `Idempotency-Key`, only the first time the request comes.
 
-    Later ones get the answer of the first, also where they no longer meet their precondition. Raises KeyReused for a
-    key that came with another request.
+    `may_undo`: what is written may be refused afterwards, so it takes a transaction. Without one, and without a key, the
+    one statement is the transaction, and no round trip of its own begins or ends it. Later requests with the key get the
+    answer of the first, also where they no longer meet their precondition. Raises KeyReused for a key that came with
+    another request.
     """
     database, key = context_of(request).database, request.headers.get("idempotency-key")
     if key is None:
         write = await prepare()
-        async with database.transaction() as transaction:
-            answer = await write(transaction)
+        if may_undo:
+            async with database.transaction() as transaction:
+                answer = await write(transaction)
+        else:
+            answer = await write(database)
+        if answer.after:
+            async with database.transaction() as transaction:
+                await _follow(transaction, answer)
         return answer.response()
     if not 0 < len(key) <= MAX_KEY or not key.isascii() or not key.isprintable():
         raise InvalidParameter("Idempotency-Key", key, f"must be 1 to {MAX_KEY} printable ASCII characters")
@@ -140,6 +162,7 @@ async def once(request: Request, scope: Scope, body: bytes, prepare: Callable[[]
             async with database.transaction() as transaction:
                 await transaction.execute(forget_sql())
                 kept = await write(transaction)
+                await _follow(transaction, kept)
                 if await transaction.fetch_row(keep_sql(scope.caller, key, digest, kept.to_json())) is None:
                     raise _TwinWasFirst("a request with the same Idempotency-Key came in between; send it again")
         except (PreconditionFailed, Conflict):  # perhaps because a twin has done it meanwhile
@@ -147,6 +170,11 @@ async def once(request: Request, scope: Scope, body: bytes, prepare: Callable[[]
             if kept is None:
                 raise
     return kept.response()
+
+
+async def _follow(transaction: Transaction, answer: Answer) -> None:
+    for statement in answer.after:
+        await transaction.execute(statement)
 
 
 class _TwinWasFirst(Conflict):

@@ -20,13 +20,13 @@ from api.routes.items import OFFERS, crs_header, item_links, with_links
 from api.security import require_editor, require_place
 from cim.crs import CRS84
 from cim.db import edit
-from cim.db.pool import Runs, Transaction
+from cim.db.pool import Runs
 from cim.edit.derived import completed, json_row, patched
 from cim.edit.draft import Draft, check_key, draft_of, patch_of
 from cim.errors import CimError, Conflict, InvalidBody, InvalidParameter, NotFound, PreconditionFailed
 from cim.model import Collection, Kind, Scope
 from cim.query.features import ATTRIBUTES
-from cim.query.item import item_sql
+from cim.sql import Sql
 
 router = APIRouter()
 
@@ -38,12 +38,13 @@ _PREFIX = edit.SOURCE + "."
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A feature as it is now. `values`: properties and `attributes` as Python has them."""
+    """A feature as it is now. `values`: properties and `attributes` as Python has them; `area_m2`: of its geometry."""
 
     version: str
     identity: tuple[str, str, str]
     area_code: str | None
     geom: str | None
+    area_m2: float | None
     values: Mapping[str, Any]
     fixed: Mapping[str, Any]
 
@@ -58,7 +59,8 @@ async def create(request: Request) -> Response:
         raise InvalidParameter("on-error", on_error, f"must be {' or '.join(ON_ERROR)}")
     raw, body = await read_body(request, FEATURES)
     if body.get("type") == "FeatureCollection":
-        return await once(request, scope, raw, partial(_prepare_many, request, collection, scope, body, on_error))
+        many = partial(_prepare_many, request, collection, scope, body, on_error)
+        return await once(request, scope, raw, many, may_undo=True)
 
     async def prepare() -> Write:
         draft = draft_of(collection, body, crs=content_crs(request))
@@ -119,12 +121,9 @@ async def delete(request: Request) -> Response:
         stored = await _existing(request, collection, scope)
         require_place(scope, stored.area_code)
 
-        async def write(transaction: Transaction) -> Answer:
-            feature_id = stored.identity[0]
-            is_on_edge = await _supersede(transaction, collection, scope, stored)
-            await transaction.execute(edit.delete_sql(collection, feature_id))
-            await _end(transaction, collection, scope, [feature_id], -1, is_on_edge)
-            return Answer(204)
+        async def write(runs: Runs) -> Answer:
+            row = await runs.fetch_row(edit.delete_sql(collection, stored.identity[0], stored.version, scope))
+            return Answer(204, after=_after(collection, _written(row)))
 
         return write
 
@@ -154,7 +153,8 @@ async def _stored(database: Runs, collection: Collection, scope: Scope, feature_
         values[declared.name] = orjson.loads(value) if declared.kind is Kind.JSON and value is not None else value
     fixed = {name: row[name] for name in ("area_code", "valid_from", "valid_to")}
     identity = (feature_id, row["source"], row["source_id"])
-    return Stored(row["version"], identity, row["area_code"], row["geom"], {**values, **fixed}, fixed)
+    values |= fixed
+    return Stored(row["version"], identity, row["area_code"], row["geom"], row["stored_m2"], values, fixed)
 
 
 async def _places(database: Runs, collection: Collection, drafts: Sequence[Draft]) -> list[Any]:
@@ -189,10 +189,12 @@ async def _prepare_new(request: Request, collection: Collection, scope: Scope, d
     feature_id = _PREFIX + key
     row = _row((feature_id, edit.SOURCE, key), values, draft.values.get(ATTRIBUTES.name), place)
 
-    async def write(transaction: Transaction) -> Answer:
-        if not await _insert(transaction, collection, scope, [row]):
+    async def write(runs: Runs) -> Answer:
+        text = orjson.dumps([row]).decode()
+        written = await runs.fetch_row(edit.insert_sql(collection, text, scope, is_one=True))
+        if written is None:
             raise Conflict(f"there is a feature '{feature_id}' in {collection.id} already; nothing was changed")
-        return await _answer(request, transaction, collection, scope, feature_id, 201)
+        return _answer(request, collection, feature_id, written, 201)
 
     return write
 
@@ -211,78 +213,39 @@ async def _prepare_version(
         place = (await _places(database_of(request), collection, [draft]))[0]
         _check_place(scope, place)
     else:
-        area = await database_of(request).fetch_row(edit.area_of_stored_sql(collection, stored.identity[0]))
-        area_m2 = None if area is None else area["area_m2"]
-        place = {"geom": stored.geom, "area_code": stored.area_code, "area_m2": area_m2}
+        place = {"geom": stored.geom, "area_code": stored.area_code, "area_m2": stored.area_m2}
     require_place(scope, stored.area_code)
     whole = completed(collection, [{**stored.fixed, **values}], [place["area_m2"]])[0]
     row = _row(stored.identity, whole, values.get(ATTRIBUTES.name), place)
 
-    async def write(transaction: Transaction) -> Answer:
-        feature_id = stored.identity[0]
-        is_on_edge = await _supersede(transaction, collection, scope, stored, row)
-        await _end(transaction, collection, scope, [feature_id], 0, is_on_edge)
-        return await _answer(request, transaction, collection, scope, feature_id, 200)
+    async def write(runs: Runs) -> Answer:
+        feature_id, text = stored.identity[0], orjson.dumps([row]).decode()
+        written = await runs.fetch_row(edit.update_sql(collection, feature_id, stored.version, text, scope))
+        return _answer(request, collection, feature_id, _written(written), 200)
 
     return write
 
 
-async def _insert(transaction: Transaction, collection: Collection, scope: Scope, rows: Sequence[Any]) -> set[str]:
-    """Store new features; gives the ids of those that were new."""
-    begun = await transaction.fetch_one(edit.begin(collection.id, scope.caller))
-    text = orjson.dumps(rows).decode()
-    made = {r["id"] for r in await transaction.fetch_rows(edit.insert_sql(collection, text, begun["recorded_at"]))}
-    if made:
-        await transaction.execute(edit.grow_sql(collection, len(made), begun["recorded_at"]))
-        await _end(transaction, collection, scope, sorted(made), 0, False)
-    return made
-
-
-async def _supersede(
-    transaction: Transaction, collection: Collection, scope: Scope, stored: Stored, row: Any = None
-) -> bool:
-    """Move the version that was read to history, `row` in its place; True when the statistics may have become too wide.
-
-    Raises PreconditionFailed when another change came in between.
-    """
-    feature_id = stored.identity[0]
-    await transaction.execute(edit.patience())
-    locked = await transaction.fetch_row(edit.lock_sql(collection, feature_id))
-    if locked is None or locked["version"] != stored.version:
+def _written(row: Any) -> Any:
+    """The row of a change. Raises PreconditionFailed when another change came in between."""
+    if row is None:
         raise PreconditionFailed("the feature has changed meanwhile; nothing was changed, read it again")
-    begun = await transaction.fetch_one(edit.begin(collection.id, scope.caller))
-    edge = await transaction.fetch_row(edit.is_on_edge_sql(collection, feature_id))
-    await transaction.execute(edit.supersede_sql(collection, feature_id, begun["recorded_at"]))
-    if row is not None:
-        text = orjson.dumps([row]).decode()
-        await transaction.execute(edit.update_sql(collection, text, begun["recorded_at"]))
-        await transaction.execute(edit.grow_sql(collection, 0, begun["recorded_at"]))
-    return bool(edge and edge["is_on_edge"])
+    return row
 
 
-async def _end(
-    transaction: Transaction, collection: Collection, scope: Scope, ids: list[str], added: int, is_on_edge: bool
-) -> None:
-    """Bring the statistics in step, keep the features from loads, tell the workers."""
-    if added:
-        await transaction.execute(edit.count_sql(collection.id, added))
-    if is_on_edge:
-        await transaction.execute(edit.recompute_sql(collection))
-    await transaction.execute(edit.mark_sql(collection.id, ids, scope.caller))
-    await transaction.fetch_row(edit.tell_sql(collection.id))
+def _after(collection: Collection, row: Any) -> tuple[Sql, ...]:
+    """What brings the statistics back to what there is, where they may be too wide now."""
+    return (edit.lock_stats_sql(collection.id), edit.narrow_sql(collection)) if row["is_too_wide"] else ()
 
 
-async def _answer(
-    request: Request, transaction: Transaction, collection: Collection, scope: Scope, feature_id: str, status: int
-) -> Answer:
+def _answer(request: Request, collection: Collection, feature_id: str, row: Any, status: int) -> Answer:
     """The feature as a GET gives it now."""
-    row = await transaction.fetch_one(item_sql(collection, feature_id, scope))
     base = settings_of(request).public_url
     body = with_links(row["body"], item_links(base, collection, feature_id, OFFERS[0]))
     headers = {"Content-Type": GEOJSON, "ETag": versioned_etag(row["version"], body), **crs_header(CRS84)}
     if status == 201:
         headers["Location"] = url_of(base, "collections", collection.id, "items", feature_id)
-    return Answer(status, body, headers)
+    return Answer(status, body, headers, _after(collection, row))
 
 
 async def _prepare_many(
@@ -329,8 +292,10 @@ async def _prepare_many(
         for index, own in zip(good, values, strict=True)
     }
 
-    async def write(transaction: Transaction) -> Answer:
-        made = await _insert(transaction, collection, scope, list(rows.values())) if rows else set()
+    async def write(runs: Runs) -> Answer:
+        text = orjson.dumps(list(rows.values())).decode()
+        statement = edit.insert_sql(collection, text, scope, is_one=False)
+        made = {row["id"] for row in await runs.fetch_rows(statement)} if rows else set()
         for index, row in rows.items():
             if row["id"] not in made:
                 refuse(index, Conflict(f"there is a feature '{row['id']}' in {collection.id} already"))

@@ -1,24 +1,37 @@
-"""Statements that write features one by one: each is run in a transaction that locks the rows, then `begin`.
+"""Statements that write features: one statement is one change, whole or not at all.
+
+Each takes its locks in the order of the loaders, first the feature and then the statistics of its collection, and reads
+the clock behind the second: so the instants of a collection's changes are in the order of its versions (`cim.db.changes`).
+What it knows of the statistics it has from the row that it locked, never from the snapshot of before the wait.
 
 Rows come as JSON (`cim.edit.derived.json_row`), geometry among them as hexadecimal EWKB; PostgreSQL makes them rows of
 the table itself, so the text of a statement depends on the collection alone.
 """
 
-from datetime import datetime
+from collections.abc import Sequence
 
 from cim.model import Collection, Kind, Scope
 from cim.model.collection import LEADING
+from cim.query.feature_query import FeatureQuery
+from cim.query.features import feature_text
 from cim.query.item import VERSION
-from cim.query.predicate import row_rule
+from cim.query.predicate import row_rule, where
+from cim.query.source import rows
 from cim.sql import Cast, Identifier, Sql
 
 SOURCE = "api"
 """Source of features that are made by the API: their ids are `api.<key>`."""
 LOCK_TIMEOUT_MS = 5000
+"""How long a change waits for rows that a load is writing."""
+
+_AS_IT_IS = FeatureQuery()
 
 
 def stored_sql(collection: Collection, feature_id: str, scope: Scope) -> Sql:
-    """One row: `version`, the values of all properties (documents as text), and what else an edit must know."""
+    """One row: `version`, the values of all properties (documents as text), and what else an edit must know.
+
+    `stored_m2` is the area of its geometry.
+    """
     rule = row_rule(collection, scope)
     documents = {p.name for p in collection.properties if p.kind is Kind.JSON}
     names = [
@@ -27,7 +40,8 @@ def stored_sql(collection: Collection, feature_id: str, scope: Scope) -> Sql:
     ]
     return Sql.of(
         "SELECT {} AS version, recorded_at, source, source_id, area_code, valid_from, valid_to, "
-        "attributes::text AS attributes, encode(ST_AsEWKB(geom), 'hex') AS geom{} FROM {}.{} WHERE id = {} AND {}",
+        "attributes::text AS attributes, encode(ST_AsEWKB(geom), 'hex') AS geom, "
+        "CASE WHEN ST_Dimension(geom) = 2 THEN ST_Area(geom::geography) END AS stored_m2{} FROM {}.{} WHERE id = {} AND {}",
         VERSION,
         Sql.join("", [Sql.of(", {}", name) for name in names]),
         *collection.table,
@@ -51,155 +65,188 @@ def places_sql(collection: Collection, geometries: list[str | None]) -> Sql:
     )
 
 
-def area_of_stored_sql(collection: Collection, feature_id: str) -> Sql:
-    """One row `area_m2`, that of the stored geometry."""
-    return Sql.of(
-        "SELECT CASE WHEN ST_Dimension(geom) = 2 THEN ST_Area(geom::geography) END AS area_m2 FROM {}.{} WHERE id = {}",
-        *collection.table,
-        feature_id,
-    )
-
-
-def patience() -> Sql:
-    """For the rest of the transaction: how long it waits for rows that a load is writing."""
-    return Sql.of("SELECT set_config('lock_timeout', {}, true)", f"{LOCK_TIMEOUT_MS}ms")
-
-
-def lock_sql(collection: Collection, feature_id: str) -> Sql:
-    """One row `version`, locked until the commit; none when it has gone."""
-    return Sql.of("SELECT {} AS version FROM {}.{} WHERE id = {} FOR UPDATE", VERSION, *collection.table, feature_id)
-
-
-def begin(collection_id: str, by: str) -> Sql:
-    """The change that the transaction is; one row `recorded_at`, later than that of every change before it."""
-    return Sql.of(
-        "WITH grown AS (UPDATE cim.collection_stats SET version = version + 1 WHERE collection_id = {} RETURNING version) "
-        "INSERT INTO cim.change (collection_id, version, recorded_at, changed_by) "
-        "SELECT {}, version, clock_timestamp(), {} FROM grown RETURNING recorded_at",
-        collection_id,
-        Cast(collection_id, "text"),
-        Cast(by, "text"),
-    )
-
-
 def _columns(collection: Collection) -> list[str]:
     return [*LEADING, *collection.names()]
 
 
-def _listed(names: list[str], prefix: str = "") -> Sql:
+def _listed(names: Sequence[str], prefix: str = "") -> Sql:
     return Sql.join(", ", [Sql.of(prefix + "{}", Identifier(name)) for name in names])
 
 
-def insert_sql(collection: Collection, rows: str, recorded_at: datetime) -> Sql:
-    """New features of a JSON list; gives the `id` of each that was not there."""
+def insert_sql(collection: Collection, new: str, scope: Scope, *, is_one: bool) -> Sql:
+    """Store the features of a JSON list that are not there yet; a row for each: its `id`, or (`is_one`) as `update_sql`.
+
+    None of them is new: nothing has changed.
+    """
     names = _columns(collection)
-    return Sql.of(
-        "INSERT INTO {}.{} ({}, recorded_at) SELECT {}, {} FROM jsonb_populate_recordset(NULL::{}.{}, {}) AS r "
-        "ON CONFLICT (id) DO NOTHING RETURNING id",
+    made = Sql.of(
+        "INSERT INTO {}.{} ({}, recorded_at) SELECT {}, m.at FROM moment AS m, jsonb_populate_recordset(NULL::{}.{}, {}) AS r "
+        "ON CONFLICT (id) DO NOTHING RETURNING *",
         *collection.table,
         _listed(names),
         _listed(names, "r."),
-        Cast(recorded_at, "timestamptz"),
         *collection.table,
-        Cast(rows, "jsonb"),
+        Cast(new, "jsonb"),
+    )
+    gained = Sql.of(
+        "gained AS MATERIALIZED (SELECT count(*) AS added, ST_Extent(geom) AS box, min(valid_from) AS first, "
+        "max(valid_to) AS last, bool_or(valid_to IS NULL) AS is_open FROM written HAVING count(*) > 0), "
+    )
+    return Sql.of(
+        "WITH {}, {}, written AS ({}), {}{} {}",
+        _waiting(),
+        _moment(collection, Sql.of("(SELECT {} FROM waiting)", Cast(collection.id, "text"))),
+        made,
+        gained,
+        _accounted(collection, scope, Sql.of("gained.added"), Sql.of("gained"), Sql.of(", false AS is_too_wide")),
+        _shown(collection, scope) if is_one else Sql.of("SELECT id FROM written ORDER BY id"),
     )
 
 
-def supersede_sql(collection: Collection, feature_id: str, recorded_at: datetime) -> Sql:
-    """Keep the present version in history."""
+def update_sql(collection: Collection, feature_id: str, version: str, new: str, scope: Scope) -> Sql:
+    """Write the feature of a JSON list of one over the version that was read, which goes to history.
+
+    One row: `version` and `body` (the feature as UTF-8, NULL where the caller may no longer see it) and `is_too_wide`: the
+    statistics of the collection may be, `narrow_sql` mends that. No row: there is another version, nothing has changed.
+    """
+    names = [n for n in _columns(collection) if n not in LEADING[:3]]
+    written = Sql.of(
+        "UPDATE {}.{} AS t SET {}, recorded_at = m.at FROM moment AS m, jsonb_populate_recordset(NULL::{}.{}, {}) AS r "
+        "WHERE t.id = (SELECT id FROM former) RETURNING t.*",
+        *collection.table,
+        Sql.join(", ", [Sql.of("{} = r.{}", Identifier(n), Identifier(n)) for n in names]),
+        *collection.table,
+        Cast(new, "jsonb"),
+    )
+    gained = Sql.of(
+        "gained AS MATERIALIZED (SELECT geom::box2d AS box, valid_from AS first, valid_to AS last, valid_to IS NULL AS is_open "
+        "FROM written), "
+    )
+    return _superseding(collection, feature_id, version, scope, written, gained, _shown(collection, scope))
+
+
+def delete_sql(collection: Collection, feature_id: str, version: str, scope: Scope) -> Sql:
+    """Take the version that was read out of the collection, into history; one row `is_too_wide`, none as `update_sql`."""
+    written = Sql.of(
+        "DELETE FROM {}.{} AS t USING moment WHERE t.id = (SELECT id FROM former) RETURNING t.id", *collection.table
+    )
+    gained = Sql.of(
+        "gained AS MATERIALIZED (SELECT NULL::box2d AS box, NULL::timestamptz AS first, NULL::timestamptz AS last, "
+        "NULL::boolean AS is_open FROM written), "
+    )
+    return _superseding(collection, feature_id, version, scope, written, gained, Sql(), added=-1)
+
+
+def _superseding(
+    collection: Collection,
+    feature_id: str,
+    version: str,
+    scope: Scope,
+    written: Sql,
+    gained: Sql,
+    shown: Sql,
+    *,
+    added: int = 0,
+) -> Sql:
     names = _listed([*_columns(collection), "recorded_at"])
-    return Sql.of(
-        "INSERT INTO {}.{} ({}, superseded_at) SELECT {}, {} FROM {}.{} WHERE id = {}",
+    former = Sql.of(
+        "former AS MATERIALIZED (SELECT * FROM {}.{} WHERE id = (SELECT {} FROM waiting) AND {} = {} FOR UPDATE)",
+        *collection.table,
+        Cast(feature_id, "text"),
+        VERSION,
+        Cast(version, "text"),
+    )
+    kept = Sql.of(
+        "kept AS (INSERT INTO {}.{} ({}, superseded_at) SELECT {}, m.at FROM former, moment AS m)",
         *collection.history_table,
         names,
         names,
-        Cast(recorded_at, "timestamptz"),
-        *collection.table,
-        feature_id,
+    )
+    return Sql.of(
+        "WITH {}, {}, {}, {}, written AS ({}), {}{} {}",
+        _waiting(),
+        former,
+        _moment(collection, Sql.of("(SELECT {} FROM former)", Cast(collection.id, "text"))),
+        kept,
+        written,
+        gained,
+        _accounted(collection, scope, Sql.of("{}", Cast(added, "bigint")), Sql.of("gained, former AS f"), _TOO_WIDE),
+        shown if shown else Sql.of("SELECT is_too_wide FROM grown"),
     )
 
 
-def update_sql(collection: Collection, row: str, recorded_at: datetime) -> Sql:
-    """Write the feature of a JSON list of one anew; its id, source and source id stay."""
-    written = [n for n in _columns(collection) if n not in LEADING[:3]]
-    assignments = Sql.join(", ", [Sql.of("{} = r.{}", Identifier(n), Identifier(n)) for n in written])
+def _waiting() -> Sql:
+    """A step that comes before every lock; for the rest of the transaction."""
+    return Sql.of("waiting AS MATERIALIZED (SELECT set_config('lock_timeout', {}, true))", f"{LOCK_TIMEOUT_MS}ms")
+
+
+def _moment(collection: Collection, collection_id: Sql) -> Sql:
+    """The instant of the change, behind the lock of the statistics; no row where `collection_id` is NULL."""
     return Sql.of(
-        "UPDATE {}.{} AS t SET {}, recorded_at = {} FROM jsonb_populate_recordset(NULL::{}.{}, {}) AS r WHERE t.id = r.id",
-        *collection.table,
-        assignments,
-        Cast(recorded_at, "timestamptz"),
-        *collection.table,
-        Cast(row, "jsonb"),
+        "stats AS MATERIALIZED (SELECT 1 FROM cim.collection_stats WHERE collection_id = {} FOR UPDATE), "
+        "moment AS MATERIALIZED (SELECT clock_timestamp() AS at FROM stats)",
+        collection_id,
     )
 
 
-def delete_sql(collection: Collection, feature_id: str) -> Sql:
-    """Take the feature out of the collection."""
-    return Sql.of("DELETE FROM {}.{} WHERE id = {}", *collection.table, feature_id)
+_TOO_WIDE = Sql.of(
+    ", COALESCE(ST_XMin(f.geom) <= ST_XMin(s.bounds) AND ST_XMin(gained.box) IS DISTINCT FROM ST_XMin(s.bounds) "
+    "OR ST_YMin(f.geom) <= ST_YMin(s.bounds) AND ST_YMin(gained.box) IS DISTINCT FROM ST_YMin(s.bounds) "
+    "OR ST_XMax(f.geom) >= ST_XMax(s.bounds) AND ST_XMax(gained.box) IS DISTINCT FROM ST_XMax(s.bounds) "
+    "OR ST_YMax(f.geom) >= ST_YMax(s.bounds) AND ST_YMax(gained.box) IS DISTINCT FROM ST_YMax(s.bounds), false) "
+    "OR COALESCE(f.valid_from <= s.valid_from, false) AND gained.first IS DISTINCT FROM s.valid_from "
+    "OR COALESCE(f.valid_to >= s.valid_to, false) AND gained.last IS DISTINCT FROM s.valid_to AS is_too_wide"
+)
+"""Of the statistics as they have become: the former version reaches their edge, and the new one does not."""
 
 
-def mark_sql(collection_id: str, ids: list[str], by: str) -> Sql:
-    """Remember which features were edited: loads leave them alone (`cim.db.spared`)."""
+def _accounted(collection: Collection, scope: Scope, added: Sql, gained: Sql, told: Sql) -> Sql:
+    """Steps after the rows are written: statistics grow, the change has its row, loads will spare the features, workers know."""
     return Sql.of(
-        "INSERT INTO cim.edited (collection_id, feature_id, edited_by) SELECT {}, id, {} FROM unnest({}) AS given(id) "
-        "ON CONFLICT (collection_id, feature_id) DO UPDATE SET edited_at = now(), edited_by = EXCLUDED.edited_by",
-        Cast(collection_id, "text"),
-        Cast(by, "text"),
-        Cast(ids, "text[]"),
-    )
-
-
-def grow_sql(collection: Collection, added: int, recorded_at: datetime) -> Sql:
-    """Statistics with what was recorded at that instant: count, bounds and valid time only grow."""
-    return Sql.of(
-        "UPDATE cim.collection_stats AS s SET feature_count = s.feature_count + {}, "
-        "bounds = COALESCE(ST_MakeEnvelope(LEAST(ST_XMin(s.bounds), ST_XMin(n.box)), LEAST(ST_YMin(s.bounds), ST_YMin(n.box)), "
-        "GREATEST(ST_XMax(s.bounds), ST_XMax(n.box)), GREATEST(ST_YMax(s.bounds), ST_YMax(n.box)), 4326), s.bounds), "
-        "valid_from = LEAST(s.valid_from, n.first), "
-        "valid_to = CASE WHEN n.is_open THEN NULL WHEN s.feature_count = 0 THEN n.last "
-        "WHEN s.valid_to IS NULL THEN NULL ELSE GREATEST(s.valid_to, n.last) END "
-        "FROM (SELECT ST_Extent(geom) AS box, min(valid_from) AS first, max(valid_to) AS last, "
-        "bool_or(valid_to IS NULL) AS is_open FROM {}.{} WHERE recorded_at = {}) AS n WHERE s.collection_id = {}",
-        Cast(added, "bigint"),
-        *collection.table,
-        Cast(recorded_at, "timestamptz"),
+        "grown AS (UPDATE cim.collection_stats AS s SET version = s.version + 1, feature_count = s.feature_count + {}, "
+        "bounds = COALESCE(ST_MakeEnvelope(LEAST(ST_XMin(s.bounds), ST_XMin(gained.box)), LEAST(ST_YMin(s.bounds), ST_YMin(gained.box)), "
+        "GREATEST(ST_XMax(s.bounds), ST_XMax(gained.box)), GREATEST(ST_YMax(s.bounds), ST_YMax(gained.box)), 4326), s.bounds), "
+        "valid_from = LEAST(s.valid_from, gained.first), valid_to = CASE WHEN gained.is_open THEN NULL "
+        "WHEN s.feature_count = 0 THEN gained.last WHEN s.valid_to IS NULL THEN NULL ELSE GREATEST(s.valid_to, gained.last) END "
+        "FROM {} WHERE s.collection_id = {} RETURNING s.version{}), "
+        "changed AS (INSERT INTO cim.change (collection_id, version, recorded_at, changed_by) "
+        "SELECT {}, g.version, m.at, {} FROM grown AS g, moment AS m RETURNING pg_notify('cim_registry', collection_id)), "
+        "marked AS (INSERT INTO cim.edited (collection_id, feature_id, edited_by) SELECT {}, id, {} FROM written "
+        "ON CONFLICT (collection_id, feature_id) DO UPDATE SET edited_at = now(), edited_by = EXCLUDED.edited_by)",
+        added,
+        gained,
         collection.id,
+        told,
+        Cast(collection.id, "text"),
+        Cast(scope.caller, "text"),
+        Cast(collection.id, "text"),
+        Cast(scope.caller, "text"),
     )
 
 
-def is_on_edge_sql(collection: Collection, feature_id: str) -> Sql:
-    """One boolean `is_on_edge`: without the present version of the feature, bounds or valid time could be narrower."""
+def _shown(collection: Collection, scope: Scope) -> Sql:
+    """The feature that was written as the caller may see it, as `cim.query.item` gives it."""
     return Sql.of(
-        "SELECT COALESCE(ST_XMin(t.geom) <= ST_XMin(s.bounds) OR ST_YMin(t.geom) <= ST_YMin(s.bounds) "
-        "OR ST_XMax(t.geom) >= ST_XMax(s.bounds) OR ST_YMax(t.geom) >= ST_YMax(s.bounds), false) "
-        "OR COALESCE(t.valid_from <= s.valid_from, false) OR COALESCE(t.valid_to >= s.valid_to, false) AS is_on_edge "
-        "FROM {}.{} AS t, cim.collection_stats AS s WHERE t.id = {} AND s.collection_id = {}",
-        *collection.table,
-        feature_id,
-        collection.id,
+        "SELECT {} AS version, (SELECT convert_to({}, 'UTF8') FROM {} AS feature WHERE {}) AS body, g.is_too_wide FROM written, grown AS g",
+        VERSION,
+        feature_text(collection, scope, is_whole=True),
+        rows(collection, _AS_IT_IS, scope, table=Sql.of("written")),
+        where(collection, _AS_IT_IS, scope),
     )
 
 
-def recompute_sql(collection: Collection) -> Sql:
-    """Bounds and valid time from all rows."""
+def lock_stats_sql(collection_id: str) -> Sql:
+    """Hold the statistics until the commit: what is read after this has every change before it."""
+    return Sql.of("SELECT version FROM cim.collection_stats WHERE collection_id = {} FOR UPDATE", collection_id)
+
+
+def narrow_sql(collection: Collection) -> Sql:
+    """Bounds and valid time from all rows, under `lock_stats_sql`; workers are told."""
     return Sql.of(
         "UPDATE cim.collection_stats AS s SET bounds = ST_MakeEnvelope(ST_XMin(n.box), ST_YMin(n.box), ST_XMax(n.box), "
         "ST_YMax(n.box), 4326), valid_from = n.first, valid_to = n.last FROM (SELECT ST_Extent(geom) AS box, min(valid_from) AS first, "
-        "CASE WHEN bool_or(valid_to IS NULL) THEN NULL ELSE max(valid_to) END AS last FROM {}.{}) AS n WHERE s.collection_id = {}",
+        "CASE WHEN bool_or(valid_to IS NULL) THEN NULL ELSE max(valid_to) END AS last FROM {}.{}) AS n WHERE s.collection_id = {} "
+        "RETURNING pg_notify('cim_registry', s.collection_id)",
         *collection.table,
         collection.id,
-    )
-
-
-def tell_sql(collection_id: str) -> Sql:
-    """Tell every worker, when the transaction commits."""
-    return Sql.of("SELECT pg_notify('cim_registry', {})", collection_id)
-
-
-def count_sql(collection_id: str, added: int) -> Sql:
-    """Statistics with so many features more, or less."""
-    return Sql.of(
-        "UPDATE cim.collection_stats SET feature_count = feature_count + {} WHERE collection_id = {}",
-        Cast(added, "bigint"),
-        collection_id,
     )

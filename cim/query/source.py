@@ -13,15 +13,21 @@ _FIXED = ("id", "source", "source_id", "valid_from", "valid_to", "recorded_at", 
 
 
 def rows(
-    collection: Collection, query: FeatureQuery, scope: Scope, *, within: Bbox | None = None, sample: Sql | None = None
+    collection: Collection,
+    query: FeatureQuery,
+    scope: Scope,
+    *,
+    within: Bbox | None = None,
+    sample: Sql | None = None,
+    table: Sql | None = None,
 ) -> Sql:
     """The table of the collection, or a sub-select with the same columns where the caller sees less or asks of another time.
 
     What is hidden is NULL in the sub-select, a masked place the centre of its cell: conditions, order and answer all
     take these, so none of them can tell more. `within` is a box that the statement asks of `geom` beside the query;
-    `sample`: a TABLESAMPLE clause of the table itself.
+    `sample`: a TABLESAMPLE clause of the table itself. `table`: what stands in its place, with the same columns.
     """
-    table = stored(collection, query.known_at)
+    table = stored(collection, query.known_at) if table is None else table
     table = Sql.of("{}{}", table, sample) if sample else table
     if sees_whole(collection, scope):
         return table
