@@ -10,7 +10,9 @@ from starlette.routing import Route
 
 from api.portal.forms import a_page
 from api.portal.frame import page, who_of
+from cim.catalogue.life import MANAGERS, REVIEWERS
 from cim.model import Scope
+from cim.model.scope import DUTIES
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,15 @@ class Section:
     is_for: Callable[[Scope], bool] = lambda _: True
 
 
-SECTIONS: tuple[Section, ...] = (Section(""),)
+def _has_duty(*duties: str) -> Callable[[Scope], bool]:
+    return lambda scope: bool(scope.roles & set(duties))
+
+
+SECTIONS: tuple[Section, ...] = (
+    Section(""),
+    Section("services", _has_duty(*DUTIES)),
+    Section("reviews", _has_duty(*REVIEWERS, *MANAGERS)),
+)
 """In the order they are listed. A new section is one line, its page in one file, its messages in one."""
 
 at_desk = a_page("desk", needs_login=True)

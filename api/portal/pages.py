@@ -1,6 +1,6 @@
 """Every page of the portal that has an address of its own; the map is at `/`, the shelf's are the catalogue's HTML."""
 
-from api.portal import desk
+from api.portal import desk, desk_compare, desk_register, desk_reviews, desk_services
 
-PAGES = (*desk.ROUTES,)
+PAGES = (*desk.ROUTES, *desk_register.ROUTES, *desk_services.ROUTES, *desk_compare.ROUTES, *desk_reviews.ROUTES)
 """Plain routes; one file of pages adds one name here."""

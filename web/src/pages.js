@@ -1,6 +1,7 @@
 // What scripts add to the shelf's and the desk's pages, which work without them: an element says in `data-does` what it takes.
 const DOES = {
   copy: () => import("./pages/copy.js"),
+  rows: () => import("./pages/rows.js"),
 };
 
 for (const place of document.querySelectorAll("[data-does]")) {

@@ -1,0 +1,83 @@
+"""The desk's reviews: what waits for a review or for the shelf, and one version as it was submitted, to be approved or returned."""
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from api.portal.ask import Refused, ask
+from api.portal.desk import at_desk, desk_page
+from api.portal.desk_compare import differences_of
+from api.portal.desk_services import standing, take_event
+from api.portal.forms import Form, form_of, onward
+from api.portal.listing import asked_of, next_of, organisations_of
+from cim.query.reviews import WAITING
+
+FILTERS = ("state", "organisation")
+
+
+@at_desk
+async def reviews(request: Request) -> Response:
+    """Versions that wait, the longest waiting first."""
+    asked = asked_of(request, *FILTERS)
+    found = await ask(request, "GET", "/admin/reviews", query={"limit": 50, **asked})
+    return await desk_page(
+        request,
+        "desk/services/reviews.html",
+        "reviews",
+        reviews=found.document["reviews"],
+        states=WAITING,
+        asked={**dict.fromkeys(FILTERS, ""), **asked},
+        is_filtered=bool(asked),
+        organisations=await organisations_of(request),
+        next=next_of(request, found.document),
+    )
+
+
+async def review(request: Request) -> Response:
+    """One version that waits, whole and beside the face."""
+    return await _review_page(request, request.path_params["service_id"])
+
+
+async def _review_page(
+    request: Request, service_id: str, refused: Refused | None = None, form: Form | None = None
+) -> Response:
+    versions = await ask(request, "GET", "/catalogue/items/{}/versions", service_id, query={"limit": 100})
+    found = await ask(request, "GET", "/catalogue/items/{}", service_id)
+    at: dict[str, Any] = standing(found, versions.document["versions"])
+    changes = None
+    if at["face"] is not None and at["is_worked_on"]:
+        face = str(found.document["properties"]["version"])
+        changes = await differences_of(request, service_id, face, str(at["working"]["version"]))
+    return await desk_page(
+        request,
+        "desk/services/review.html",
+        "reviews",
+        status=200 if refused is None else refused.status,
+        **at,
+        changes=changes,
+        organisations=await organisations_of(request),
+        refused=refused,
+        form=form,
+    )
+
+
+async def decide(request: Request) -> Response:
+    """Approves or returns the content that was read; what is refused comes back with the reason that was typed."""
+    form, service_id = await form_of(request), request.path_params["service_id"]
+    event = "approve" if form.text("do") == "approve" else "return"
+    try:
+        await take_event(request, service_id, event, form)
+    except Refused as refused:
+        if refused.status in (401, 404):
+            raise
+        return await _review_page(request, service_id, refused, form)
+    return onward(request, "desk/reviews", said=event)
+
+
+ROUTES = (
+    Route("/desk/reviews", reviews, methods=["GET"]),
+    Route("/desk/reviews/{service_id}", at_desk(review), methods=["GET"]),
+    Route("/desk/reviews/{service_id}", at_desk(decide), methods=["POST"]),
+)
