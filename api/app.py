@@ -17,6 +17,7 @@ from api.gateway.door import Gateway
 from api.hot import HotAnswers
 from api.jobs import Runner
 from api.keeper import Keeper
+from api.kept_texts import KeptTexts
 from api.metrics import Metrics
 from api.middleware import BodyLimit, Border
 from api.oidc import Issuer
@@ -97,6 +98,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
 
     gateway = Gateway(settings, database, meter)
+    kept_texts = KeptTexts(database, context.registry, lambda: keeper.leads, is_wanted=settings.keep_texts)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -107,6 +109,7 @@ def create_app(settings: Settings) -> FastAPI:
         await runner.open()
         await exports.open()
         await keeper.open()
+        await kept_texts.open()
         await meter.open()
         await reminders.open()
         try:
@@ -115,6 +118,7 @@ def create_app(settings: Settings) -> FastAPI:
             await gateway.close()
             await reminders.close()
             await meter.close()
+            await kept_texts.close()
             await keeper.close()
             await exports.close()
             await runner.close()

@@ -32,6 +32,11 @@ class Keeper:
         self._probing: asyncio.Task[None] | None = None
         self._running: dict[str, asyncio.Task[None]] = {}
 
+    @property
+    def leads(self) -> bool:
+        """True where it is this worker that does what is done once."""
+        return self._leads
+
     async def open(self) -> None:
         """Begin to look."""
         self._loop = asyncio.create_task(self._look())

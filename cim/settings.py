@@ -33,6 +33,10 @@ class Settings(BaseSettings):
     workers: int = Field(1, description="API worker processes; raise to the number of spare cores.")
     pool_size: int = Field(10, description="Database connections of one worker.")
     tile_cache_bytes: int = Field(64 * 1024**2, description="Memory a worker keeps made vector tiles in; 0 for none.")
+    keep_texts: bool = Field(
+        True,
+        description="Keep the GeoJSON of features beside them: their pages cost the database half, for about twice the disk.",
+    )
     statement_timeout_s: float = Field(20.0, description="A query that runs longer is cancelled and answered 503.")
     header_timeout_s: float = Field(10.0, description="A request whose head or body stalls this long is closed (408).")
     max_body_bytes: int = Field(16 * 1024 * 1024, description="Largest JSON body taken.")

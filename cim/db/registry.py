@@ -7,7 +7,7 @@ When the connection is lost the last known state stays in use, and is read again
 import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -17,6 +17,7 @@ from cim.db.pool import Database
 from cim.errors import NotFound, Unavailable
 from cim.model import Collection, Extent
 from cim.model.declaration import collection_from, declaration_of
+from cim.query.kept import form_of
 from cim.sql import Sql
 
 CHANNEL = "cim_registry"
@@ -26,7 +27,8 @@ _SETTLE_S = 0.1
 _READ = Sql.of(
     "SELECT c.id, c.declaration::text AS declaration, COALESCE(s.feature_count, 0) AS feature_count, "
     "ST_XMin(s.bounds) AS min_lon, ST_YMin(s.bounds) AS min_lat, ST_XMax(s.bounds) AS max_lon, "
-    "ST_YMax(s.bounds) AS max_lat, s.valid_from, s.valid_to, COALESCE(s.version, 0) AS version "
+    "ST_YMax(s.bounds) AS max_lat, s.valid_from, s.valid_to, COALESCE(s.version, 0) AS version, "
+    "ARRAY(SELECT form FROM cim.kept_form AS k WHERE k.collection_id = c.id) AS kept_forms "
     "FROM cim.collection AS c LEFT JOIN cim.collection_stats AS s ON s.collection_id = c.id ORDER BY c.id"
 )
 
@@ -46,12 +48,13 @@ def entry_of(row: Any) -> Entry:
         bounds = (row["min_lon"], row["min_lat"], row["max_lon"], row["max_lat"])
     extent = Extent(bounds, row["valid_from"], row["valid_to"])
     declaration = orjson.loads(row["declaration"])
+    found = collection_from(declaration, row["feature_count"], extent)
     for builtin in BUILTIN:
         if builtin.id == row["id"] and orjson.loads(orjson.dumps(declaration_of(builtin))) == declaration:
-            return Entry(
-                builtin.with_stats(row["feature_count"], extent), row["version"]
-            )  # jsonb forgets the codes' order
-    return Entry(collection_from(declaration, row["feature_count"], extent), row["version"])
+            found = builtin.with_stats(row["feature_count"], extent)  # jsonb forgets the codes' order
+    if row["kept_forms"] and (form := form_of(found)) in row["kept_forms"]:
+        found = replace(found, kept_form=form)
+    return Entry(found, row["version"])
 
 
 class Registry:

@@ -33,7 +33,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.types import TypeEngine
 
 from cim.collections import BUILTIN
-from cim.db.schema import code_text, metadata
+from cim.db.schema import Xid, code_text, metadata
 from cim.model import Collection, Kind
 from cim.query.predicate import VALID_TIME
 
@@ -294,3 +294,23 @@ export = Table(
     CheckConstraint("state IN ('queued', 'running', 'completed', 'failed', 'cancelled')", name="export_state_check"),
 )
 Index("export_expires_idx", export.c.expires_at)
+
+kept_text = Table(
+    "kept_text",
+    metadata,
+    Column("form", BigInteger(), primary_key=True),
+    Column("id", code_text(), primary_key=True),
+    Column("version", Xid(), nullable=False, comment="xmin of the row of which it is the text"),
+    Column("recorded_at", DateTime(timezone=True), nullable=False, comment="of that row"),
+    Column("body", LargeBinary(), nullable=False),
+    prefixes=["UNLOGGED"],
+)
+
+kept_form = Table(
+    "kept_form",
+    metadata,
+    Column("form", BigInteger(), primary_key=True, autoincrement=False),
+    Column("collection_id", code_text(), nullable=False),
+    Column("version", BigInteger(), nullable=False, comment="up to which change the texts are kept"),
+    prefixes=["UNLOGGED"],
+)

@@ -93,6 +93,7 @@ class Collection:
     `feature_count` and `extent` are kept by the loader and the API in the same transaction as the rows; None where
     the caller may not know them. `is_maskable` is False where the places are known to everybody (areas).
     `searched`: columns of the index of words, where some of them are hidden from the caller.
+    `kept_form`: what texts of its features are kept under (`cim.query.kept`), None where none are.
     """
 
     id: str
@@ -112,6 +113,7 @@ class Collection:
     feature_count: int | None = 0
     extent: Extent = Extent()
     searched: tuple[str, ...] = ()
+    kept_form: int | None = None
 
     @property
     def table(self) -> tuple[Identifier, Identifier]:

@@ -1,8 +1,11 @@
 """A page of features: assembled in the database, in order, cut where it would grow too large."""
 
+from dataclasses import dataclass
+
 from cim.model import Collection, Scope
 from cim.query.feature_query import FeatureQuery
 from cim.query.features import shown_columns
+from cim.query.kept import VERSION, kept_body, reads_kept
 from cim.query.masking import sees_whole
 from cim.query.nearest import nearest_rows
 from cim.query.order import POSITION, ordered_rows
@@ -43,31 +46,54 @@ def page_sql(
     return _SHAPES.page(collection, query, scope, (output.f, page_bytes), composed)
 
 
-def _composed(collection: Collection, query: FeatureQuery, scope: Scope, output: Output, page_bytes: int) -> Sql:
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """How the gathered rows of a page become its text: the `size` stored of each, its `body`, and all of them `joined`."""
+
+    rows: Sql
+    size: Sql
+    body: Sql
+    joined: Sql
+
+
+def _written(collection: Collection, query: FeatureQuery, scope: Scope, output: Output) -> _Written:
     assert output.text is not None
+    if output is GEOJSON and reads_kept(collection, query, scope):
+        rows, joined = _in_order(collection, query, scope, VERSION), Sql.of("string_agg(body, ','::bytea)")
+        return _Written(rows, Sql.of("size"), kept_body(collection), joined)
+    body = output.text.line(*as_shown(collection, scope, query))
+    joined = Sql.of("convert_to(string_agg(body, {}), 'UTF8')", Cast(output.text.separator, "text"))
+    rows = page_rows(collection, query, scope, output.text.needs)
+    return _Written(rows, Sql.of("pg_column_size(geom)"), body, joined)
+
+
+def _composed(collection: Collection, query: FeatureQuery, scope: Scope, output: Output, page_bytes: int) -> Sql:
+    written = _written(collection, query, scope, output)
     return Sql.of(
         "WITH page AS MATERIALIZED {}, "
-        "total AS MATERIALIZED (SELECT count(*) AS number, COALESCE(sum(pg_column_size(geom)), 0) AS size FROM page) "
-        "SELECT convert_to(string_agg(body, {}), 'UTF8') AS body, count(*) AS returned, "
+        "total AS MATERIALIZED (SELECT count(*) AS number, COALESCE(sum({}), 0) AS size FROM page) "
+        "SELECT {} AS body, count(*) AS returned, "
         "{} AS last, (SELECT number FROM total) > count(*) AS has_more "
         "FROM (SELECT {} AS last, {} AS body FROM page LIMIT (SELECT CASE WHEN size <= {} THEN {} ELSE {} END FROM total)) AS made",
-        page_rows(collection, query, scope, output.text.needs),
-        Cast(output.text.separator, "text"),
+        written.rows,
+        written.size,
+        written.joined,
         Sql.of("(array_agg(last))[count(*)]" if query.sort else "max(last)"),
         Sql.of("{}", POSITION) if query.sort else Sql.of("id"),
-        output.text.line(*as_shown(collection, scope, query)),
+        written.body,
         Cast(page_bytes, "bigint"),
         Cast(query.limit, "bigint"),
-        _within_budget(query.limit, page_bytes),
+        _within_budget(query.limit, page_bytes, written.size),
     )
 
 
-def _within_budget(limit: int, page_bytes: int) -> Sql:
+def _within_budget(limit: int, page_bytes: int, size: Sql) -> Sql:
     """Sub-select of how many of the first rows of `page` are within the budget; the first one is always sent."""
     return Sql.of(
         "(SELECT LEAST(GREATEST(count(*), 1), {}) FROM "
-        "(SELECT sum(pg_column_size(geom)) OVER (ROWS UNBOUNDED PRECEDING) AS size FROM page) AS sized WHERE size <= {})",
+        "(SELECT sum({}) OVER (ROWS UNBOUNDED PRECEDING) AS size FROM page) AS sized WHERE size <= {})",
         Cast(limit, "bigint"),
+        size,
         Cast(page_bytes, "bigint"),
     )
 
@@ -81,21 +107,23 @@ def page_rows(collection: Collection, query: FeatureQuery, scope: Scope, needs: 
         return nearest_rows(collection, query, scope, columns, source, where(collection, query, scope))
     if query.sort:
         return ordered_rows(collection, query, scope, columns, source, where(collection, query, scope))
+    return _in_order(collection, query, scope, Sql.of("id, geom, {}", columns))
+
+
+def _in_order(collection: Collection, query: FeatureQuery, scope: Scope, columns: Sql) -> Sql:
+    """Sub-select of the rows in the order of their ids, and one more."""
     count, condition = Cast(query.limit + 1, "bigint"), where(collection, query, scope, is_page=True)
+    source = rows(collection, query, scope)
     if not is_gathered(query, scope):
-        return Sql.of(
-            "(SELECT id, geom, {} FROM {} AS feature WHERE {} ORDER BY id LIMIT {})", columns, source, condition, count
-        )
+        return Sql.of("(SELECT {} FROM {} AS feature WHERE {} ORDER BY id LIMIT {})", columns, source, condition, count)
     # an expression that is no index keeps the planner from walking by id; ids alone are sorted in a third of the time
     first = Sql.of("SELECT id FROM {} AS feature WHERE {} ORDER BY COALESCE(id, '') LIMIT {}", source, condition, count)
     if query.known_at is not None or not sees_whole(collection, scope):
         return Sql.of(
-            "(SELECT id, geom, {} FROM {} AS feature WHERE {} ORDER BY COALESCE(id, '') LIMIT {})",
+            "(SELECT {} FROM {} AS feature WHERE {} ORDER BY COALESCE(id, '') LIMIT {})",
             columns,
             source,
             condition,
             count,
         )
-    return Sql.of(
-        "(SELECT id, geom, {} FROM {} AS feature WHERE id = ANY(ARRAY({})) ORDER BY id)", columns, source, first
-    )
+    return Sql.of("(SELECT {} FROM {} AS feature WHERE id = ANY(ARRAY({})) ORDER BY id)", columns, source, first)
