@@ -55,13 +55,15 @@ class KeptTexts:
 
     async def _follow(self) -> None:
         while True:
+            await asyncio.sleep(SETTLE_S)
+            if not self._leads() or not self._registry.is_loaded:
+                continue
+            generation = self._registry.generation
             try:
-                if self._leads() and self._registry.is_loaded:
-                    await self._round()
+                await self._round()
             except CimError as error:
                 log.warning("texts are kept later", code=error.code, detail=error.detail)
-            await asyncio.sleep(SETTLE_S)
-            if self._leads():
+            if self._registry.generation == generation:
                 await self._registry.wait(LOOK_EVERY_S)
 
     async def _round(self) -> None:

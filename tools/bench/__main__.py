@@ -24,7 +24,7 @@ from tools.bench.places import Places, places
 from tools.bench.report import Outcome, markdown, show
 from tools.bench.rows import Row, cached_row, rows
 from tools.bench.run import CONNECTIONS, Pace, measure, nearest_tile
-from tools.bench.servers import Server, ours
+from tools.bench.servers import Server, await_kept_texts, ours
 from tools.bench.statements import every_feature
 from tools.bench.walk import copy_walk, our_walk
 
@@ -94,6 +94,8 @@ def _measure_all(
         raise SystemExit(f"--only: {', '.join(sorted(unknown))}; there is {', '.join(keys)}")
     server = ours(made, workers=wanted.workers, env={"CIM_TILE_CACHE_BYTES": "0"})  # but in the cached rows
     stack.callback(server.stop)
+    with console.status("texts of features are kept"):
+        await_kept_texts(made)
     servers = {"ours": server, **({} if wanted.no_peers else _peers(wanted, made, stack, known, chosen))}
     pace = Pace(wanted.seconds, wanted.rounds)
     outcomes = [measure(row, made, servers, pace, console.print) for row in known if not chosen or row.key in chosen]

@@ -16,6 +16,9 @@ from psycopg import sql as literal
 from cim.db.programs import client_program
 from cim.sql import Sql
 
+KEPT = "kept"
+"""The statement over texts that were kept before: told beside the table, for the raw database has none."""
+
 _RATE = re.compile(r"^tps = ([\d.]+)", re.M)
 _FAILED = re.compile(r"number of failed transactions: ([1-9]\d*)")
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.table import Table
 
+from tools.bench.raw import KEPT
 from tools.bench.rows import Row
 
 HEAD = ("question", "raw/s", "ours/s", "ours/raw", "peers/s", "ours/peer", "reach", "met")
@@ -22,8 +23,9 @@ class Outcome:
     notes: list[str] = field(default_factory=list)
 
     def best_raw(self) -> tuple[str, float] | None:
-        """The quickest statement."""
-        return max(self.raw.items(), key=lambda one: one[1]) if self.raw else None
+        """The quickest statement over the features themselves."""
+        live = {name: rate for name, rate in self.raw.items() if name != KEPT}
+        return max(live.items(), key=lambda one: one[1]) if live else None
 
     def share(self) -> float | None:
         """Ours as a share of the raw database."""
@@ -66,10 +68,11 @@ def cells(outcome: Outcome) -> tuple[str, ...]:
     """A line of the table."""
     best, share = outcome.best_raw(), outcome.share()
     peers = {name: rate for name, rate in outcome.rates.items() if name != "ours"}
+    many = len(outcome.raw.keys() - {KEPT}) > 1
     size = f" ({outcome.bytes / 1000:,.0f} kB)" if outcome.bytes else ""
     return (
         outcome.row.title + size,
-        "–" if best is None else f"{_number(best[1])}{' (' + best[0] + ')' if len(outcome.raw) > 1 else ''}",
+        "–" if best is None else f"{_number(best[1])}{' (' + best[0] + ')' if many else ''}",
         _number(outcome.rates.get("ours")),
         "–" if share is None else f"{share:.2f}",
         ", ".join(f"{name} {_number(rate)}" for name, rate in peers.items()) or "–",

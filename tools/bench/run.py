@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tools.bench.city import City
 from tools.bench.load import Ask, Measured, check, fetch, http_rate
-from tools.bench.raw import raw_rate, script
+from tools.bench.raw import KEPT, raw_rate, script
 from tools.bench.report import Outcome
 from tools.bench.rows import OURS_TILE, Row
 from tools.bench.servers import Server
@@ -57,6 +57,8 @@ def measure(row: Row, city: City, servers: dict[str, Server], pace: Pace, say: C
             outcome.raw[name.removeprefix("raw ")] = middle
         else:
             outcome.rates[name] = middle
+    if KEPT in outcome.raw:
+        outcome.notes.append(f"raw database over kept texts {outcome.raw[KEPT]:,.0f}/s")
     outcome.bytes = sizes[-1] if sizes else 0.0
     return outcome
 

@@ -8,6 +8,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from cim.db.connect import connect
+from cim.query.kept import MIN_FEATURES
 from tools.bench.city import City, free_port
 from tools.bench.load import Ask, fetch
 
@@ -57,3 +59,19 @@ def ours(city: City, *, workers: int, env: Mapping[str, str] | None = None) -> S
     server = Server("ours", command, own, port, city.folder / "ours.log")
     server.wait("/health/ready")
     return server
+
+
+def await_kept_texts(city: City) -> None:
+    """Until the texts of all large collections are kept (`cim.query.kept`). Raises RuntimeError after three minutes."""
+    deadline = time.monotonic() + 180
+    waiting = (
+        "SELECT count(*) FROM cim.collection_stats AS s WHERE feature_count >= %s AND NOT EXISTS "
+        "(SELECT FROM cim.kept_form AS k WHERE k.collection_id = s.collection_id AND k.version = s.version)"
+    )
+    with connect(city.url, application="bench") as connection:
+        while connection.execute(waiting, [MIN_FEATURES]).fetchone() != (0,):
+            if time.monotonic() > deadline:
+                raise RuntimeError("the texts of features are not kept")
+            time.sleep(0.5)
+        connection.execute("VACUUM (ANALYZE) cim.kept_text")
+    time.sleep(1)  # workers are told

@@ -5,6 +5,7 @@ reason (in favour of the raw database, by about a hundredth).
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import orjson
 
@@ -18,12 +19,13 @@ from cim.query.grids import BUFFER, EXTENT, TileCoord
 from cim.query.grouping import parse_groupings
 from cim.query.item import item_sql
 from cim.query.items import page_sql
+from cim.query.kept import form_of
 from cim.query.measures import default_measures, measured
 from cim.query.stac import items_sql
 from cim.query.tiles import tile_properties, tile_sql
 from cim.sql import Identifier, Sql
 from tools.bench.places import Box, Places
-from tools.bench.raw import Statement
+from tools.bench.raw import KEPT, Statement
 
 EVERYBODY = Scope()
 PAGE = ("returned", "last", "has_more")
@@ -31,11 +33,20 @@ PAGE = ("returned", "last", "has_more")
 WORLD_M = 40_075_016.685578488
 
 
-def _plan(places: Iterable[Sql], *others: str) -> Statement:
+def _plan(places: Iterable[Sql], *others: str, name: str = "plan") -> Statement:
     """Our planner's statements, the body as text, and the `others` columns that the server asks for."""
     columns = Sql.join("", [Sql.of(", {}", Identifier(name)) for name in others])
     text = "SELECT convert_from(body, 'UTF8'){} FROM ({}) AS made"
-    return Statement("plan", tuple(Sql.of(text, columns, one) for one in places))
+    return Statement(name, tuple(Sql.of(text, columns, one) for one in places))
+
+
+def _pages(buildings: Collection, queries: Sequence[FeatureQuery]) -> tuple[Statement, ...]:
+    """Our planner's pages, the text of each feature made for it, and as the server has them, from texts that are kept."""
+    kept = replace(buildings, kept_form=form_of(buildings))
+    return (
+        _plan((page_sql(buildings, query, EVERYBODY) for query in queries), *PAGE),
+        _plan((page_sql(kept, query, EVERYBODY) for query in queries), *PAGE, name=KEPT),
+    )
 
 
 def _page(buildings: Collection, condition: Sql, limit: int) -> Sql:
@@ -66,7 +77,7 @@ def in_boxes(boxes: Sequence[Box], limit: int, buildings: Collection) -> tuple[S
         for b in boxes
     ]
     return (
-        _plan((page_sql(buildings, FeatureQuery(bbox=Bbox(*box), limit=limit), EVERYBODY) for box in boxes), *PAGE),
+        *_pages(buildings, [FeatureQuery(bbox=Bbox(*box), limit=limit) for box in boxes]),
         Statement("plain", tuple(touching)),
     )
 
@@ -84,7 +95,7 @@ def within(places: Places, buildings: Collection) -> tuple[Statement, ...]:
         for t in texts
     ]
     return (
-        _plan((page_sql(buildings, FeatureQuery(geometry=text, limit=10_000), EVERYBODY) for text in texts), *PAGE),
+        *_pages(buildings, [FeatureQuery(geometry=text, limit=10_000) for text in texts]),
         Statement("plain", tuple(plain)),
     )
 
