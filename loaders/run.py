@@ -18,7 +18,7 @@ from cim.db.areas import areas_for_tagging, retag
 from cim.db.indexes import prepare
 from cim.db.ingest import BatchRows, Ingest, dry
 from cim.db.load_runs import RunRequest
-from cim.db.registry_write import find_collection, register
+from cim.db.registry_write import all_collections, find_collection, register
 from cim.errors import InvalidParameter, LoadFailed, NotFound, SourceRefused
 from cim.model import Collection
 from cim.settings import Settings
@@ -309,6 +309,6 @@ def _after(
             [_mapping_kind(request, collection), _field_key(info), Jsonb(mapping.to_dict())],
         )
     if request.kind == "areas" and account.inserted + account.updated + account.deleted:
-        for other in BUILTIN:
+        for other in all_collections(connection):
             if other.kind != "areas":
-                retag(connection, other)
+                retag(connection, other, account.run_id, request.loaded_by)

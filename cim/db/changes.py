@@ -30,11 +30,22 @@ def grow(collection_id: str, added: int, bounds: Box | None) -> Sql:
 
 def record_load(collection_id: str, added: int, bounds: Box | None, run_id: int, by: str) -> Sql:
     """The change that the present transaction of a load is, its rows being recorded at `now()`."""
+    return _recorded(grow(collection_id, added, bounds), "now()", collection_id, run_id, by)
+
+
+def record_retag(collection_id: str, run_id: int, by: str) -> Sql:
+    """The change of codes that a load of areas brings; one row `recorded_at`, later than that of every change before it."""
+    grown = grow(collection_id, 0, None)
+    return Sql.of("{} RETURNING recorded_at", _recorded(grown, "clock_timestamp()", collection_id, run_id, by))
+
+
+def _recorded(grown: Sql, instant: str, collection_id: str, run_id: int, by: str) -> Sql:
     return Sql.of(
         "WITH grown AS ({}) INSERT INTO cim.change (collection_id, version, recorded_at, load_run_id, changed_by) "
-        "SELECT {}, version, now(), {}, {} FROM grown",
-        grow(collection_id, added, bounds),
+        "SELECT {}, version, {}, {}, {} FROM grown",
+        grown,
         Cast(collection_id, "text"),
+        Sql.of(instant),
         Cast(run_id, "bigint"),
         Cast(by, "text"),
     )

@@ -112,3 +112,33 @@ def test_a_feature_that_a_load_is_writing_is_not_waited_for_without_end(
         answer = admin.patch(f"{ITEMS}/held.a", json={"name": "x"}, headers=PATCH)
     assert (answer.status_code, answer.json()["type"].rpartition("/")[2]) == (409, "write-busy")
     assert admin.patch(f"{ITEMS}/held.a", json={"name": "x"}, headers=PATCH).status_code == 200
+
+
+def test_codes_that_areas_bring_are_a_change_that_feed_and_history_tell(
+    admin: Any, load: Load, connection: psycopg.Connection[Any], tmp_path: Path
+) -> None:
+    made = [feature(n, lon, 23.5, name=n) for n, lon in (("in", 115.05), ("out", 117.0))]
+    load("buildings", write_geojson(tmp_path / "tagged.geojson", made))
+    load("dataset", write_geojson(tmp_path / "trees.geojson", [feature("t", 115.05, 23.5)]), collection_id="trees")
+    feed = admin.get("/collections/buildings/changes/feed", params={"since": "now"}).json()
+    before = admin.get(f"{ITEMS}/tagged.in")
+    area = feature("440306", 115.0, 23.4)
+    area["geometry"]["coordinates"] = [[[115, 23.4], [115.2, 23.4], [115.2, 23.6], [115, 23.6], [115, 23.4]]]
+    area["properties"] = {"code": "440306", "name": "某区"}
+    run = load("areas", write_geojson(tmp_path / "districts.geojson", [area]))
+
+    (link,) = [one for one in feed["links"] if one["rel"] == "next"]
+    changes = admin.get(link["href"]).json()["changes"]
+    assert [(one["id"], one["change"], one["load"]) for one in changes] == [("tagged.in", "replaced", run.run_id)]
+    assert changes[0]["feature"]["properties"]["area_code"] == "440306"
+    versions = admin.get(f"{ITEMS}/tagged.in/history").json()["versions"]
+    assert [one["feature"]["properties"]["area_code"] for one in versions] == ["440306", None]
+    known = admin.get(f"{ITEMS}/tagged.in", params={"known-at": versions[1]["recordedAt"]}).json()
+    assert known["properties"]["area_code"] is None
+    # who has read the feature without its code writes over nothing
+    stale = {"Content-Type": PATCH["Content-Type"], "If-Match": before.headers["etag"]}
+    assert admin.patch(f"{ITEMS}/tagged.in", json={"name": "x"}, headers=stale).status_code == 412
+    assert connection.execute("SELECT area_code FROM dataset.trees").fetchall() == [("440306",)]
+    again = load("areas", write_geojson(tmp_path / "districts.geojson", [area]))
+    assert again.unchanged == 1
+    assert admin.get(link["href"]).json()["changes"] == changes
