@@ -103,7 +103,8 @@ def _harvests() -> dict[str, Any]:
 def _health() -> dict[str, Any]:
     one = _path("serviceId", "service")
     told = _operation("serviceHealth", "Catalogue", "How a service has been", parameters=[one], is_open=True)
-    return {"/catalogue/items/{serviceId}/health": {"get": told}}
+    used = _operation("serviceUsage", "Catalogue", "How much a service is called", parameters=[one], is_open=True)
+    return {"/catalogue/items/{serviceId}/health": {"get": told}, "/catalogue/items/{serviceId}/usage": {"get": used}}
 
 
 def _nodes() -> dict[str, Any]:

@@ -17,7 +17,7 @@ await mkdir(join(dist, "swagger-ui"), { recursive: true });
 
 const { metafile } = await build({
   absWorkingDir: here,
-  entryPoints: { portal: "src/main.js", pages: "src/pages.js", map: "src/map.css", frame: "src/frame.css", "pages-style": "src/pages.css" },
+  entryPoints: { portal: "src/main.js", pages: "src/pages.js", map: "src/map.css", frame: "src/frame.css", "pages-style": "src/pages.css", "maps-on-pages": "src/maps-on-pages.css" },
   outdir: dist,
   bundle: true,
   splitting: true, // MapLibre becomes a chunk of its own, so that our script can be changed without sending it again
@@ -31,7 +31,7 @@ const { metafile } = await build({
   logLevel: "warning",
 });
 
-const KNOWN_AS = { "src/main.js": "portal.js", "src/pages.js": "pages.js", "src/map.css": "map.css", "src/frame.css": "frame.css", "src/pages.css": "pages.css", "node_modules/maplibre-gl/dist/maplibre-gl.mjs": "maplibre.js", "node_modules/uplot/dist/uPlot.esm.js": "uplot.js" };
+const KNOWN_AS = { "src/main.js": "portal.js", "src/pages.js": "pages.js", "src/map.css": "map.css", "src/frame.css": "frame.css", "src/pages.css": "pages.css", "src/maps-on-pages.css": "maps-on-pages.css", "node_modules/maplibre-gl/dist/maplibre-gl.mjs": "maplibre.js", "node_modules/uplot/dist/uPlot.esm.js": "uplot.js" };
 const files = {};
 for (const [path, { entryPoint }] of Object.entries(metafile.outputs)) {
   if (KNOWN_AS[entryPoint]) files[KNOWN_AS[entryPoint]] = basename(path);

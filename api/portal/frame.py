@@ -26,7 +26,7 @@ LANGUAGES = ("zh-CN", "en")
 LANGUAGE_COOKIE = "cim_lang"
 PLACES = (
     {"key": "map", "href": "./"},
-    {"key": "shelf", "href": "catalogue/items?f=html"},
+    {"key": "shelf", "href": "catalogue?f=html"},
     {"key": "desk", "href": "desk"},
 )
 """The portal's places in the header of every page: a key of the messages (`nav.<key>`), and where it is from the root."""

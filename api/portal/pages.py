@@ -1,6 +1,13 @@
 """Every page of the portal that has an address of its own; the map is at `/`, the shelf's are the catalogue's HTML."""
 
-from api.portal import desk, desk_compare, desk_register, desk_reviews, desk_services
+from api.portal import applying, desk, desk_compare, desk_register, desk_reviews, desk_services
 
-PAGES = (*desk.ROUTES, *desk_register.ROUTES, *desk_services.ROUTES, *desk_compare.ROUTES, *desk_reviews.ROUTES)
+PAGES = (
+    *applying.ROUTES,
+    *desk.ROUTES,
+    *desk_compare.ROUTES,
+    *desk_register.ROUTES,
+    *desk_reviews.ROUTES,
+    *desk_services.ROUTES,
+)
 """Plain routes; one file of pages adds one name here."""

@@ -40,6 +40,7 @@ from api.routes import (
     stac,
     statements,
     tiles,
+    usage_of,
     versions,
 )
 
@@ -67,6 +68,7 @@ ROUTERS = (
     service_loads.router,
     harvests.router,
     health_of.router,
+    usage_of.router,
     nodes.router,
     keys.router,
     audit.router,

@@ -15,11 +15,13 @@ from starlette.responses import Response
 
 from api.catalogue_document import FACETS_JSON, catalogue_of, facets_document
 from api.context import context_of, database_of, registry_of, scope_of, settings_of
-from api.documents import GEOJSON, HTML, JSON, SCHEMA_JSON, Link, answer, etag_of, json_answer, query_text, url_of
+from api.documents import GEOJSON, HTML, JSON, SCHEMA_JSON, Link, answer, etag_of, json_answer, query_text
 from api.html import document_page
 from api.negotiate import Representation, choose
 from api.params import query_parameters
+from api.portal import shelf
 from api.portal.frame import preferred_language
+from api.portal.service import service
 from api.record_query import RECORD_PROFILE, Facet, RecordQuery, record_parameters, record_query
 from api.records import ISO_XML, JSON_LD, RECORD_OFFERS, record_of
 from api.routes.items import check_geometries
@@ -111,25 +113,26 @@ def _facet(asked: Facet, counts: Sequence[tuple[str, int]]) -> dict[str, Any]:
 
 async def catalogue(request: Request) -> Response:
     """What the catalogue is, and where its records are (/req/record-collection/mandatory-properties-collection)."""
-    values = query_parameters(request, ("profile",))
-    kind = choose(request, DOCUMENT, f=values.get("f"))
+    kind = choose(request, DOCUMENT)
+    if kind.f == "html":
+        return await shelf.front(request)
+    query_parameters(request, ("profile",))
     if kind.f == "dcat":
         return await records(request)
     home, lang = home_of(request), preferred_language(request)
     document = catalogue_of(settings_of(request).public_url, home, lang)
     links = [Link(one["href"], one["rel"], one.get("type"), one.get("title")) for one in document["links"]]
-    if kind.f == "html":
-        rows = [("id", document["id"]), ("itemType", document["itemType"])]
-        return document_page(request, document["title"], document["description"], links, rows)
     links = [one for one in links if one.rel in ("self", "alternate", "profile")]
     return answer(request, orjson.dumps(document), JSON, links=links, vary=VARY)
 
 
 async def records(request: Request) -> Response:
     """Records that match (/req/records-api/records-op)."""
+    kind = choose(request, OFFERS)
+    if kind.f == "html":
+        return await shelf.search(request)
     scope = await scope_of(request)
     values = record_parameters(request)
-    kind = choose(request, OFFERS, f=values.get("f"))
     asked = record_query(request, values, scope, registry_of(request).cursor_key)
     page = await read_page(request, asked, scope)
     base, home, lang = settings_of(request).public_url, home_of(request), preferred_language(request)
@@ -140,8 +143,6 @@ async def records(request: Request) -> Response:
         document = catalogue_document(page.rows, base, here=links[0].href, following=following, titles=titles)
         return answer(request, orjson.dumps(document), JSON_LD, links=links, vary=VARY)
     found = [record_of(row, base, lang, home) for row in page.rows]
-    if kind.f == "html":
-        return _records_page(request, found, links, home)
     facts: dict[str, Any] = {"numberReturned": len(found)}
     if page.matched is not None:
         facts["numberMatched"] = page.matched
@@ -151,17 +152,6 @@ async def records(request: Request) -> Response:
     text = orjson.dumps(body)
     stamped = b"".join((b'{"type":"FeatureCollection","timeStamp":"', now_text().encode(), b'",', text[1:]))
     return answer(request, stamped, GEOJSON, links=links, vary=VARY, etag=etag_of(text))
-
-
-def _records_page(request: Request, found: Sequence[Mapping[str, Any]], links: Sequence[Link], home: str) -> Response:
-    lang = preferred_language(request)
-    shown = [(record["id"], f"{record['properties']['title']} · {record['properties']['kind']}") for record in found]
-    items = [
-        Link(url_of(home, "items", record["id"]) + "?f=html", "item", HTML, record["properties"]["title"])
-        for record in found
-    ]
-    title = RECORDS.title_en if lang == "en" else RECORDS.title_zh
-    return document_page(request, title, "", [*items, *links], shown)
 
 
 def _page_links(home: str, values: Mapping[str, str], page: RecordPage, kind: Representation) -> list[Link]:
@@ -188,28 +178,15 @@ def _page_links(home: str, values: Mapping[str, str], page: RecordPage, kind: Re
 
 async def record(request: Request) -> Response:
     """One service (/req/records-api/record-op)."""
+    kind = choose(request, RECORD_OFFERS)
+    if kind.f == "html":
+        return await service(request)
     scope = await scope_of(request)
-    values = query_parameters(request, ("profile",))
-    kind = choose(request, RECORD_OFFERS, f=values.get("f"))
+    query_parameters(request, ("profile",))
     row = await visible_row(request, scope)
     base, home, lang = settings_of(request).public_url, home_of(request), preferred_language(request)
     document = record_of(row, base, lang, home)
     links = [Link(one["href"], one["rel"], one.get("type"), one.get("title")) for one in document["links"]]
-    if kind.f == "html":
-        properties = document["properties"]
-        told = ", ".join(
-            str(contact[name])
-            for contact in properties["contacts"]
-            for name in ("organization", "name")
-            if name in contact
-        )
-        rows = [
-            *((name, value) for name, value in properties.items() if not isinstance(value, list | dict) and value),
-            ("keywords", ", ".join(properties["keywords"])),
-            ("contacts", told),
-            *(("endpoint", one["url"]) for one in properties["endpoints"]),
-        ]
-        return document_page(request, properties["title"], properties["description"], links, rows)
     kept = [link for link in links if link.rel in ("self", "alternate", "collection")]
     if kind.f == "iso":
         return answer(request, iso_document(row, base), ISO_XML, links=kept, vary=VARY)

@@ -118,6 +118,17 @@ def total_sql(statement: Statement) -> Sql:
     )
 
 
+def usage_sql(service_id: str, first: date, last: date) -> Sql:
+    """Rows `day`, `calls`, `failed` of the days on which a service was called: by how many and by whom is not in them."""
+    return Sql.of(
+        "SELECT day, sum(calls)::bigint AS calls, sum(failed)::bigint AS failed FROM cim.call_day "
+        "WHERE day BETWEEN {} AND {} AND service_id = {} GROUP BY day HAVING sum(calls) > 0 ORDER BY day",
+        first,
+        last,
+        service_id,
+    )
+
+
 def series_sql(statement: Statement, step: str, by: str | None, measure: str, zone: str, *, most: int) -> Sql:
     """Sums a step and key: `at`, `key`, `value`. Keys beyond the `most` with the largest sums have NULL for a key."""
     table = Sql.of("cim.call_minute" if step in ("minute", "hour") else "cim.call_day")

@@ -27,7 +27,7 @@ export async function chart({ title, head, xs, ys, isBars = false, isTime = fals
   const ink = colour("--soft");
   const accent = colour("--accent");
   const axis = { stroke: ink, grid: { stroke: colour("--rule"), width: 1 }, ticks: { stroke: colour("--rule"), width: 1, size: 4 }, font: "11px system-ui, sans-serif" };
-  const bars = isBars ? { paths: UPlot.paths.bars({ size: [0.9, 60], align: 1 }), fill: accent, width: 0 } : { width: 1.6, fill: `${accent}22`, points: { size: 4 } };
+  const bars = isBars ? { paths: UPlot.paths.bars({ size: [0.9, 60], align: 1 }), fill: accent, width: 0, points: { show: false } } : { width: 1.6, fill: `${accent}22`, points: { size: 4 } };
   const made = new UPlot({
     width: 310, height: 130, legend: { show: false }, cursor: { y: false, drag: { x: false, y: false } }, padding: [8, 6, 0, 0],
     scales: { x: { time: isTime, range: isBars ? (_, low, high) => [low, high + step] : undefined },

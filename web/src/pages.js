@@ -2,6 +2,10 @@
 const DOES = {
   copy: () => import("./pages/copy.js"),
   rows: () => import("./pages/rows.js"),
+  chart: () => import("./pages/chart.js"),
+  extent: () => import("./pages/extent.js"),
+  submit: () => import("./pages/submit.js"),
+  try: () => import("./pages/try.js"),
 };
 
 for (const place of document.querySelectorAll("[data-does]")) {
