@@ -12,6 +12,7 @@ import structlog
 from api.uploads import Store
 from api.work import Locks, Workshop, ended, started
 from cim.db.pool import Database
+from cim.query.loads import fail_sql
 from cim.settings import Settings
 from cim.sql import Cast, Sql
 
@@ -19,7 +20,9 @@ log = structlog.get_logger("uploads")
 
 AT_ONCE = 2
 
-_ERROR = dict[str, str]
+WATCH_EVERY_S = 1.0
+
+_ERROR = dict[str, Any]
 
 
 class Runner:
@@ -83,28 +86,27 @@ class Runner:
             *request["options"],
         ]
         process = await started("cim.cli.main", command, self._settings, locks, {"NO_COLOR": "1"}, is_heard=True)
+        heard = asyncio.create_task(process.communicate())
         try:
-            output, _ = await process.communicate()
+            while not (await asyncio.wait({heard}, timeout=WATCH_EVERY_S))[0]:
+                if await self._state(run_id) == "failed":  # somebody cancelled it
+                    await ended(process)
+            output, _ = heard.result()
         except asyncio.CancelledError:
             await ended(process)
+            heard.cancel()
             raise
         if process.returncode in (0, 3):
             return None
         try:
             told = orjson.loads(output.strip().splitlines()[-1])
             error = told.get("error") or told["sources"][0]["error"]
-            return {"code": str(error["code"]), "detail": str(error["detail"])}
+            return {**error, "code": str(error["code"]), "detail": str(error["detail"])}
         except (IndexError, KeyError, ValueError):
             return {"code": "load-failed", "detail": f"the load ended with exit code {process.returncode}"}
 
     async def _fail(self, run_id: int, error: _ERROR) -> None:
-        await self._database.execute(
-            Sql.of(
-                "UPDATE cim.load_run SET state = 'failed', ended_at = now(), error = {} WHERE id = {} AND state <> 'completed'",
-                Cast(orjson.dumps(error).decode(), "jsonb"),
-                Cast(run_id, "bigint"),
-            )
-        )
+        await self._database.execute(fail_sql(run_id, orjson.dumps(error).decode()))
         log.info("load failed", run=run_id, code=error["code"])
 
     def _put_away(self, folder: Path, is_done: bool) -> None:

@@ -7,10 +7,11 @@ from api.documents import GEOJSON, JSON, SCHEMA_JSON
 from api.openapi_life import life_paths
 from api.openapi_operation import FORM_AND_LANGUAGE, KEYED, TEXT, operation
 from api.openapi_parts import parameter
-from api.routes.loads import FIELDS, KINDS
+from api.routes.loads import FIELDS, KINDS, STATED
 from api.routes.stac import ITEMS, SEARCHED
 from cim.catalogue.service import MEMBERS
 from cim.model import ROLES
+from cim.query.loads import FILTERS
 
 SECURITY_SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "A key made by `cim db key create`"},
@@ -158,17 +159,39 @@ def _admin() -> dict[str, Any]:
             "multipart/form-data": {"schema": {"type": "object", "properties": form, "required": ["kind", "file"]}}
         },
     }
-    paging = _queries(("limit", "cursor"))
+    paging, narrowed = _queries(("limit", "cursor")), _queries([*FILTERS])
+    changed = {"type": "object", "properties": {name: form[name] for name in STATED}, "additionalProperties": False}
+    again = _operation(
+        "loadAgain",
+        tag,
+        "Load the file of a failed load with other options",
+        parameters=[run],
+        body=changed,
+        status="202",
+        for_admins=True,
+    )
     return {
         "/admin/loads": {
-            "get": _operation("loads", tag, "Load runs, the latest first", parameters=paging, for_admins=True),
+            "get": _operation(
+                "loads", tag, "Load runs, the latest first", parameters=[*paging, *narrowed], for_admins=True
+            ),
             "post": send,
         },
         "/admin/loads/{runId}": {
             "get": _operation("load", tag, "One load run with its account", parameters=[run], for_admins=True)
         },
         "/admin/loads/{runId}/rejections": {
-            "get": _operation("rejections", tag, "Rejected rows and why", parameters=[run], for_admins=True)
+            "get": _operation(
+                "rejections",
+                tag,
+                "Rejected rows and why",
+                parameters=[run, *_queries(("code",)), *paging],
+                for_admins=True,
+            )
+        },
+        "/admin/loads/{runId}/again": {"post": again},
+        "/admin/loads/{runId}/cancel": {
+            "post": _operation("cancelLoad", tag, "End a load", parameters=[run], for_admins=True)
         },
         "/admin/keys": {
             "get": _operation("keys", tag, "Keys by their prefix", for_admins=True),

@@ -46,6 +46,8 @@ ROOM_EVERY_BYTES = 1024 * 1024
 """How often an upload looks again at what is left of the quota: others come in beside it."""
 OWN_FILES = (".request.json", ".lock")
 """Names in a job's folder that are not the sender's."""
+SHAPEFILE = (".shp", ".dbf", ".shx", ".prj", ".cpg", ".sbn", ".sbx", ".qix", ".qpj")
+"""Suffixes of the files that make one shapefile and may come together."""
 ABANDONED_S = 3600.0
 """A folder that nothing was received into for so long is of a server that was killed."""
 
@@ -54,11 +56,17 @@ _VRT = (b"<OGRVRTDataSource", b"<VRTDataset")
 
 @dataclass(slots=True)
 class Upload:
-    """A received file with the form's fields."""
+    """A received file with the form's fields; `parts` are the other files of a shapefile, of which `path` is the main one."""
 
     folder: Path
     path: Path
     fields: dict[str, str] = field(default_factory=dict)
+    parts: tuple[Path, ...] = ()
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Every file that was received."""
+        return (self.path, *self.parts)
 
 
 class Store:
@@ -173,12 +181,12 @@ async def receive_raw(
 
 
 class _Form:
-    """Callbacks of the multipart parser: one file to disk, small fields to memory, everything counted."""
+    """Callbacks of the multipart parser: a file (or those of a shapefile) to disk, small fields to memory, everything counted."""
 
     def __init__(self, folder: Path, store: Store, settings: Settings) -> None:
         self._folder, self._settings, self._room = folder, settings, store.room
         self.fields: dict[str, str] = {}
-        self.path: Path | None = None
+        self.paths: list[Path] = []
         self.is_complete = False
         self._sink: Sink | None = None
         self._headers = 0
@@ -221,11 +229,12 @@ class _Form:
         # RFC 7578 forbids `filename*`, and some clients send it for names that are not ASCII
         extended = re.search(rb"filename\*\s*=\s*utf-8'[^']*'([^;\s]+)", self._disposition, re.IGNORECASE)
         if b"filename" in options or extended:
-            if self.path is not None:
-                raise InvalidBody("one file at a time: the form has two")
             stated = unquote_to_bytes(extended[1]) if extended else options[b"filename"]
-            self.path = self._folder / safe_name(stated.decode("utf-8", "replace"))
-            self._sink = Sink(self.path, self._settings.max_upload_bytes, self._room)
+            path = self._folder / safe_name(stated.decode("utf-8", "replace"))
+            if self.paths and not (path not in self.paths and _is_one_shapefile([*self.paths, path])):
+                raise InvalidBody("one file at a time, or those of one shapefile: the form has two others")
+            self.paths.append(path)
+            self._sink = Sink(path, self._settings.max_upload_bytes, self._room)
         elif len(self.fields) >= MAX_FIELDS:
             raise InvalidBody(f"the form has more than {MAX_FIELDS} fields")
 
@@ -281,9 +290,18 @@ async def receive_form(
         form.close()
     if not form.is_complete:
         raise InvalidBody("the multipart form ends before its last boundary")
-    if form.path is None:
+    if not form.paths:
         raise InvalidBody("the form has no file: a part with a filename is needed")
-    return Upload(folder, form.path, form.fields)
+    main = next((path for path in form.paths if path.suffix.lower() == SHAPEFILE[0]), form.paths[0])
+    return Upload(folder, main, form.fields, tuple(path for path in form.paths if path != main))
+
+
+def _is_one_shapefile(paths: list[Path]) -> bool:
+    """True for files of one name whose suffixes, each once, are a shapefile's."""
+    suffixes = [path.suffix.lower() for path in paths]
+    return (
+        len({path.stem for path in paths}) == 1 and len(set(suffixes)) == len(paths) and set(suffixes) <= {*SHAPEFILE}
+    )
 
 
 def look_at(path: Path, settings: Settings) -> None:

@@ -35,6 +35,11 @@ class CimError(Exception):
         self.parameter = parameter
         self.facts = dict(facts or {})
 
+    def told(self) -> dict[str, object]:
+        """How one process tells another: code and detail, the parameter at fault and the facts where there are any."""
+        parameter = {} if self.parameter is None else {"parameter": self.parameter}
+        return {"code": self.code, "detail": self.detail, **parameter, **self.facts}
+
 
 class InvalidParameter(CimError):
     """A parameter's value is malformed or outside what is allowed."""

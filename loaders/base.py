@@ -19,6 +19,9 @@ if TYPE_CHECKING:  # the parent of the reading child needs neither
     import numpy as np
     import pyarrow as pa
 
+MAX_CHOICES = 300
+"""Names that a refusal offers to choose from."""
+
 BATCH_ROWS = 20_000
 """Rows a loader yields at a time: bounds memory, and is the unit of commit and of resuming."""
 
@@ -84,7 +87,8 @@ class Rejection:
     """A row that is not stored, or (`is_rejected` false) stored after the repair that `reason` names.
 
     `row` is the 1-based row or feature number in the source, `code` e.g. `geometry/invalid`, `original` the
-    row as a GeoJSON-like feature (dict with `type`, `geometry`, `properties`) in the source's CRS.
+    row as a GeoJSON-like feature (dict with `type`, `geometry`, `properties`) in the source's CRS. `bounds`: where
+    it lies, as west, south, east, north in degrees of WGS 84; None where that is not known.
     """
 
     row: int
@@ -94,6 +98,7 @@ class Rejection:
     value: str | None = None
     original: dict[str, Any] = dataclasses.field(default_factory=dict)
     is_rejected: bool = True
+    bounds: tuple[float, float, float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)

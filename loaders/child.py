@@ -29,12 +29,13 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="cim-child-", dir=head["scratch"]) as scratch:
             _serve(head, Path(scratch), sink, notes)
     except CimError as error:
-        write_frame(sink, {"type": "error", "code": error.code, "detail": error.detail, "parameter": error.parameter})
+        told = {"code": error.code, "detail": error.detail, "parameter": error.parameter, "facts": error.facts}
+        write_frame(sink, {"type": "error", **told})
     except MemoryError:
         detail = (
             f"reading the source takes more than {head['memory_bytes'] // 2**20} MiB (setting CIM_LOADER_MEMORY_BYTES)"
         )
-        write_frame(sink, {"type": "error", "code": LoadFailed.code, "detail": detail, "parameter": None})
+        write_frame(sink, {"type": "error", "code": LoadFailed.code, "detail": detail, "parameter": None, "facts": {}})
 
 
 def _serve(head: dict[str, Any], scratch: Path, sink: IO[bytes], notes: list[str]) -> None:

@@ -16,7 +16,7 @@ from pyogrio.errors import DataLayerError, DataSourceError, FeatureError
 
 from cim.errors import DriverRefused, SourceRefused
 from cim.model import Kind
-from loaders.base import Batch, SourceInfo, SourceOptions
+from loaders.base import MAX_CHOICES, Batch, SourceInfo, SourceOptions
 from loaders.encoding import Encoding
 from loaders.fields import simple_column, source_fields
 from loaders.reference import settle
@@ -75,7 +75,9 @@ def choose_layer(layers: tuple[tuple[str, str | None], ...], options: SourceOpti
         if options.layer in names:
             return options.layer
         raise SourceRefused(
-            f"{path.name} has no layer '{options.layer[:80]}'; its layers: {', '.join(names)}", parameter="layer"
+            f"{path.name} has no layer '{options.layer[:80]}'; its layers: {', '.join(names)}",
+            parameter="layer",
+            facts={"choices": names},
         )
     spatial = [name for name, kind in layers if kind is not None]
     candidates = spatial or names
@@ -85,6 +87,7 @@ def choose_layer(layers: tuple[tuple[str, str | None], ...], options: SourceOpti
         raise SourceRefused(
             f"{path.name} has {len(candidates)} layers: name one by --layer: {', '.join(candidates[:30])}",
             parameter="layer",
+            facts={"choices": candidates[:MAX_CHOICES]},
         )
     return candidates[0]
 

@@ -18,7 +18,7 @@ from shapely.errors import ShapelyError
 
 from cim.db.rejections import PLACE
 from cim.errors import SourceRefused, nearest
-from loaders.base import Batch, Rejection, SourceOptions
+from loaders.base import MAX_CHOICES, Batch, Rejection, SourceOptions
 from loaders.reference import CRS84, HOW, by_rule, settle
 from loaders.wkb import MAX_NESTING
 
@@ -152,6 +152,7 @@ def _named(names: Sequence[str], wanted: str, option: str) -> str:
         f"--{option} {wanted[:80]}: no such column" + (f"; did you mean '{hint}'?" if hint else "")
         + f" Columns: {', '.join(names)[:400]}",
         parameter=option,
+        facts={"choices": list(names[:MAX_CHOICES])},
     )  # fmt: skip
 
 

@@ -112,7 +112,7 @@ class Child:
 def _raised(head: dict[str, Any]) -> CimError:
     """The error the child met, as the class its code names."""
     classes = {c.code: c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, CimError)}
-    error = CimError(head["detail"], parameter=head["parameter"])
+    error = CimError(head["detail"], parameter=head["parameter"], facts=head["facts"])
     error.__class__ = classes.get(head["code"], SourceRefused)
     return error
 

@@ -1,7 +1,7 @@
 """One batch of a source → rows ready for COPY, and rejections that say why the others are not."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -85,10 +85,20 @@ def prepare(batch: Batch, plan: Plan, repairer: Repairer) -> Prepared:
     notes = rule(columns, area_m2(checked.geometry, checked.bounds), sources) if rule else []
     notes.extend(f"{name} says roughly when in some rows; the word is kept in attributes" for name in rough)
     _reject_repeated(identity, reject)
+    placed = [replace(found, bounds=_known_bounds(checked.bounds[index])) for index, found in reasons.items()]
     kept = np.ones(count, bool)
     kept[list(reasons)] = False
     repairs = [
-        Rejection(int(batch.rows[i]), code, reason, "geometry", None, original(batch, i), is_rejected=False)
+        Rejection(
+            int(batch.rows[i]),
+            code,
+            reason,
+            "geometry",
+            None,
+            original(batch, i),
+            is_rejected=False,
+            bounds=_known_bounds(checked.bounds[i]),
+        )
         for i, (code, reason) in checked.repaired.items()
         if kept[i]
     ]
@@ -100,7 +110,7 @@ def prepare(batch: Batch, plan: Plan, repairer: Repairer) -> Prepared:
         read=count + len(undecoded),
         accepted=int(kept.sum()),
         repaired=len(repairs),
-        rejections=[*batch.rejections, *reasons.values(), *repairs],
+        rejections=[*batch.rejections, *placed, *repairs],
         bounds=bounds,
         notes=notes,
     )
@@ -282,6 +292,12 @@ def _geometry_json(geometry: shapely.Geometry) -> Any:
     if np.isfinite(shapely.get_coordinates(geometry)).all():
         return orjson.loads(shapely.to_geojson(geometry))
     return {"wkt": shapely.to_wkt(geometry, rounding_precision=-1)[:MAX_ORIGINAL_BYTES]}
+
+
+def _known_bounds(bounds: npt.NDArray[np.float64]) -> tuple[float, float, float, float] | None:
+    """Where a row lies, None where that is nowhere on Earth."""
+    west, south, east, north = (float(value) for value in bounds)
+    return (west, south, east, north) if west >= -180 and south >= -90 and east <= 180 and north <= 90 else None
 
 
 def _total(bounds: npt.NDArray[np.float64]) -> tuple[float, float, float, float] | None:

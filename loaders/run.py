@@ -22,7 +22,7 @@ from cim.db.registry_write import all_collections, find_collection, register
 from cim.errors import InvalidParameter, LoadFailed, NotFound, SourceRefused
 from cim.model import Collection
 from cim.settings import Settings
-from loaders.base import BATCH_ROWS, SourceInfo, SourceOptions
+from loaders.base import BATCH_ROWS, MAX_CHOICES, SourceInfo, SourceOptions
 from loaders.dataset import collection_of, dataset_id
 from loaders.frames import Frame
 from loaders.mapping import Mapping, guess, merged, parse
@@ -178,7 +178,9 @@ def _check_place(request: LoadRequest, collection: Collection, info: SourceInfo)
         raise SourceRefused(
             f"{request.path.name} has no place: no column of longitude and latitude or WKT was recognised among "
             f"{', '.join(f.name for f in info.fields[:30])}; name them by --lon and --lat, or --wkt. "
-            f"{collection.title_en} need one; a table without a place is kept by: cim load dataset"
+            f"{collection.title_en} need one; a table without a place is kept by: cim load dataset",
+            parameter="lon",
+            facts={"choices": [f.name for f in info.fields[:MAX_CHOICES]]},
         )
 
 
@@ -221,6 +223,7 @@ def _merge_all(
             watcher.resumed(ingest.done_batches)
         areas = [] if run.collection.kind == "areas" else areas_for_tagging(connection)
         child.start(run.collection, mapping, run.source, ingest.run_id, areas)
+        ingest.expect(info.feature_count)
         notes = dict.fromkeys(info.notes)
         for frame in child.batches():
             notes.update(dict.fromkeys(frame.head["notes"]))

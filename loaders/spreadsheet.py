@@ -105,11 +105,14 @@ def _open(path: Path, options: SourceOptions, size: int, changed_ns: int) -> _Sh
     filled = {name: rows for name, rows in sheets.items() if len(rows) > 1}
     if options.layer is not None and options.layer not in layers:
         raise SourceRefused(
-            f"{path.name} has no sheet '{options.layer[:80]}'; its sheets: {', '.join(layers)}", parameter="layer"
+            f"{path.name} has no sheet '{options.layer[:80]}'; its sheets: {', '.join(layers)}",
+            parameter="layer",
+            facts={"choices": list(layers)},
         )
     if len(filled) != 1:
         said = "has no sheet with rows" if not filled else f"has {len(filled)} sheets with rows: name one by --layer"
-        raise SourceRefused(f"{path.name} {said}: {', '.join(filled or layers)}", parameter="layer")
+        names = list(filled or layers)
+        raise SourceRefused(f"{path.name} {said}: {', '.join(names)}", parameter="layer", facts={"choices": names})
     name, rows = next(iter(filled.items()))
     return _sheet(path, options, name, rows, layers)
 

@@ -1,27 +1,28 @@
-"""Loads: send a file, follow its load, read what was rejected and why. Admins only."""
+"""Loads: send a file, follow its load, end it, load a failed one again with other options. Admins only."""
 
 import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import orjson
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
-from api.context import context_of, database_of, registry_of, scope_of, settings_of
+from api.context import context_of, database_of, scope_of, settings_of
 from api.documents import GEOJSON, JSON, Link, private_json, url_of
-from api.params import parse_limit, query_parameters
+from api.listing import PAGING, listed
+from api.params import check_members, json_object, query_parameters
 from api.security import require_admin
-from api.uploads import Upload, look_at, receive_form, receive_raw, source_key, storage_errors
+from api.uploads import MAX_FIELD_BYTES, look_at, receive_form, receive_raw, source_key, storage_errors
 from cim.collections import BUILTIN
 from cim.crs import check_datum
-from cim.db.rejections import csv_lines, facts_of, facts_sql, geojson_lines, json_lines
-from cim.errors import InvalidParameter, NotFound, UnknownParameter
+from cim.errors import Conflict, InvalidParameter, NotFound, UnknownParameter
 from cim.interval import instant_text
-from cim.query.cursor import decode_cursor, encode_cursor
-from cim.sql import Cast, Sql
+from cim.query.loads import FILTERS, RUNS, fail_sql, forget_sql, queue_sql, reasons_sql, run_sql
+from cim.sql import Sql
 
 router = APIRouter(tags=["admin"])
 
@@ -40,23 +41,14 @@ OPTIONS = {
 }
 """Field of the form → option of `cim load`."""
 
-FIELDS = ("kind", "collection", "source", "map", "replace", "filename", *OPTIONS)
+STATED = ("kind", "collection", "source", "map", "replace", *OPTIONS)
+FIELDS = (*STATED, "filename")
 KINDS = (*(c.kind for c in BUILTIN), "dataset")
 _BOOLEANS = {"true": True, "false": False, "1": True, "0": False, "on": True, "": False}
-_PAGE = 500
-
-_RUN = Sql.of(
-    "SELECT r.id, r.collection_id, r.source, r.kind, r.state, r.mode, r.origin, r.fingerprint, r.options::text AS options, "
-    "r.notes::text AS notes, r.licence, r.attribution, r.loaded_by, r.started_at, r.ended_at, r.deleted, r.error::text AS error, "
-    "a.read, a.inserted, a.updated, a.unchanged, a.rejected, a.repaired FROM cim.load_run AS r CROSS JOIN LATERAL ("
-    "SELECT COALESCE(sum(read), 0)::bigint AS read, COALESCE(sum(inserted), 0)::bigint AS inserted, "
-    "COALESCE(sum(updated), 0)::bigint AS updated, COALESCE(sum(unchanged), 0)::bigint AS unchanged, "
-    "COALESCE(sum(rejected), 0)::bigint AS rejected, COALESCE(sum(repaired), 0)::bigint AS repaired "
-    "FROM cim.load_batch WHERE load_run_id = r.id) AS a"
-)
 
 
-def _document(row: Any, base: str) -> dict[str, Any]:
+def document_of(row: Any, base: str) -> dict[str, Any]:
+    """A run as JSON."""
     home = url_of(base, "admin", "loads", str(row["id"]))
     seconds = (row["ended_at"] - row["started_at"]).total_seconds() if row["ended_at"] else None
     account = {
@@ -65,12 +57,15 @@ def _document(row: Any, base: str) -> dict[str, Any]:
     return {
         "id": row["id"],
         "state": row["state"],
+        "phase": _phase(row),
         "kind": row["kind"],
         "collection": row["collection_id"],
         "source": row["source"],
         "origin": row["origin"],
         "mode": row["mode"],
         "account": account,
+        "expected": row["expected"],
+        "extent": row["extent"] if row["extent"][0] is not None else None,
         "rowsPerSecond": round(row["read"] / seconds, 1) if seconds else None,
         "notes": orjson.loads(row["notes"]),
         "error": orjson.loads(row["error"]) if row["error"] else None,
@@ -89,6 +84,15 @@ def _document(row: Any, base: str) -> dict[str, Any]:
     }
 
 
+def _phase(row: Any) -> str:
+    """What a run is at: queued, opening, storing, finishing; or the state in which it ended."""
+    if row["state"] != "running":
+        return str(row["state"])
+    if not row["fingerprint"]:
+        return "opening"
+    return "finishing" if row["expected"] and row["read"] >= row["expected"] else "storing"
+
+
 async def send(request: Request) -> Response:
     """Take a file (multipart form, or the body itself with `kind` and `filename` in the query) and queue its load: 202."""
     scope = await scope_of(request)
@@ -105,21 +109,98 @@ async def send(request: Request) -> Response:
             values = {**values, **upload.fields}
         else:
             upload = await receive_raw(_chunks(request), folder, values.get("filename", ""), store, settings)
-        job = _job(values, upload, scope.caller)
-        await asyncio.to_thread(look_at, upload.path, settings)
+        job = _job(values, upload.path.name, scope.caller)
+        for path in upload.paths:
+            await asyncio.to_thread(look_at, path, settings)
+        run_id = await _queued(request, folder, job, values)
+    return await _accepted(request, run_id)
+
+
+async def _queued(request: Request, folder: Path, job: Mapping[str, Any], values: Mapping[str, str]) -> int:
+    """Queue the load of the file in `folder`, which goes to the runner; gives the run's id."""
+    store = context_of(request).store
+    with storage_errors():
+        (folder / ".request.json").write_bytes(orjson.dumps(job))
+    stated = {name: values[name] for name in (*OPTIONS, "map", "replace") if values.get(name)}
+    row = await database_of(request).fetch_one(
+        queue_sql(
+            job["collection"],
+            job["source"],
+            job["kind"],
+            "replace" if "--replace" in job["options"] else "merge",
+            job["file"],
+            orjson.dumps(stated).decode(),
+            job["by"],
+            values.get("licence") or None,
+            values.get("attribution") or None,
+        )
+    )
+    run_id = int(row["id"])
+    try:
         with storage_errors():
-            (folder / ".request.json").write_bytes(orjson.dumps(job))
-        run_id = await _queue(request, job, values)
-        try:
-            with storage_errors():
-                folder.rename(store.uploads / str(run_id))
-        except Exception:
-            await database_of(request).execute(Sql.of("DELETE FROM cim.load_run WHERE id = {}", Cast(run_id, "bigint")))
-            raise
+            await asyncio.to_thread(folder.rename, store.uploads / str(run_id))
+    except Exception:
+        await database_of(request).execute(forget_sql(run_id))
+        raise
     context_of(request).runner.wake()
-    row = await _row(request, run_id)
-    location = url_of(settings.public_url, "admin", "loads", str(run_id))
-    return private_json(_document(row, settings.public_url), 202, Location=location)
+    return run_id
+
+
+async def _accepted(request: Request, run_id: int) -> Response:
+    base = settings_of(request).public_url
+    location = url_of(base, "admin", "loads", str(run_id))
+    return private_json(document_of(await row_of_run(request, run_id), base), 202, Location=location)
+
+
+async def again(request: Request) -> Response:
+    """Load the file of a load that failed once more, with other options; it need not be sent again: 202.
+
+    The body's members are fields of the form; those it leaves out stay as they were, an empty text takes one back.
+    """
+    scope = await scope_of(request)
+    require_admin(scope)
+    query_parameters(request, ())
+    run_id, store = run_id_of(request), context_of(request).store
+    row = await row_of_run(request, run_id)
+    body = await json_object(request, max_bytes=MAX_FIELD_BYTES)
+    check_members(body, STATED)
+    for name, value in body.items():
+        if not isinstance(value, str):
+            raise InvalidParameter(name, value, "a text")
+    if row["state"] != "failed":
+        raise Conflict(f"load {run_id} is {row['state']}: only one that failed can be loaded again from its file")
+    kept = store.quarantine / str(run_id)
+    with store.incoming() as folder:
+        try:
+            folder.rmdir()
+            kept.rename(folder)
+        except OSError as error:
+            raise Conflict(f"the file of load {run_id} is not kept on this node (any more): send it again") from error
+        try:
+            former = orjson.loads((folder / ".request.json").read_bytes())
+            values = {**former.get("values", {n: former[n] for n in ("kind", "collection", "source")}), **body}
+            queued = await _queued(request, folder, _job(values, former["file"], scope.caller), values)
+        except BaseException:
+            folder.rename(kept)
+            raise
+    return await _accepted(request, queued)
+
+
+async def cancel(request: Request) -> Response:
+    """End a load that waits or runs. What it has stored stays; its file is kept as a failed one's is."""
+    scope = await scope_of(request)
+    require_admin(scope)
+    query_parameters(request, ())
+    run_id, base = run_id_of(request), settings_of(request).public_url
+    row = await row_of_run(request, run_id)
+    if row["state"] not in ("queued", "running"):
+        raise Conflict(f"load {run_id} has ended: it is {row['state']}")
+    if not (context_of(request).store.uploads / str(run_id)).is_dir():
+        raise Conflict(f"load {run_id} does not run on this node: end it where it was started")
+    error = {"code": "cancelled", "detail": f"cancelled by {scope.caller}; what was stored before stays"}
+    await database_of(request).execute(fail_sql(run_id, orjson.dumps(error).decode()))
+    context_of(request).runner.wake()
+    return private_json(document_of(await row_of_run(request, run_id), base))
 
 
 async def _chunks(request: Request) -> AsyncIterator[bytes]:
@@ -128,7 +209,7 @@ async def _chunks(request: Request) -> AsyncIterator[bytes]:
             yield chunk
 
 
-def _job(values: Mapping[str, str], upload: Upload, caller: str) -> dict[str, Any]:
+def _job(values: Mapping[str, str], file_name: str, caller: str) -> dict[str, Any]:
     """What `cim load` is called with. Raises InvalidParameter."""
     kind = values.get("kind", "")
     if kind not in KINDS:
@@ -136,7 +217,7 @@ def _job(values: Mapping[str, str], upload: Upload, caller: str) -> dict[str, An
     collection = values.get("collection") or next((c.id for c in BUILTIN if c.kind == kind), None)
     if collection is None:
         raise InvalidParameter("collection", "", "a dataset needs the id of the collection it becomes or joins")
-    source = values.get("source") or source_key(upload.path.name)
+    source = values.get("source") or source_key(file_name)
     if not re.fullmatch(r"[a-z0-9_-]{1,60}", source):
         raise InvalidParameter("source", source, "1 to 60 of a-z, 0-9, _ and -")
     if values.get("datum"):
@@ -158,38 +239,23 @@ def _job(values: Mapping[str, str], upload: Upload, caller: str) -> dict[str, An
         "kind": kind,
         "collection": collection,
         "source": source,
-        "file": upload.path.name,
+        "file": file_name,
         "by": caller,
         "options": options,
+        "values": {name: values[name] for name in STATED if values.get(name)},
     }
 
 
-async def _queue(request: Request, job: Mapping[str, Any], values: Mapping[str, str]) -> int:
-    row = await database_of(request).fetch_one(
-        Sql.of(
-            "INSERT INTO cim.load_run (collection_id, source, kind, state, mode, origin, fingerprint, options, loaded_by, "
-            "licence, attribution) VALUES ({}, {}, {}, 'queued', {}, {}, '', '{ }', {}, {}, {}) RETURNING id",
-            job["collection"],
-            job["source"],
-            job["kind"],
-            "replace" if "--replace" in job["options"] else "merge",
-            job["file"],
-            job["by"],
-            values.get("licence") or None,
-            values.get("attribution") or None,
-        )
-    )
-    return int(row["id"])
-
-
-async def _row(request: Request, run_id: int) -> Any:
-    row = await database_of(request).fetch_row(Sql.of("{} WHERE r.id = {}", _RUN, Cast(run_id, "bigint")))
+async def row_of_run(request: Request, run_id: int) -> Any:
+    """The run. Raises NotFound."""
+    row = await database_of(request).fetch_row(run_sql(run_id))
     if row is None:
         raise NotFound("load", run_id)
     return row
 
 
-def _run_id(request: Request) -> int:
+def run_id_of(request: Request) -> int:
+    """The number of the run that the path names. Raises NotFound for what is none."""
     text = request.path_params["run_id"]
     if not (text.isascii() and text.isdigit() and len(text) < 19):
         raise NotFound("load", text)
@@ -197,92 +263,28 @@ def _run_id(request: Request) -> int:
 
 
 async def loads(request: Request) -> Response:
-    """Load runs, the latest first."""
+    """Load runs, the latest first; those of a kind, collection, source, state, or sent by somebody."""
     require_admin(await scope_of(request))
-    values = query_parameters(request, ("limit", "cursor"))
-    key, base = registry_of(request).cursor_key, settings_of(request).public_url
-    limit = min(parse_limit(values["limit"]), 1000) if "limit" in values else 20
-    before = int(decode_cursor(key, b"loads", values["cursor"])) if "cursor" in values else 2**62
-    rows = list(
-        await database_of(request).fetch_rows(
-            Sql.of(
-                "{} WHERE r.id < {} ORDER BY r.id DESC LIMIT {}",
-                _RUN,
-                Cast(before, "bigint"),
-                Cast(limit + 1, "bigint"),
-            )
-        )
-    )
-    links = [Link(url_of(base, "admin", "loads", **values), "self", JSON)]
-    if len(rows) > limit:
-        cursor = encode_cursor(key, b"loads", str(rows[limit - 1]["id"]))
-        links.append(Link(url_of(base, "admin", "loads", **{**values, "cursor": cursor}), "next", JSON))
-    return private_json(
-        {"loads": [_document(row, base) for row in rows[:limit]], "links": [link.to_dict() for link in links]}
-    )
+    values = query_parameters(request, (*FILTERS, *PAGING))
+    conditions = [Sql.of("{} = {}", column, values[name]) for name, column in FILTERS.items() if name in values]
+    base = settings_of(request).public_url
+    return await listed(request, "loads", RUNS, conditions, values, lambda row: document_of(row, base))
 
 
 async def load(request: Request) -> Response:
-    """One load run with its account."""
+    """One load run with its account, and its rejections counted by their code."""
     require_admin(await scope_of(request))
     query_parameters(request, ())
-    return private_json(_document(await _row(request, _run_id(request)), settings_of(request).public_url))
-
-
-_WRITERS = {
-    "json": (JSON, json_lines),
-    "csv": ("text/csv; charset=utf-8", csv_lines),
-    "geojson": (GEOJSON, geojson_lines),
-}
-
-
-async def rejections(request: Request) -> Response:
-    """Rejected rows with number, reason and original: as JSON, CSV, or GeoJSON to mend and load again."""
-    require_admin(await scope_of(request))
-    values = query_parameters(request, ())
-    form = values.get("f", "json")
-    if form not in _WRITERS:
-        raise InvalidParameter("f", form, f"one of {', '.join(_WRITERS)}")
-    run_id = _run_id(request)
-    await _row(request, run_id)
-    media_type, writer = _WRITERS[form]
-    name = f"rejections-{run_id}.{form}"
-    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
-
-    (found,) = await database_of(request).fetch_rows(facts_sql(run_id))
-    facts = facts_of(*found.values())
-
-    async def pieces() -> AsyncIterator[bytes]:
-        head, separator, tail = writer.frame(facts)
-        yield head
-        first, last = True, (-1, "")
-        while True:
-            rows = await database_of(request).fetch_rows(_page_sql(run_id, last))
-            for row in rows:
-                piece = writer.line(tuple(row.values()), facts)
-                if piece is not None:
-                    yield piece if first else separator + piece
-                    first = False
-            if len(rows) < _PAGE:
-                break
-            last = (rows[-1]["source_row"], rows[-1]["code"])
-        yield tail
-
-    return StreamingResponse(pieces(), media_type=media_type, headers=headers)
-
-
-def _page_sql(run_id: int, last: tuple[int, str]) -> Sql:
-    return Sql.of(
-        "SELECT source_row, code, reason, field, value, is_rejected, original::text AS original FROM cim.load_rejection "
-        "WHERE load_run_id = {} AND (source_row, code) > ({}, {}) ORDER BY source_row, code LIMIT {}",
-        Cast(run_id, "bigint"),
-        Cast(last[0], "bigint"),
-        last[1],
-        Cast(_PAGE, "bigint"),
-    )
+    row = await row_of_run(request, run_id_of(request))
+    found = await database_of(request).fetch_rows(reasons_sql(row["id"])) if row["rejected"] or row["repaired"] else ()
+    shown = [
+        {"code": r["code"], "rejected": r["is_rejected"], "count": r["count"], "placed": r["placed"]} for r in found
+    ]
+    return private_json({**document_of(row, settings_of(request).public_url), "reasons": shown})
 
 
 router.add_route("/admin/loads", send, methods=["POST"])
 router.add_route("/admin/loads", loads, methods=["GET"])
 router.add_route("/admin/loads/{run_id}", load, methods=["GET"])
-router.add_route("/admin/loads/{run_id}/rejections", rejections, methods=["GET"])
+router.add_route("/admin/loads/{run_id}/again", again, methods=["POST"])
+router.add_route("/admin/loads/{run_id}/cancel", cancel, methods=["POST"])

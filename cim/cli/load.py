@@ -145,7 +145,7 @@ def load(
             except CimError as error:
                 failed = error
                 console.print(f"[red]{path.name}: {error.title}.[/red] {_escaped(error.detail)}")
-                reports.append({"source": path.name, "error": {"code": error.code, "detail": error.detail}})
+                reports.append({"source": path.name, "error": error.told()})
     total = {
         name: sum(r.get(name, 0) for r in reports)
         for name in ("read", "inserted", "updated", "unchanged", "rejected", "deleted")

@@ -68,7 +68,7 @@ def run() -> None:
 def _fail(error: CimError) -> NoReturn:
     Console(stderr=True).print(f"[red]{error.title}.[/red] {escape(error.detail)}", soft_wrap=True)
     if "--json" in sys.argv:
-        sys.stdout.buffer.write(orjson.dumps({"error": {"code": error.code, "detail": error.detail}}) + b"\n")
+        sys.stdout.buffer.write(orjson.dumps({"error": error.told()}) + b"\n")
     sys.exit(1)
 
 

@@ -216,8 +216,8 @@ class Ingest:
         reject(self._connection, run_id, rejections)
         self._execute(
             Sql.of(
-                "INSERT INTO cim.load_batch (load_run_id, number, read, inserted, updated, unchanged, rejected, repaired) "
-                "VALUES ({}, {}, {}, {}, {}, {}, {}, {})",
+                "INSERT INTO cim.load_batch (load_run_id, number, read, inserted, updated, unchanged, rejected, repaired, bounds) "
+                "VALUES ({}, {}, {}, {}, {}, {}, {}, {}, {})",
                 run_id,
                 batch.number,
                 batch.read,
@@ -226,6 +226,7 @@ class Ingest:
                 unchanged,
                 rejected,
                 batch.repaired,
+                None if batch.bounds is None else list(batch.bounds),
             )
         )
         self._needs_extent = self._needs_extent or updated > 0
@@ -262,6 +263,10 @@ class Ingest:
     def _notify(self) -> None:
         self._execute(Sql.of("SELECT pg_notify('cim_registry', {})", self._request.collection.id))
 
+    def expect(self, rows: int | None) -> None:
+        """Keep how many rows the source says it has."""
+        self._execute(Sql.of("UPDATE cim.load_run SET expected = {} WHERE id = {}", rows, self.run_id))
+
     def note(self, notes: Sequence[str]) -> None:
         """Keep what was assumed or derived with the run."""
         self._execute(Sql.of("UPDATE cim.load_run SET notes = {} WHERE id = {}", Jsonb(list(notes)), self.run_id))
@@ -290,7 +295,7 @@ class Ingest:
                 self._recompute_extent()
             self._execute(
                 Sql.of(
-                    "UPDATE cim.load_run SET state = 'completed', ended_at = now(), deleted = {} WHERE id = {}",
+                    "UPDATE cim.load_run SET state = 'completed', ended_at = now(), error = NULL, deleted = {} WHERE id = {}",
                     deleted,
                     self.run_id,
                 )

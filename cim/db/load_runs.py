@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
-from cim.errors import NotFound
+from cim.errors import CimError, NotFound
 from cim.model import Collection
 from cim.sql import Sql
 
@@ -72,8 +72,8 @@ def begin(connection: psycopg.Connection[Any], request: RunRequest, *, is_whole:
 
 def fail(connection: psycopg.Connection[Any], run_id: int, error: BaseException) -> None:
     """Mark a run as failed; the same request goes on with it."""
-    facts = {"code": getattr(error, "code", "interrupted"), "detail": getattr(error, "detail", "the load was stopped")}
-    ended = "UPDATE cim.load_run SET state = 'failed', ended_at = now(), error = {} WHERE id = {}"
+    facts = error.told() if isinstance(error, CimError) else {"code": "interrupted", "detail": "the load was stopped"}
+    ended = "UPDATE cim.load_run SET state = 'failed', ended_at = now(), error = {} WHERE id = {} AND state <> 'failed'"
     _execute(connection, Sql.of(ended, Jsonb(facts), run_id))
 
 

@@ -1,14 +1,12 @@
 """Rejections of a load on their way into `cim.load_rejection`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import psycopg
 from psycopg.types.json import Jsonb
 
-_COPY = (
-    b"COPY cim.load_rejection (load_run_id, source_row, code, reason, field, value, original, is_rejected) FROM STDIN"
-)
+_COPY = b"COPY cim.load_rejection (load_run_id, source_row, code, reason, field, value, original, is_rejected, bounds) FROM STDIN"
 
 
 def reject(connection: psycopg.Connection[Any], run_id: int, rejections: Iterable[dict[str, Any]]) -> None:
@@ -20,7 +18,10 @@ def reject(connection: psycopg.Connection[Any], run_id: int, rejections: Iterabl
         for r in rows.values():
             texts = [_storable(r[k]) for k in ("code", "reason", "field", "value")]
             original = Jsonb(_storable_json(r["original"]))
-            copy.write_row((run_id, r["row"], *texts, original, r["is_rejected"]))
+            bounds = r["bounds"]
+            copy.write_row(
+                (run_id, r["row"], *texts, original, r["is_rejected"], None if bounds is None else list(bounds))
+            )
 
 
 def repeated(rows: Iterable[tuple[int, str, Any]]) -> list[dict[str, Any]]:
@@ -34,9 +35,27 @@ def repeated(rows: Iterable[tuple[int, str, Any]]) -> list[dict[str, Any]]:
             "value": value,
             "original": feature,
             "is_rejected": True,
+            "bounds": bounds_of(feature["geometry"]),
         }
         for row, value, feature in rows
     ]
+
+
+def bounds_of(geometry: Any) -> list[float] | None:
+    """West, south, east, north of a GeoJSON geometry in degrees; None of none."""
+    found = [*_positions((geometry or {}).get("coordinates") or [])]
+    if not found:
+        return None
+    xs, ys = [x for x, _ in found], [y for _, y in found]
+    return [min(xs), min(ys), max(xs), max(ys)]
+
+
+def _positions(coordinates: list[Any]) -> Iterator[tuple[float, float]]:
+    if coordinates and not isinstance(coordinates[0], list):
+        yield float(coordinates[0]), float(coordinates[1])
+    else:
+        for part in coordinates:
+            yield from _positions(part)
 
 
 def _storable(text: str | None) -> str | None:

@@ -17,9 +17,10 @@ from cim.errors import NotFound
 from cim.sql import Cast, Sql
 
 Row = tuple[Any, ...]
-"""source_row, code, reason, field, value, is_rejected, original (JSON text)."""
+"""source_row, code, reason, field, value, is_rejected, original (JSON text), bounds (in degrees, or None)."""
 
-_NAMES = ("row", "code", "reason", "field", "value", "rejected", "original")
+_NAMES = ("row", "code", "reason", "field", "value", "rejected", "original", "bounds")
+_MARKED, _ORIGINAL, _BOUNDS = slice(0, 6), 6, 7
 MARKS = ("cim_row", "cim_code", "cim_reason", "cim_field", "cim_value", "cim_rejected")
 """Fields that stand before a row's own."""
 
@@ -69,9 +70,9 @@ def _csv_frame(facts: RunFacts) -> tuple[bytes, bytes, bytes]:
 
 
 def _csv_line(row: Row, facts: RunFacts) -> bytes:
-    original = orjson.loads(row[-1])
+    original = orjson.loads(row[_ORIGINAL])
     properties = original.get("properties") or {}
-    values = [*row[:-1], *(properties.get(name) for name in facts.fields)]
+    values = [*row[_MARKED], *(properties.get(name) for name in facts.fields)]
     if facts.has_place_column:
         values.append(_place(original.get("geometry"), facts.crs))
     return _record(iter(values))
@@ -95,7 +96,7 @@ def _crs_member(crs: str | None) -> dict[str, Any]:
 
 
 def _geojson_line(row: Row, facts: RunFacts) -> bytes | None:
-    number, code, reason, _, _, is_rejected, text = row
+    number, code, reason, _, _, is_rejected, text, _ = row
     if not is_rejected:
         return None
     original = orjson.loads(text)
@@ -104,12 +105,26 @@ def _geojson_line(row: Row, facts: RunFacts) -> bytes | None:
 
 
 def _json_line(row: Row, facts: RunFacts) -> bytes:
-    return orjson.dumps(dict(zip(_NAMES, (*row[:-1], orjson.loads(row[-1])), strict=True)))
+    values = (*row[_MARKED], orjson.loads(row[_ORIGINAL]), row[_BOUNDS])
+    return orjson.dumps(dict(zip(_NAMES, values, strict=True)))
+
+
+def _place_line(row: Row, facts: RunFacts) -> bytes | None:
+    """The middle of where the row lies, with its box."""
+    number, code, reason, field, value, is_rejected, _, bounds = row
+    if bounds is None:
+        return None
+    west, south, east, north = bounds
+    told = {"row": number, "code": code, "reason": reason, "field": field, "value": value, "rejected": is_rejected}
+    middle = {"type": "Point", "coordinates": [(west + east) / 2, (south + north) / 2]}
+    key = f"{number}/{code}"
+    return orjson.dumps({"type": "Feature", "id": key, "bbox": bounds, "geometry": middle, "properties": told})
 
 
 csv_lines = Form(_csv_frame, _csv_line)
 geojson_lines = Form(_geojson_frame, _geojson_line)
 json_lines = Form(lambda facts: (b"[", b",\n", b"]\n"), _json_line)
+place_lines = Form(lambda facts: (b'{"type":"FeatureCollection","features":[', b",\n", b"]}\n"), _place_line)
 
 FORMS = {"csv": csv_lines, "geojson": geojson_lines, "json": json_lines}
 
@@ -143,7 +158,7 @@ def written(connection: psycopg.Connection[Any], run_id: int, form: Form) -> Ite
     is_first = True
     with connection.transaction(), connection.cursor("rejections") as rows:
         rows.execute(
-            "SELECT source_row, code, reason, field, value, is_rejected, original::text FROM cim.load_rejection "
+            "SELECT source_row, code, reason, field, value, is_rejected, original::text, bounds FROM cim.load_rejection "
             "WHERE load_run_id = %s ORDER BY source_row, code",
             [run_id],
         )

@@ -10,6 +10,7 @@ Both are taken out of the stage. A load that replaces does not delete edited row
 
 from typing import Any
 
+from cim.db.rejected import bounds_of
 from cim.model import Collection
 from cim.sql import Sql
 
@@ -65,4 +66,5 @@ def rejection(row: int, source_id: str, feature: dict[str, Any]) -> dict[str, An
         "value": source_id,
         "original": feature,
         "is_rejected": True,
+        "bounds": bounds_of(feature["geometry"]),
     }

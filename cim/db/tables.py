@@ -15,6 +15,7 @@ from sqlalchemy import (
     Column,
     Date,
     DateTime,
+    Double,
     Float,
     ForeignKey,
     Identity,
@@ -28,7 +29,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.types import TypeEngine
 
@@ -213,6 +214,7 @@ load_run = Table(
     Column("deleted", BigInteger(), nullable=False, server_default="0"),
     Column("error", JSONB()),
     Column("is_dry", Boolean(), nullable=False, server_default="false"),
+    Column("expected", BigInteger(), comment="rows that the source says it has; NULL where it does not say"),
     CheckConstraint("state IN ('queued', 'running', 'completed', 'failed')", name="load_run_state_check"),
     CheckConstraint("mode IN ('merge', 'replace')", name="load_run_mode_check"),
 )
@@ -230,6 +232,9 @@ load_batch = Table(
     Column("rejected", BigInteger(), nullable=False),
     Column("repaired", BigInteger(), nullable=False, server_default="0"),
     Column("committed_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column(
+        "bounds", ARRAY(Double()), comment="west, south, east, north of the rows that passed the checks, in degrees"
+    ),
     CheckConstraint("read = inserted + updated + unchanged + rejected", name="load_batch_adds_up"),
 )
 
@@ -244,6 +249,9 @@ load_rejection = Table(
     Column("value", Text()),
     Column("original", JSONB(), nullable=False, comment="the row as a GeoJSON feature in the source's CRS"),
     Column("is_rejected", Boolean(), nullable=False, comment="false: stored after the repair that `reason` names"),
+    Column(
+        "bounds", ARRAY(Double()), comment="west, south, east, north in degrees; NULL where the row has no known place"
+    ),
 )
 
 mapping = Table(
