@@ -31,6 +31,7 @@ SECTIONS: tuple[Section, ...] = (
     Section(""),
     Section("services", _has_duty(*DUTIES)),
     Section("reviews", _has_duty(*REVIEWERS, *MANAGERS)),
+    Section("loads", lambda scope: scope.is_admin),
 )
 """In the order they are listed. A new section is one line, its page in one file, its messages in one."""
 

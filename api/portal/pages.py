@@ -1,6 +1,6 @@
 """Every page of the portal that has an address of its own; the map is at `/`, the shelf's are the catalogue's HTML."""
 
-from api.portal import applying, desk, desk_compare, desk_register, desk_reviews, desk_services
+from api.portal import applying, desk, desk_compare, desk_register, desk_reviews, desk_services, loads
 
 PAGES = (
     *applying.ROUTES,
@@ -9,5 +9,6 @@ PAGES = (
     *desk_register.ROUTES,
     *desk_reviews.ROUTES,
     *desk_services.ROUTES,
+    *loads.ROUTES,
 )
 """Plain routes; one file of pages adds one name here."""

@@ -6,6 +6,9 @@ const DOES = {
   extent: () => import("./pages/extent.js"),
   submit: () => import("./pages/submit.js"),
   try: () => import("./pages/try.js"),
+  upload: () => import("./pages/upload.js"),
+  watch: () => import("./pages/watch.js"),
+  rejections: () => import("./pages/rejections.js"),
 };
 
 for (const place of document.querySelectorAll("[data-does]")) {

@@ -100,6 +100,13 @@ const sketchLayers = () => [
   },
 ];
 
+/** A style of the ground and the areas' boundaries only, with `sources` and `layers` over them and the names on top. */
+export function groundDocument(sources, layers) {
+  const areas = Object.fromEntries(["areas-city", "areas-district", "areas-street", "areas-community", "areas-names"].map((id) => [id, geojson()]));
+  const ground = { id: "ground", type: "background", paint: { "background-color": GROUND.sea } };
+  return { version: 8, sources: { ...areas, ...sources }, layers: [ground, ...areaLayers(), ...layers, ...areaNames()] };
+}
+
 /** Colour of buildings by one of BUILDING_COLOURS, the chosen one apart. */
 export const buildingColour = (property) => selected(CHOSEN, expressionOf(property));
 

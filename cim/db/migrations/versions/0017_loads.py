@@ -1,12 +1,12 @@
 """Loads that are watched and looked at: how many rows a source says it has, where rows lie that were stored or rejected.
 
-Revision ID: 0016
+Revision ID: 0017
 """
 
 from alembic import op
 
-revision = "0016"
-down_revision = "0015"
+revision = "0017"
+down_revision = "0016"
 
 
 def upgrade() -> None:
