@@ -223,18 +223,22 @@ def _pixel(tile: TileCoord) -> tuple[Cast, Cast]:
 def _largest(tile: TileCoord, plan: TilePlan, source: Sql) -> Sql:
     """Ids of the largest features, and of those smaller than a pixel one of each pixel; one more than the cap.
 
-    Few columns are sorted here: a hundred thousand whole rows would not fit in the memory of a sort.
+    The box of a row is taken out of its geometry once, and no row is sorted before there is one a pixel (OFFSET 0 keeps the
+    planner from writing the steps into one another): a third of what sorting a hundred thousand costs.
     """
+    width, height = _pixel(tile)
     return Sql.of(
-        "SELECT id, size FROM (SELECT DISTINCT ON (pixel, alone) id, size FROM (SELECT id, size, "
+        "SELECT id, size FROM (SELECT min(id) AS id, max(size) AS size FROM (SELECT id, size, "
         "CASE WHEN size < 1 THEN floor((x - {}) / {})::bigint << 32 | width_bucket(y, {})::bigint END AS pixel, "
-        "CASE WHEN size >= 1 THEN id END AS alone FROM "
-        "(SELECT id, ST_XMin(geom) AS x, ST_YMin(geom) AS y, {} AS size FROM {}) AS measured) AS placed "
-        "ORDER BY pixel, alone, size DESC, id) AS first ORDER BY size DESC, id LIMIT {}",
+        "CASE WHEN size >= 1 THEN id END AS alone FROM (SELECT id, ST_XMin(box) AS x, ST_YMin(box) AS y, "
+        "greatest((ST_XMax(box) - ST_XMin(box)) / {}, (ST_YMax(box) - ST_YMin(box)) / {}) AS size "
+        "FROM (SELECT id, geom::box3d AS box FROM {} OFFSET 0) AS boxed OFFSET 0) AS measured) AS placed "
+        "GROUP BY pixel, alone) AS kept ORDER BY size DESC, id LIMIT {}",
         Cast(tile.longitude(tile.col), "float8"),
-        _pixel(tile)[0],
+        width,
         Cast(_edges(tile, EXTENT // PIXEL), "float8[]"),
-        _size(tile),
+        width,
+        height,
         source,
         Cast(plan.cap + 1, "bigint"),
     )
