@@ -151,5 +151,5 @@ def create_app(settings: Settings) -> FastAPI:
     app.doors = Doors(route for route in app.routes if type(route) is Route)
     compressed = CompressMiddleware(Endpoint.respond, **compression_options())
     border = Border(BodyLimit(Endpoint(app, compressed), context=context), context=context)
-    app.short_way, app.hot = border, HotAnswers(tiles, stamps, context.registry, border)
+    app.short_way, app.hot = border, HotAnswers(tiles, stamps, context.registry, border, callers, meter)
     return app

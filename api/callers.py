@@ -1,5 +1,6 @@
 """Who calls, in whatever way they say it: a key, an access token of the issuer, a session's cookie, or nothing."""
 
+import math
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -8,7 +9,10 @@ from api.oidc import Issuer
 from api.passwords import Passwords
 from api.security import Keys, key_of
 from api.sessions import Sessions
+from cim.memo import Known
 from cim.model import Scope
+
+_NOBODY: Known[Scope | None] = Known(None, None, math.inf)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +35,14 @@ class Callers:
         if self.issuer.takes(key):
             return await self.issuer.authorise(key)
         return await self.keys.authorise(key)
+
+    def known(self, request: Request, scope: Scope) -> Known[Scope | None] | None:
+        """What `scope`, which `authorise` gave for a request without a cookie, is good by: its key, as long as that is known.
+
+        None where the caller is asked each time.
+        """
+        key = key_of(request)
+        if key is None:
+            return _NOBODY
+        known = self.keys.known(key)
+        return known if known is not None and known.value == scope else None

@@ -1,22 +1,36 @@
 """Tiles sent again before anything is parsed: a request that is, to the byte, one that a kept tile answered just now.
 
-What such an answer depends on is the request, the declaration of its collection and the tile; so the same bytes have the
-same answer as long as the collection's stamp, read anew each time, is the tile's. Requests that say who asks, or that
-hold any field not named here, take the ordinary way: no key, session or condition is ever passed by. A tile that was called
-as a service is counted each time before it is sent.
+What such an answer depends on is the request, what is known of the caller, the declaration of the collection and the tile; so
+the same bytes have the same answer as long as the collection's stamp, read anew each time, is the tile's, and as long as
+all that the answer's rights rest on is known to be as it was (`cim.memo`). What is no longer known is asked the ordinary
+way, and good again from then on. Requests that hold any field not named here always take the ordinary way: no session or condition is
+ever passed by.
+
+Requests that wait for the same stamps are answered together: their calls of services are counted by one write of the spool,
+before any of them is sent.
 """
 
+import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from typing import Any, NamedTuple
 from weakref import ref
 
+from starlette.requests import Request
+from starlette.types import Scope as Asked
+
+from api.callers import Callers
+from api.limits import hot_fields
 from api.middleware import Border, Told, new_request_id
 from api.tile_cache import KeptTile, TileCache
 from cim.db.registry import Registry
 from cim.db.stamps import Stamps
-from cim.model import Collection
+from cim.memo import Known
+from cim.metering.call import Call
+from cim.metering.meter import Meter, Passed, Repeat
+from cim.metering.quota import Limits
+from cim.model import Collection, Scope
 
 MAX_HEAD = 4_096
 """A longer head is parsed."""
@@ -26,21 +40,33 @@ MAX_KNOWN = 4_096
 _END = b"\r\n\r\n"
 _FIELDS = frozenset(
     b"host user-agent accept accept-encoding accept-language origin referer dnt priority cache-control pragma "
-    b"sec-fetch-dest sec-fetch-mode sec-fetch-site sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform".split()
+    b"sec-fetch-dest sec-fetch-mode sec-fetch-site sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform "
+    b"authorization x-api-key x-scenario".split()
 )
-"""Fields of a request that say nothing of who asks, and ask for no part or condition of an answer."""
+"""Fields of a request that ask for no part or condition of an answer, and say who asks by a key only."""
 _KEEP_ALIVE = b"connection: keep-alive"
+_OWN_LINES = (b"x-request-id", b"x-call-id", b"ratelimit")
+"""Fields that each answer has its own of."""
+
+Then = Callable[[tuple[bytes, bytes] | None], None]
+"""Called with the head, but for status line and date, and the body of an answer; with None for a request to be asked anew."""
 
 
-Count = Callable[[int, float], bool]
+@dataclass(frozen=True, slots=True)
+class CallSent:
+    """The call of a service that a tile was sent for: whose, held to which limits, and what else its rights rest on."""
+
+    call: Call
+    limits: Limits | None
+    rights: tuple[Known[Any], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class TileSent:
     """What the tiles' endpoint notes of an answer: the kept tile it sent, and in which coding.
 
-    `source` is the registry's collection that the address was read against, `route` the template of the path. `count`, of calls
-    of services, counts one more that brings so many bytes since an instant; it gives False where the call must be asked anew.
+    `source` is the registry's collection that the address was read against, `route` the template of the path, `caller` whom
+    it was sent to.
     """
 
     source: Collection
@@ -48,12 +74,13 @@ class TileSent:
     tile: KeptTile
     coding: str
     route: str
-    count: Count | None = None
+    caller: Scope
+    call: CallSent | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class HotAnswer:
-    """An answer that is known: `head` lacks the status line, the date and the request's id. It keeps no tile alive."""
+    """An answer that is known, good while `rights` are: `head` lacks what each answer has its own of. It keeps no tile alive."""
 
     source: Collection
     key: str
@@ -62,14 +89,24 @@ class HotAnswer:
     path: str
     route: str
     head: bytes
-    count: Count | None
+    rights: tuple[Known[Any], ...]
+    repeat: Repeat | None
+
+
+class _Waiting(NamedTuple):
+    answer: HotAnswer
+    then: Then
+    started: float
 
 
 class HotAnswers:
     """Those of one worker. `border` notes them as it does all answers."""
 
-    def __init__(self, tiles: TileCache, stamps: Stamps, registry: Registry, border: Border) -> None:
+    def __init__(
+        self, tiles: TileCache, stamps: Stamps, registry: Registry, border: Border, callers: Callers, meter: Meter
+    ) -> None:
         self._tiles, self._stamps, self._registry, self._border = tiles, stamps, registry, border
+        self._callers, self._meter = callers, meter
         self._known: dict[bytes, HotAnswer] = {}
 
     def find(self, data: bytes) -> HotAnswer | None:
@@ -78,40 +115,76 @@ class HotAnswers:
             return None
         return self._known.get(data)
 
-    def check(self, answer: HotAnswer, then: Callable[[KeptTile | None], None]) -> None:
-        """Call `then` with the tile, by a statement that begins now, or with None where the request must be asked anew."""
-        self._stamps.tell(answer.source.id, partial(self._checked, answer, then, time.perf_counter()))
+    def check(self, answer: HotAnswer, then: Then) -> None:
+        """Call `then` by a statement that begins now."""
+        self._stamps.tell(answer.source.id, self._checked, _Waiting(answer, then, time.perf_counter()))
 
-    def _checked(
-        self, answer: HotAnswer, then: Callable[[KeptTile | None], None], started: float, stamp: str | None
-    ) -> None:
+    def _checked(self, waiting: list[_Waiting], stamps: Mapping[str, str]) -> None:
+        now, later = time.monotonic(), asyncio.get_running_loop().call_soon
+        good: list[tuple[_Waiting, KeptTile]] = []
+        for one in waiting:
+            tile = self._tile(one.answer, stamps, now)
+            if tile is None:
+                later(one.then, None)
+            else:
+                good.append((one, tile))
+        passed = iter(self._meter.again([(one.answer.repeat, one.started) for one, _ in good if one.answer.repeat]))
+        for one, tile in good:
+            call = None if one.answer.repeat is None else next(passed)
+            if call is None and one.answer.repeat is not None:
+                later(one.then, None)
+            else:
+                later(one.then, self._written(one, tile, call))
+
+    def _tile(self, answer: HotAnswer, stamps: Mapping[str, str], now: float) -> KeptTile | None:
         tile = answer.tile()
-        is_good = (
-            tile is not None
-            and tile.stamp == stamp
-            and self._registry.find(answer.source.id) is answer.source
-            and self._tiles.is_kept(answer.key, tile)
-            and (answer.count is None or answer.count(len(tile.bodies[answer.coding]), started))
-        )
-        then(tile if is_good else None)
+        if (
+            tile is None
+            or tile.stamp != stamps.get(answer.source.id)
+            or self._registry.find(answer.source.id) is not answer.source
+            or not self._tiles.is_kept(answer.key, tile)
+        ):
+            return None
+        for known in answer.rights:
+            if known.until <= now:
+                return None
+        return tile
 
-    def written(self, answer: HotAnswer, tile: KeptTile, started: float) -> tuple[bytes, bytes]:
-        """The end of the answer's head, and its body; it is noted as any answer is."""
-        request_id, body = new_request_id(), tile.bodies[answer.coding]
+    def _written(self, one: _Waiting, tile: KeptTile, call: Passed | None) -> tuple[bytes, bytes]:
+        """The end of the answer's head, and its body; it is noted as any answer is, a call under its id in the ledger."""
+        answer, body = one.answer, tile.bodies[one.answer.coding]
+        request_id = new_request_id() if call is None else call.call_id
+        more = "" if call is None else hot_fields(call.call_id, call.standing)
+        seconds = time.perf_counter() - one.started
         self._border.began()
-        seconds = time.perf_counter() - started
         self._border.told(Told(request_id, "GET", answer.path, answer.route, 200, len(body), seconds))
-        return b"%bx-request-id: %b\r\n\r\n" % (answer.head, request_id.encode()), body
+        return b"%bx-request-id: %b\r\n%b\r\n" % (answer.head, request_id.encode(), more.encode()), body
 
-    def learn(self, data: bytes, sent: TileSent, path: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    def learn(self, data: bytes, sent: TileSent, asked: Asked, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Remember what was answered with status 200 to a request of these bytes. `headers`: its fields, without the date."""
-        if not is_plain(data, below=b"/collections/" if sent.count is None else b"/services/"):
+        if not is_plain(data, below=b"/collections/" if sent.call is None else b"/services/"):
             return
-        lines = [b"%b: %b\r\n" % (name, value) for name, value in headers if name != b"x-request-id"]
+        caller = self._callers.known(Request(asked), sent.caller)
+        if caller is None:
+            return
+        rights: tuple[Known[Any], ...] = (caller,)
+        repeat, body = None, sent.tile.bodies[sent.coding]
+        if sent.call is not None:
+            rights += sent.call.rights
+            repeat = Repeat.of(sent.call.call, sent.call.limits, sent_bytes=len(body))
+        lines = [b"%b: %b\r\n" % (name, value) for name, value in headers if name not in _OWN_LINES]
         if len(self._known) >= MAX_KNOWN:
             self._known.clear()
         self._known[data] = HotAnswer(
-            sent.source, sent.key, ref(sent.tile), sent.coding, path[:300], sent.route, b"".join(lines), sent.count
+            source=sent.source,
+            key=sent.key,
+            tile=ref(sent.tile),
+            coding=sent.coding,
+            path=asked["path"][:300],
+            route=sent.route,
+            head=b"".join(lines),
+            rights=rights,
+            repeat=repeat,
         )
 
 

@@ -23,6 +23,14 @@ def _policies(known: tuple[tuple[str, int, int], ...]) -> str:
     return ", ".join(f'"{policy}";q={limit};w={window_s}' for policy, limit, window_s in known)
 
 
+def hot_fields(call_id: str, standing: Iterable[Standing]) -> str:
+    """The same as `call_fields` but for what stays as it is, as lines of a head."""
+    now = time.time()
+    left = [f'"{one.policy}";r={max(one.remaining, 0)};t={max(int(one.reset_at - now) + 1, 0)}' for one in standing]
+    limits = f"ratelimit: {', '.join(left)}\r\n" if left else ""
+    return f"x-call-id: {call_id}\r\n{limits}"
+
+
 def call_fields(admitted: Admitted) -> list[tuple[bytes, bytes]]:
     """Fields of the answer of a call: its id in the ledger, and where the caller stands."""
     fields = [(b"x-call-id", admitted.call_id.encode())]

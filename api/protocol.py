@@ -5,7 +5,6 @@ in one piece.
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -13,10 +12,9 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from api.hot import HotAnswer, HotAnswers
+from api.hot import HotAnswers
 from api.middleware import DISCONNECTED
 from api.problems import MEDIA_TYPE, problem_body
-from api.tile_cache import KeptTile
 
 MAX_HEAD_BYTES = 64 * 1024
 MIN_BODY_BYTES_S = 1024
@@ -77,7 +75,7 @@ class _Sender:
         scope: Any = self._cycle.scope
         sent = scope["state"].get("sent")
         if sent is not None and scope["method"] == "GET":
-            scope["app"].hot.learn(self._asked, sent, scope["path"], headers)
+            scope["app"].hot.learn(self._asked, sent, scope, headers)
 
     async def _is_sent(self, head: bytes, message: Any) -> bool:
         """Write the head, and with it the body where it comes whole."""
@@ -176,7 +174,7 @@ class DeadlineProtocol(HttpToolsProtocol):
             if known is not None:
                 self._disarm()
                 self._waits = True
-                self._hot.check(known, partial(self._send_hot, self._hot, known, data, time.perf_counter()))
+                self._hot.check(known, partial(self._send_hot, data))
                 return
         self._asked = data if is_alone else b""
         self._parse(data)
@@ -197,18 +195,18 @@ class DeadlineProtocol(HttpToolsProtocol):
         elif self._in_head or self._in_body or (self.timeout_keep_alive_task is None and self._is_idle()):
             self._arm()  # something is to come; or bytes that begin no request, such as empty lines
 
-    def _send_hot(self, hot: HotAnswers, known: HotAnswer, data: bytes, started: float, tile: KeptTile | None) -> None:
-        """Send an answer that was checked; without a tile the request is read as any other."""
+    def _send_hot(self, data: bytes, answer: tuple[bytes, bytes] | None) -> None:
+        """Send an answer that was checked; without one the request is read as any other."""
         self._waits = False
         if self.transport.is_closing():
             return
-        if tile is None:
+        if answer is None:
             self._asked = data
             self._parse(data)
             if self._stops:
                 super().shutdown()
         else:
-            head, body = hot.written(known, tile, started)
+            head, body = answer
             dates = b"".join([b"%b: %b\r\n" % pair for pair in self.server_state.default_headers])
             self._write(b"".join((STATUS_LINE[200], dates, head)), body)
             self.server_state.total_requests += 1

@@ -5,7 +5,6 @@ everywhere within that time.
 """
 
 import hmac
-import time
 from collections.abc import Iterable
 from contextlib import suppress
 
@@ -17,6 +16,7 @@ from cim.db.keys import digest_of, in_force_sql, used_sql
 from cim.db.pool import Database
 from cim.db.rights import scope_of_key, unknown_properties
 from cim.errors import Forbidden, Unauthorized, Unavailable
+from cim.memo import Known, Memo
 from cim.model import Collection, Scope, roles_of
 from cim.settings import Settings
 
@@ -61,7 +61,7 @@ class Keys:
         self._admin_digest = digest_of(settings.admin_key) if settings.admin_key else None
         self._anonymous = anonymous_scope(settings)
         self._timezone = settings.time_zone
-        self._known: dict[str, tuple[float, Scope | None]] = {}
+        self._known: Memo[str, Scope | None] = Memo(TTL_S, MAX_KNOWN)
 
     @property
     def anonymous(self) -> Scope:
@@ -73,9 +73,8 @@ class Keys:
         digest = digest_of(key)
         if self._admin_digest is not None and hmac.compare_digest(digest, self._admin_digest):
             return Scope(roles=roles_of("admin"), caller="admin key of the settings")
-        until, scope = self._known.get(digest, (0.0, None))
-        if until < time.monotonic():
-            scope = await self._look_up(digest)
+        known = self._known.good(digest)
+        scope = await self._look_up(digest) if known is None else known.value
         if scope is None:
             raise Unauthorized(f"the key is unknown, expired or revoked; {_HOW}")
         return scope
@@ -86,10 +85,11 @@ class Keys:
             with suppress(Unavailable):  # a replica cannot write it, nor need it
                 await self._database.execute(used_sql(digest, self._timezone))
         scope = None if row is None else scope_of_key(row)
-        if len(self._known) >= MAX_KNOWN:
-            self._known.clear()
-        self._known[digest] = (time.monotonic() + TTL_S, scope)
-        return scope
+        return self._known.keep(digest, scope, lambda: scope)
+
+    def known(self, key: str) -> Known[Scope | None] | None:
+        """What is known of a key of the database, be it good or not; None for any other."""
+        return self._known.last(digest_of(key))
 
 
 def key_of(request: Request) -> str | None:

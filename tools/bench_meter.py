@@ -46,7 +46,7 @@ class Way:
 def ways(tile: str) -> tuple[Way, ...]:
     """The first one is what the others are measured by."""
     return (
-        Way("through a service, no rights, no meter", "bare", f"/services/open/tiles/{tile}", has_key=True),
+        Way("through a service, no rights, no meter", "bare", f"/services/open/tiles/{tile}", has_key=False),
         Way("anybody's service, without a key", "whole", f"/services/open/tiles/{tile}", has_key=False),
         Way("by key and grant", "whole", f"/services/granted/tiles/{tile}", has_key=True),
         Way("by key and grant with a quota and a rate", "whole", f"/services/limited/tiles/{tile}", has_key=True),
@@ -73,27 +73,36 @@ def serve(kind: str, port: int) -> None:
 
 
 def _bare() -> Any:
+    from dataclasses import replace
+
+    from api import hot
     from api.app import create_app
+    from api.gateway.door import ROUTE, SENT, Terms
     from api.routes import gateway
     from cim.metering.call import Admitted, Call
     from cim.model import Scope
     from cim.settings import Settings
 
     app = create_app(Settings())
-    nothing = Admitted(Call("open"), "", "", 0, 0.0)
-
-    anybody = Scope()
+    anybody, nothing = Scope(), Admitted(Call("open"), "", "", 0, 0.0)
 
     async def nobody(_: Any) -> Scope:
         return anybody
 
-    async def let_in(*_: Any) -> tuple[Scope, Admitted]:
-        return anybody, nothing
+    async def let_in(_: Any, called: Any, __: Any) -> tuple[Terms, Admitted]:
+        return Terms((called, anybody, None, ()), anybody, nothing.call, None), nothing
 
     async def uncounted(_: Any, response: Any, *__: Any) -> Any:
         return response
 
+    def remember(request: Any, *_: Any) -> None:
+        request.scope["state"]["sent"] = replace(request.scope[SENT], route=ROUTE)
+
+    plain = hot.is_plain
+
     app.gateway.admit = let_in  # type: ignore[attr-defined]
+    app.gateway.remember = remember  # type: ignore[attr-defined]
+    hot.is_plain = lambda data, **_: plain(data, below=b"/services/")
     gateway.scope_of = nobody  # type: ignore[assignment]
     gateway.counted = uncounted  # type: ignore[assignment]
     return app

@@ -5,8 +5,7 @@ import time
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import structlog
 from starlette.requests import Request
@@ -14,11 +13,13 @@ from starlette.requests import Request
 from api.documents import header_of
 from api.gateway.proxy import RELAYED_BY, RELAYED_CALL, Proxy
 from api.gateway.services import Called, Services
+from api.hot import CallSent
 from api.middleware import is_head
 from cim.catalogue.grant import Grant, Grants, scope_under
 from cim.db.audit import record
 from cim.db.pool import Database
 from cim.errors import CimError, Forbidden, NotFound, Unavailable, UpstreamBlocked
+from cim.memo import Known
 from cim.metering.call import ANONYMOUS, Admitted, Call
 from cim.metering.meter import Meter
 from cim.metering.quota import Limits
@@ -39,14 +40,19 @@ MAX_KNOWN = 4_096
 TOLD_AGAIN_S = 60.0
 """Seconds in which a worker writes down once that calls of a service are blocked."""
 
+Rights = tuple[Known[Any], ...]
+
 _DENIED = {"unauthorized": 401, "forbidden": 403}
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How a caller calls a service: what they see, whom the meter has, what they may. `made_of` says that they are good."""
+    """How a caller calls a service: what they see, whom the meter has, what they may. `made_of` says that they are good.
 
-    made_of: tuple[Called, Caller, Grant | None]
+    `rights`: what of that was asked of the database, beside the caller.
+    """
+
+    made_of: tuple[Called, Caller, Grant | None, Rights]
     scope: Caller
     call: Call
     limits: Limits | None
@@ -77,7 +83,7 @@ class Gateway:
         method = "HEAD" if is_head(request) else request.scope["method"]
         try:
             grant = await self.grants.admitted(called, caller, scenario_id=header_of(request, SCENARIO))
-            terms = self._terms_of(called, caller, grant, method)
+            terms = self._terms_of(called, caller, grant, self._rights(called, caller), method)
         except CimError as error:
             status = _DENIED.get(error.code)
             if status is not None:
@@ -109,30 +115,28 @@ class Gateway:
             called = await self.services.get(request.path_params["service_id"])
             await self.meter.deny(_call(called, Caller(), None, method), status=status)
 
-    def _terms_of(self, called: Called, caller: Caller, grant: Grant | None, method: str) -> Terms:
+    def _rights(self, called: Called, caller: Caller) -> Rights:
+        return tuple(one for one in (self.services.known(called), self.grants.known(called, caller)) if one is not None)
+
+    def _terms_of(self, called: Called, caller: Caller, grant: Grant | None, rights: Rights, method: str) -> Terms:
         key = (called.id, id(caller), id(grant), method)
         terms = self._terms.get(key)
-        if terms is None or terms.made_of != (called, caller, grant):
+        if terms is None or terms.made_of != (called, caller, grant, rights):
             scope = _scope_of(called, caller, grant)
             call, limits = _call(called, caller, grant, method), None
             if grant is not None:
                 limits = Limits(call.grant_id, grant.quota_day, grant.rate_calls, grant.rate_seconds)
             if len(self._terms) >= MAX_KNOWN:
                 self._terms.clear()
-            terms = self._terms[key] = Terms((called, caller, grant), scope, call, limits)
+            terms = self._terms[key] = Terms((called, caller, grant, rights), scope, call, limits)
         return terms
 
-    def remember(self, request: Request, called: Called, terms: Terms) -> None:
-        """Let `api.hot` send a kept tile again to callers without a key, each time counted, while the service is as it is."""
-        sent = request.scope.get(SENT)
-        if sent is not None and terms.limits is None and not terms.scope.roles and terms.call.method == "GET":
-            count = partial(self._count_again, called, terms.call)
-            request.scope["state"]["sent"] = replace(sent, route=ROUTE, count=count)
-
-    def _count_again(self, called: Called, call: Call, sent_bytes: int, started: float) -> bool:
-        if not self.services.is_current(called):
-            return False
-        return self.meter.count_at_once(call, status=200, sent_bytes=sent_bytes, started=started)
+    def remember(self, request: Request, terms: Terms) -> None:
+        """Let `api.hot` send a kept tile again, each time counted, while the rights are as they are."""
+        sent, (called, caller, _, rights) = request.scope.get(SENT), terms.made_of
+        if sent is not None and terms.call.method == "GET" and any(one.value is called for one in rights):
+            call = CallSent(terms.call, terms.limits, rights)
+            request.scope["state"]["sent"] = replace(sent, route=ROUTE, caller=caller, call=call)
 
     async def tell_blocked(self, called: Called, caller: Caller, error: UpstreamBlocked) -> None:
         """Write into the audit that calls of the service are blocked, not for every one of them."""

@@ -1,7 +1,6 @@
 """What a worker knows of the services it is called for; asked again after `TTL_S`, so a suspended one is shut everywhere soon."""
 
 import re
-import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +14,7 @@ from cim.gateway.endpoint import Endpoint, endpoint_of
 from cim.gateway.policy import Allowed, Origin, parse_allowed
 from cim.gateway.rewrite import Rewriter, rewriter
 from cim.gateway.sealing import Sealer, sealer_of
+from cim.memo import Known, Memo
 from cim.query.upstreams import called_sql
 from cim.settings import Settings
 
@@ -74,29 +74,23 @@ class Services:
         self._settings = settings
         self._allowed: Allowed = parse_allowed(settings.allowed_upstreams)
         self._sealer: Sealer | None = None
-        self._known: dict[str, tuple[float, Called, tuple[Any, ...]]] = {}
+        self._known: Memo[str, Called] = Memo(TTL_S, MAX_KNOWN)
 
     async def get(self, service_id: str) -> Called:
         """The service in whatever state but a draft nobody has published. Raises NotFound."""
-        now = time.monotonic()
-        known = self._known.get(service_id)
-        if known is not None and known[0] > now:
-            return known[1]
+        known = self._known.good(service_id)
+        if known is not None:
+            return known.value
         row = None if "\x00" in service_id else await self._database.fetch_row(called_sql(service_id))
         if row is None:
-            self._known.pop(service_id, None)
+            self._known.forget(service_id)
             raise NotFound("service", service_id)
-        facts = tuple(row)
-        called = known[1] if known is not None and known[2] == facts else self._called(row)
-        if len(self._known) >= MAX_KNOWN:
-            self._known.clear()
-        self._known[service_id] = (now + TTL_S, called, facts)
-        return called
+        return self._known.keep(service_id, tuple(row), lambda: self._called(row))
 
-    def is_current(self, called: Called) -> bool:
-        """True while the service is known to be as `called` says."""
-        known = self._known.get(called.id)
-        return known is not None and known[1] is called and known[0] > time.monotonic()
+    def known(self, called: Called) -> Known[Called] | None:
+        """What is known of the service, where it is as `called` says."""
+        known = self._known.last(called.id)
+        return known if known is not None and known.value is called else None
 
     def sealer(self) -> Sealer:
         """What seals and opens credentials. Raises SetupProblem."""

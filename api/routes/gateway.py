@@ -51,7 +51,7 @@ async def call(request: Request) -> Response:
         await gateway.meter.record(admitted, status=500, sent_bytes=0, outcome=ANSWERED)
         raise
     response = await counted(request, response, gateway.meter, admitted)
-    gateway.remember(request, called, terms)
+    gateway.remember(request, terms)
     return response
 
 

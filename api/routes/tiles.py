@@ -197,7 +197,7 @@ def _answer(request: Request, context: Context, asked: Asked, made: KeptTile) ->
         headers.append((b"content-encoding", coding.encode()))
     headers.append((b"content-length", str(len(body)).encode()))
     if asked.key is not None:
-        request.scope["state"]["sent"] = TileSent(asked.source, asked.key, made, coding, _TILE)
+        request.scope["state"]["sent"] = TileSent(asked.source, asked.key, made, coding, _TILE, asked.scope)
     return Whole(body, 200, headers)
 
 

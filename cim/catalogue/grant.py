@@ -3,7 +3,7 @@
 What a worker knows of grants it asks again after `TTL_S`, so one that was revoked is dead everywhere within that time.
 """
 
-import time
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from cim.db.pool import Runs
 from cim.errors import Conflict, Forbidden, NotFound, Unauthorized
+from cim.memo import Known, Memo
 from cim.model import Scope
 from cim.query.grants import in_force_sql
 
@@ -69,7 +70,7 @@ class Grants:
 
     def __init__(self, database: Runs) -> None:
         self._database = database
-        self._known: dict[tuple[str, str], tuple[float, tuple[Grant, ...]]] = {}
+        self._known: Memo[tuple[str, str], tuple[Grant, ...]] = Memo(TTL_S, MAX_KNOWN)
 
     async def admitted(self, service: Face, scope: Scope, *, scenario_id: str | None = None) -> Grant | None:
         """The grant by which the caller may call the service; None where none is needed.
@@ -81,7 +82,7 @@ class Grants:
         Raises NotFound for a service off the shelf (Conflict for its owner and admins), Unauthorized for a caller without a key
         where one is needed, Forbidden.
         """
-        is_owner = service.organisation_id is not None and service.organisation_id == scope.organisation_id
+        is_owner = _is_owner(service, scope)
         if service.state != "published":
             if service.state == "suspended":
                 raise Forbidden("the service is suspended; only what is published can be called")
@@ -96,7 +97,7 @@ class Grants:
             raise Unauthorized(
                 "this service is called with a key: send 'Authorization: Bearer <key>' or 'X-API-Key: <key>'"
             )
-        if service.share_class == "conditional" and scope.organisation_id is not None:
+        if scope.organisation_id is not None and _is_by_grant(service, scope):
             grant = _chosen(await self._in_force(service.id, scope.organisation_id), scenario_id, scope.grant_id)
             if grant is not None:
                 return grant
@@ -106,15 +107,28 @@ class Grants:
 
     async def _in_force(self, service_id: str, organisation_id: str) -> Sequence[Grant]:
         key = (service_id, organisation_id)
-        until, grants = self._known.get(key, (0.0, ()))
-        if until < time.monotonic():
-            rows = await self._database.fetch_rows(in_force_sql(service_id, organisation_id))
-            grants = tuple(grant_of(row) for row in rows)
-            if len(self._known) >= MAX_KNOWN:
-                self._known.clear()
-            self._known[key] = (time.monotonic() + TTL_S, grants)
+        known = self._known.good(key)
+        if known is not None:
+            return known.value
+        rows = await self._database.fetch_rows(in_force_sql(service_id, organisation_id))
         now = datetime.now(UTC)
-        return [one for one in grants if one.expires_at is None or one.expires_at > now]
+        grants = tuple(one for one in map(grant_of, rows) if one.expires_at is None or one.expires_at > now)
+        ends = [(one.expires_at - now).total_seconds() for one in grants if one.expires_at is not None]
+        return self._known.keep(key, grants, lambda: grants, most_s=min(ends, default=math.inf))
+
+    def known(self, service: Face, scope: Scope) -> Known[tuple[Grant, ...]] | None:
+        """What is known of the grants by which `admitted` decided; None where it asked for none."""
+        if scope.organisation_id is None or not _is_by_grant(service, scope):
+            return None
+        return self._known.last((service.id, scope.organisation_id))
+
+
+def _is_owner(service: Face, scope: Scope) -> bool:
+    return service.organisation_id is not None and service.organisation_id == scope.organisation_id
+
+
+def _is_by_grant(service: Face, scope: Scope) -> bool:
+    return service.share_class == "conditional" and not _is_owner(service, scope)
 
 
 def _chosen(grants: Sequence[Grant], scenario_id: str | None, grant_id: int | None) -> Grant | None:

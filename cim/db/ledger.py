@@ -85,7 +85,7 @@ def prepare(connection: Connection) -> None:
 
 
 def book(connection: Connection, lines: list[bytes], columns: Iterable[str], window_days: int) -> Booked:
-    """Book spooled lines, each call once however often it comes; all or nothing.
+    """Book spooled lines, each call once however often it comes; all or nothing. One of `lines` may hold several, of one day.
 
     A call of a day that is closed goes to the first open day; one of a day outside the window goes to quarantine.
     Raises psycopg.DataError for a line that is none.
@@ -102,13 +102,14 @@ def book(connection: Connection, lines: list[bytes], columns: Iterable[str], win
     with transaction(connection):
         run(connection, Sql.of("SELECT pg_advisory_xact_lock_shared({})", _BOOKING))
         names = Sql.join(", ", [Sql.of("{}", Identifier(name)) for name in columns])
-        with connection.cursor().copy(Sql.of("COPY call_stage ({}) FROM STDIN", names).compile()[0].encode()) as copy:
+        cursor = connection.cursor()
+        with cursor.copy(Sql.of("COPY call_stage ({}) FROM STDIN", names).compile()[0].encode()) as copy:
             copy.write(b"".join(lines))
         quarantined = 0 if inside == days else _quarantine(connection, first, last)
         closed = one(connection, Sql.of("SELECT max(day) FROM cim.call_close"))[0]
         late = _move_late(connection, closed) if closed is not None and min(days) <= closed else 0
         new = one(connection, _BOOK)[0]
-    return Booked(len(lines), new, late, quarantined)
+    return Booked(cursor.rowcount, new, late, quarantined)
 
 
 _BOOK = Sql.of(

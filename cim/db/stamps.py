@@ -1,10 +1,13 @@
 """Stamps of collections as they are now: one statement answers all who ask at the same time."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from cim.db.pool import Database
 from cim.query.stamps import stamps
+
+Told = Callable[[list[Any], Mapping[str, str]], None]
 
 
 class _Batch:
@@ -12,7 +15,7 @@ class _Batch:
 
     def __init__(self) -> None:
         self.ids: set[str] = set()
-        self.told: list[tuple[str, Callable[[str | None], None]]] = []
+        self.told: dict[Told, list[Any]] = {}
         self.done: asyncio.Future[dict[str, str]] = asyncio.get_running_loop().create_future()
 
 
@@ -33,9 +36,9 @@ class Stamps:
         batch = self._batch_of(collection_id)
         return (await asyncio.shield(batch.done)).get(collection_id)
 
-    def tell(self, collection_id: str, told: Callable[[str | None], None]) -> None:
-        """The same without a task of one's own: `told` is called with the stamp, with None where there was no answer."""
-        self._batch_of(collection_id).told.append((collection_id, told))
+    def tell(self, collection_id: str, told: Told, asker: Any) -> None:
+        """The same without a task of one's own, nor one for each: `told` is called once with all who asked, and what stamps there are."""
+        self._batch_of(collection_id).told.setdefault(told, []).append(asker)
 
     def _batch_of(self, collection_id: str) -> _Batch:
         """The batch of those who ask now."""
@@ -68,5 +71,5 @@ class Stamps:
             batch.done.set_result(found)
         finally:
             loop = asyncio.get_running_loop()
-            for collection_id, told in batch.told:
-                loop.call_soon(told, found.get(collection_id))
+            for told, askers in batch.told.items():
+                loop.call_soon(told, askers, found)

@@ -48,7 +48,6 @@ COLUMNS = (
 """Fields of a spooled line, in order: text as COPY takes it, a tab between two, no NULL."""
 
 
-_TABS = len(COLUMNS) - 1
 _SPECIAL = re.compile(r"[\\\n\r\x00]").search
 
 
@@ -134,11 +133,19 @@ class Days:
 
 def line_of(admitted: Admitted, *, status: int, outcome: str, sent_bytes: int, rows: int, duration_ms: float) -> bytes:
     """The line of a call in `COLUMNS`, ended by a line feed."""
-    call = admitted.call
+    ended = ending(admitted.call, status=status, outcome=outcome, sent_bytes=sent_bytes, rows=rows)
+    return line(admitted.day, admitted.call_id, admitted.received_us, ended, duration_ms)
+
+
+def line(day: str, call_id: str, received_us: int, ended: tuple[str, str], duration_ms: float) -> bytes:
+    """A line whose `ending` is known."""
+    middle, origin = ended
+    return f"{day}\t{call_id}\t{received_us}\t{middle}\t{duration_ms:.1f}\t{origin}\n".encode("utf-8", "replace")
+
+
+def ending(call: Call, *, status: int, outcome: str, sent_bytes: int, rows: int) -> tuple[str, str]:
+    """What the lines of such calls have in common: the fields from the service to the rows, and the origin."""
     fields = (
-        admitted.day,
-        admitted.call_id,
-        str(admitted.received_us),
         call.service_id,
         call.organisation_id,
         call.key_prefix,
@@ -149,13 +156,11 @@ def line_of(admitted: Admitted, *, status: int, outcome: str, sent_bytes: int, r
         outcome,
         str(sent_bytes),
         str(rows),
-        f"{duration_ms:.1f}",
-        call.origin,
     )
     text = "\t".join(fields)
-    if text.count("\t") != _TABS or _SPECIAL(text) is not None:
+    if text.count("\t") != len(fields) - 1 or _SPECIAL(text) is not None:
         text = "\t".join(map(_escaped, fields))
-    return (text + "\n").encode("utf-8", "replace")
+    return text, _escaped(call.origin)
 
 
 def _escaped(text: str) -> str:

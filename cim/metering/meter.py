@@ -2,11 +2,25 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from cim.db.pool import Database
 from cim.errors import MeterFull, QuotaExceeded
-from cim.metering.call import ANSWERED, QUOTA, REFUSED, Admitted, Call, Days, line_of, new_call_id
+from cim.metering.call import (
+    ANSWERED,
+    QUOTA,
+    REFUSED,
+    Admitted,
+    Call,
+    Days,
+    Standing,
+    ending,
+    line,
+    line_of,
+    new_call_id,
+)
 from cim.metering.quota import Limits, Quotas
 from cim.metering.shipper import Shipper
 from cim.metering.spool import Spool
@@ -14,6 +28,27 @@ from cim.settings import Settings
 
 STOP_S = 8.0
 TOO_MANY = 429
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """A call that is made again and again with the same answer: what it is held to, and what its lines have in common."""
+
+    limits: Limits | None
+    ended: tuple[str, str]
+
+    @classmethod
+    def of(cls, call: Call, limits: Limits | None, *, sent_bytes: int) -> "Repeat":
+        """Of a call whose answer has status 200, so many bytes and no rows."""
+        return cls(limits, ending(call, status=200, outcome=ANSWERED, sent_bytes=sent_bytes, rows=0))
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A call that was let in and counted at once: its id in the ledger, and where the caller stands."""
+
+    call_id: str
+    standing: tuple[Standing, ...]
 
 
 class Meter:
@@ -70,25 +105,29 @@ class Meter:
         if self._is_synced:
             await self._synced()
 
-    def count_at_once(self, call: Call, *, status: int, sent_bytes: int, started: float) -> bool:
-        """Count a call without limits whose answer is sent right behind this; `started` is of `time.perf_counter`.
+    def again(self, asked: Sequence[tuple[Repeat, float]]) -> list[Passed | None]:
+        """Let in and count, by one write, calls whose answers are sent right behind this; each with its start (`time.perf_counter`).
 
-        False where it is not counted, and must be admitted.
+        None for each that must be admitted: nothing waits here, neither for a lease nor for the disk.
         """
+        refused: list[Passed | None] = [None] * len(asked)
         if self._is_synced:
-            return False
-        admitted = self._begun(call)
-        duration_ms = (time.perf_counter() - started) * 1000
+            return refused
+        now, ended = time.time(), time.perf_counter()
+        day, received_us = self.days.of(now), int(now * 1_000_000)
+        passed, lines = list(refused), []
         try:
-            self.spool.check_room(self.in_flight)
-            self.spool.append(
-                line_of(
-                    admitted, status=status, outcome=ANSWERED, sent_bytes=sent_bytes, rows=0, duration_ms=duration_ms
-                )
-            )
+            self.spool.check_room(self.in_flight + len(asked))
+            for number, (repeat, started) in enumerate(asked):
+                standing = () if repeat.limits is None else self._quotas.take_leased(repeat.limits, now)
+                if standing is not None:
+                    one = passed[number] = Passed(new_call_id(), standing)
+                    lines.append(line(day, one.call_id, received_us, repeat.ended, (ended - started) * 1000))
+            if lines:
+                self.spool.append(b"".join(lines))
         except MeterFull:
-            return False
-        return True
+            return refused
+        return passed
 
     async def deny(self, call: Call, *, status: int, outcome: str = REFUSED) -> None:
         """Count a call that was not let through. Raises MeterFull."""

@@ -23,6 +23,8 @@ ASK_AGAIN_S = 0.1
 KNOWN_EMPTY_S = 0.5
 """Time for which a worker does not ask again for what was used up."""
 MAX_LEASES = 20_000
+LOW = 64
+"""With so many left of a lease a worker asks for the next, so that its callers need not wait for it."""
 
 DAY_S = 86_400
 _SIZES = {"day": (512, 256), "rate": (256, 32)}
@@ -57,6 +59,13 @@ class _Lease:
     waiting: deque[asyncio.Future[bool]] = field(default_factory=deque)
     task: asyncio.Task[None] | None = None
 
+    def enter(self, window: int, reset_at: int) -> None:
+        """What was leased of a former window is no longer of use."""
+        if self.window != window:
+            self.window, self.reset_at = window, reset_at
+            self.left = self.held = 0
+            self.empty_until = 0.0
+
     def standing(self) -> Standing:
         return Standing(self.policy, self.limit, self.window_s, self.remaining + self.left, self.reset_at)
 
@@ -80,22 +89,41 @@ class Quotas:
             await asyncio.gather(self._sweeper, return_exceptions=True)
         with suppress(CimError, TimeoutError):
             async with asyncio.timeout(3):
+                asking = [one.task for one in self._leases.values() if one.task is not None]
+                await asyncio.gather(*asking, return_exceptions=True)
                 await self._give_back(self._leases.values())
 
     async def take(self, limits: Limits) -> tuple[Standing, ...]:
         """Take one call of every limit; where the caller stands then. Raises QuotaExceeded, Unavailable."""
-        now, standing = time.time(), []
+        standing = []
+        for lease in self._leases_of(limits, time.time()):
+            await self._take(lease)
+            standing.append(lease.standing())
+        return tuple(standing)
+
+    def take_leased(self, limits: Limits, now: float) -> tuple[Standing, ...] | None:
+        """Take one call of every limit of what is leased at an instant; None, and nothing is taken, where that is not to be had."""
+        leases = self._leases_of(limits, now)
+        for lease in leases:
+            if lease.left <= 0:
+                return None
+        for lease in leases:
+            self._use(lease)
+        return tuple([lease.standing() for lease in leases])
+
+    def _leases_of(self, limits: Limits, now: float) -> list[_Lease]:
+        """The lease of every limit, in the window of an instant."""
+        leases = []
         if limits.rate_calls is not None and limits.rate_seconds is not None:
             window = int(now) // limits.rate_seconds * limits.rate_seconds
             lease = self._lease(limits.grant_id, "rate", limits.rate_calls, limits.rate_seconds)
-            await self._take(lease, window, window + limits.rate_seconds)
-            standing.append(lease.standing())
+            lease.enter(window, window + limits.rate_seconds)
+            leases.append(lease)
         if limits.quota_day is not None:
-            end = int(self._days.ends(now))
             lease = self._lease(limits.grant_id, "day", limits.quota_day, DAY_S)
-            await self._take(lease, int(self._days.starts(now)), end)
-            standing.append(lease.standing())
-        return tuple(standing)
+            lease.enter(int(self._days.starts(now)), int(self._days.ends(now)))
+            leases.append(lease)
+        return leases
 
     def _lease(self, grant_id: str, policy: str, limit: int, window_s: int) -> _Lease:
         lease = self._leases.get((grant_id, policy))
@@ -113,13 +141,15 @@ class Quotas:
             for key in idle:
                 del self._leases[key]
 
-    async def _take(self, lease: _Lease, window: int, reset_at: int) -> None:
-        if lease.window != window:  # what was leased of the former one is no longer of use
-            lease.window, lease.reset_at = window, reset_at
-            lease.left = lease.held = 0
-            lease.empty_until = 0.0
+    def _use(self, lease: _Lease) -> None:
+        """Take one of what is leased."""
+        lease.left -= 1
+        if lease.left == LOW and lease.task is None:
+            lease.task = asyncio.create_task(self._ask(lease), name="lease")
+
+    async def _take(self, lease: _Lease) -> None:
         if lease.left > 0:
-            lease.left -= 1
+            self._use(lease)
             return
         if lease.empty_until > time.monotonic():
             raise exceeded(lease.standing())
@@ -131,13 +161,14 @@ class Quotas:
             raise exceeded(lease.standing())
 
     async def _ask(self, lease: _Lease) -> None:
-        """Ask the database for what waits, until nothing does."""
-        give_up_at = time.monotonic() + HOLD_S + MARGIN_S
+        """Ask the database for what waits, until nothing does; where nothing waits, once for the next lease."""
+        give_up_at, is_ahead = time.monotonic() + HOLD_S + MARGIN_S, not lease.waiting
         try:
-            while lease.waiting:
-                want, window, settled = len(lease.waiting), lease.window, lease.held
+            while lease.waiting or is_ahead:
+                is_ahead = False
+                want, window, settled = len(lease.waiting), lease.window, max(lease.held - lease.left, 0)
                 most, divisor = _SIZES[lease.policy]
-                lease.held = 0
+                lease.held -= settled
                 row = await self._database.fetch_one(
                     take_sql(
                         lease.grant_id,
@@ -174,7 +205,9 @@ class Quotas:
         lease.remaining = max(lease.limit - taken, 0)
         over = granted - self._answer(lease, granted, is_granted=True)
         if lease.window == window and over > 0:
-            lease.left, lease.held, lease.leased_at = over, max(granted - want, 0), time.monotonic()
+            lease.left += over
+            lease.held += max(granted - want, 0)
+            lease.leased_at = time.monotonic()
 
     def _answer(self, lease: _Lease, count: int, *, is_granted: bool) -> int:
         """Answer at most so many of those who wait and are still there; how many."""

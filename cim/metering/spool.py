@@ -1,9 +1,10 @@
 """The spool: what a worker writes of each call before its answer ends.
 
-`data_dir/spool` holds segments, one open a worker. A segment is `MAGIC`, then frames: length and CRC-32 of the line
-(four bytes each, big-endian), then the line. One `write` a call, so what was answered survives the end of the process, however it
-comes; a frame cut short by it belongs to a call that was not answered. A worker holds a lock (flock) on its open segment as
-long as it lives: whoever can lock a segment may ship and remove it, be it of a worker that died.
+`data_dir/spool` holds segments, one open a worker. A segment is `MAGIC`, then frames: length and CRC-32 of the line (four bytes
+each, big-endian), then the line, or those of the calls of one day whose answers are sent together. One `write` a frame, so what
+was answered survives the end of the process, however it comes; a frame cut short by it belongs to calls that were not
+answered. A worker holds a lock (flock) on its open segment as long as it lives: whoever can lock a segment may ship and remove
+it, be it of a worker that died.
 """
 
 import errno
@@ -67,9 +68,9 @@ class Spool:
         if self._is_failing or self.used_bytes + (in_flight + 1) * RESERVED_BYTES > self._max_bytes:
             raise MeterFull("calls cannot be counted now, so none is let through; try again in a few seconds")
 
-    def append(self, line: bytes) -> None:
-        """Write one call; when this returns it survives the process. Raises MeterFull where the disk takes no more."""
-        frame = HEAD.pack(len(line), zlib.crc32(line)) + line
+    def append(self, lines: bytes) -> None:
+        """Write one frame; when this returns its calls survive the process. Raises MeterFull where the disk takes no more."""
+        frame = HEAD.pack(len(lines), zlib.crc32(lines)) + lines
         with self._lock:
             try:
                 if self._file < 0:
@@ -163,7 +164,7 @@ def is_at(file: int, path: Path) -> bool:
 
 
 class Damaged(Exception):
-    """A segment that is not as it was written, other than at its end. `lines`: what stands before the damage."""
+    """A segment that is not as it was written, other than at its end. `lines`: the frames before the damage."""
 
     def __init__(self, lines: list[bytes], offset: int) -> None:
         super().__init__(f"damaged at byte {offset}")
@@ -171,7 +172,7 @@ class Damaged(Exception):
 
 
 def lines_of(content: bytes) -> list[bytes]:
-    """The lines of a segment; a frame cut short at the end is left out. Raises Damaged."""
+    """The lines of a segment, as many at once as a frame holds; a frame cut short at the end is left out. Raises Damaged."""
     if not content.startswith(MAGIC):
         if MAGIC.startswith(content):
             return []

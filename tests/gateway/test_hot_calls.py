@@ -1,5 +1,7 @@
 """Kept tiles that are called as services are sent again without being asked anew, and counted each time all the same."""
 
+import re
+import secrets
 import time
 
 import httpx2
@@ -79,15 +81,122 @@ def test_a_service_that_is_suspended_is_shut_for_those_who_have_just_called_it(s
     assert [row[1] for row in shelf.calls("hot-shut", answered + 1)] == [200] * (answered - 1) + [401] * 2
 
 
-def test_a_caller_with_a_key_or_a_quota_is_asked_each_time(shelf: Shelf, node: Server) -> None:
+def short_ways(node: Server) -> int:
+    """How many calls were answered without being parsed: their request id is their id in the ledger."""
+    text = node.log.read_text()
+    return sum(1 for one in re.findall(r"^request_id=(\S+) .*route=/services/\{", text, re.M) if one[14] == "7")
+
+
+def statuses(line: Line, request: bytes, until: int, seconds: float = TTL_S + 1) -> list[int]:
+    """Statuses of the same request again and again, up to one, within some seconds."""
+    found, deadline = [200], time.monotonic() + seconds
+    while found[-1] != until and time.monotonic() < deadline:
+        line.send(request)
+        found.append(line.answer()[0])
+    assert found[-1] == until
+    return found[1:]
+
+
+def granted(shelf: Shelf, name: str, **more: object) -> tuple[str, str, str]:
+    """The path of a tile of a service, a field with a key that may call it, the key's prefix."""
+    path = shelf.put(name, TILES, "tiles", collection_id="buildings", share_class="conditional") + TILE
+    shelf.grant(name, "water", **more)
+    key = shelf.key("water")["Authorization"]
+    return path, f"Authorization: {key}\r\n", key[11:19]
+
+
+def test_calls_by_key_and_grant_are_each_counted_as_whose_they_are(shelf: Shelf, node: Server) -> None:
+    path, key, prefix = granted(shelf, "hot-granted", quota_day=100_000, rate_calls=50_000, rate_seconds=1)
+    line, before = Line(node.url), short_ways(node)
+    ids, left = set(), []
+    for _ in range(300):
+        line.send(asked(path, key))
+        status, fields, body = line.answer()
+        assert (status, fields["cache-control"]) == (200, "private, no-store")
+        assert fields["ratelimit-policy"] == '"rate";q=50000;w=1, "day";q=100000;w=86400'
+        ids.add(fields["x-call-id"])
+        left.append(int(fields["ratelimit"].rpartition("r=")[2].partition(";")[0]))
+    assert short_ways(node) - before > 200
+    assert len(ids) == 300
+    assert left == sorted(left, reverse=True)
+    assert left[0] - left[-1] == 299
+    assert set(shelf.calls("hot-granted", 300)) == {("water", 200, "answered", len(body))}
+    rows = shelf.run("SELECT DISTINCT key_prefix, grant_id <> '' FROM cim.call WHERE service_id = 'hot-granted'")
+    assert rows.fetchall() == [(prefix, True)]
+    found = shelf.run("SELECT call_id::text FROM cim.call WHERE service_id = 'hot-granted'").fetchall()
+    assert {row[0] for row in found} == ids
+
+
+def test_a_quota_is_exact_for_calls_sent_again(shelf: Shelf, node: Server) -> None:
+    path, key, _ = granted(shelf, "hot-quota", quota_day=2_000)
+    lines = [Line(node.url) for _ in range(8)]
+    found: list[int] = []
+    for _ in range(260):
+        for line in lines:
+            line.send(asked(path, key))
+        found += [line.answer()[0] for line in lines]
+    assert (found.count(200), found.count(429)) == (2_000, 80)
+    calls = shelf.calls("hot-quota", 2_080)
+    assert [row[2] for row in calls].count("answered") == 2_000
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ("UPDATE cim.api_key SET revoked_at = now() WHERE prefix = %s", 401),
+        ("UPDATE cim.api_key SET expires_at = now() WHERE prefix = %s", 401),
+        ("UPDATE cim.organisation SET state = 'suspended' WHERE id = 'water' AND %s <> ''", 401),
+        ("UPDATE cim.service_grant SET revoked_at = now() WHERE service_id = 'hot-end-' || %s", 403),
+        ("UPDATE cim.service_grant SET expires_at = now() + interval '1 s' WHERE service_id = 'hot-end-' || %s", 403),
+        ("UPDATE cim.api_key SET services = '{}' WHERE prefix = %s", 403),
+        ("UPDATE cim.service SET state = 'suspended' WHERE id = 'hot-end-' || %s", 403),
+    ],
+)
+def test_what_ends_a_right_ends_it_for_calls_that_go_on(shelf: Shelf, node: Server, change: str, status: int) -> None:
+    """B39: within five seconds, in every worker; here within the time that a worker knows a right for."""
+    path, key, prefix = granted(shelf, f"hot-end-{secrets.token_hex(4)}")
+    shelf.run("UPDATE cim.api_key SET prefix = %s WHERE prefix = %s", path[18:26], prefix)
+    line, before = Line(node.url), short_ways(node)
+    for _ in range(20):
+        line.send(asked(path, key))
+        assert line.answer()[0] == 200
+    assert short_ways(node) - before > 10
+    shelf.run(change, path[18:26])
+    try:
+        statuses(line, asked(path, key), until=status)
+    finally:
+        shelf.run("UPDATE cim.organisation SET state = 'active' WHERE id = 'water'")
+
+
+def test_a_collections_tile_by_key_ends_with_the_key(shelf: Shelf, node: Server) -> None:
+    key = shelf.key("water")["Authorization"]
+    line, request = Line(node.url), asked(TILES + TILE, f"X-API-Key: {key[7:]}\r\n")
+    for _ in range(20):
+        line.send(request)
+        assert line.answer()[:1] == (200,)
+    shelf.run("UPDATE cim.api_key SET revoked_at = now() WHERE prefix = %s", key[11:19])
+    statuses(line, request, until=401)
+
+
+def test_a_grant_that_is_changed_holds_for_calls_that_go_on(shelf: Shelf, node: Server) -> None:
+    path, key, _ = granted(shelf, "hot-changed", quota_day=100_000)
+    line, request = Line(node.url), asked(path, key)
+    for _ in range(20):
+        line.send(request)
+        assert line.answer()[0] == 200
+    shelf.run("UPDATE cim.service_grant SET quota_day = 7 WHERE service_id = 'hot-changed'")
+    statuses(line, request, until=429)
+
+
+def test_a_quota_of_three_is_three(shelf: Shelf, node: Server) -> None:
     tile = shelf.put("hot-key", TILES, "tiles", collection_id="buildings", share_class="conditional") + TILE
     shelf.grant("hot-key", "water", quota_day=3)
     key = f"Authorization: {shelf.key('water')['Authorization']}\r\n"
     line = Line(node.url)
-    statuses = []
+    found = []
     for _ in range(5):
         line.send(asked(tile, key))
-        statuses.append(line.answer()[0])
-    assert statuses == [200, 200, 200, 429, 429]
+        found.append(line.answer()[0])
+    assert found == [200, 200, 200, 429, 429]
     line.send(asked(tile))
     assert line.answer()[0] == 401
