@@ -12,7 +12,7 @@ before any of them is sent.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from weakref import ref
@@ -21,14 +21,15 @@ from starlette.requests import Request
 from starlette.types import Scope as Asked
 
 from api.callers import Callers
-from api.limits import hot_fields
-from api.middleware import Border, Told, new_request_id
+from api.limits import left_text
+from api.logs import Answered
+from api.middleware import Border, new_request_id
 from api.tile_cache import KeptTile, TileCache
 from cim.db.registry import Registry
 from cim.db.stamps import Stamps
 from cim.memo import Known
-from cim.metering.call import Call
-from cim.metering.meter import Meter, Passed, Repeat
+from cim.metering.call import Call, Left
+from cim.metering.meter import Meter, Repeat
 from cim.metering.quota import Limits
 from cim.model import Collection, Scope
 
@@ -128,13 +129,12 @@ class HotAnswers:
                 later(one.then, None)
             else:
                 good.append((one, tile))
-        passed = iter(self._meter.again([(one.answer.repeat, one.started) for one, _ in good if one.answer.repeat]))
-        for one, tile in good:
-            call = None if one.answer.repeat is None else next(passed)
-            if call is None and one.answer.repeat is not None:
-                later(one.then, None)
-            else:
-                later(one.then, self._written(one, tile, call))
+        passed = self._meter.again([(one.answer.repeat, one.started) for one, _ in good])
+        answered: list[Answered] = []
+        for (one, tile), call in zip(good, passed, strict=True):
+            later(one.then, None if call is None else self._written(one, tile, *call, answered))
+        if answered:
+            self._border.told(answered)
 
     def _tile(self, answer: HotAnswer, stamps: Mapping[str, str], now: float) -> KeptTile | None:
         tile = answer.tile()
@@ -150,15 +150,21 @@ class HotAnswers:
                 return None
         return tile
 
-    def _written(self, one: _Waiting, tile: KeptTile, call: Passed | None) -> tuple[bytes, bytes]:
-        """The end of the answer's head, and its body; it is noted as any answer is, a call under its id in the ledger."""
+    def _written(
+        self, one: _Waiting, tile: KeptTile, call_id: str, standing: Sequence[Left], answered: list[Answered]
+    ) -> tuple[bytes, bytes]:
+        """The end of the answer's head, and its body; to be noted as any answer is, a call under its id in the ledger."""
         answer, body = one.answer, tile.bodies[one.answer.coding]
-        request_id = new_request_id() if call is None else call.call_id
-        more = "" if call is None else hot_fields(call.call_id, call.standing)
-        seconds = time.perf_counter() - one.started
+        request_id = call_id or new_request_id()
+        own = f"x-request-id: {request_id}\r\n"
+        if call_id:
+            own += f"x-call-id: {call_id}\r\n"
+        if standing:
+            own += f"ratelimit: {left_text(standing)}\r\n"
+        ms = (time.perf_counter() - one.started) * 1000
         self._border.began()
-        self._border.told(Told(request_id, "GET", answer.path, answer.route, 200, len(body), seconds))
-        return b"%bx-request-id: %b\r\n%b\r\n" % (answer.head, request_id.encode(), more.encode()), body
+        answered.append(Answered(request_id, "GET", answer.path, answer.route, 200, len(body), ms))
+        return b"%b%b\r\n" % (answer.head, own.encode()), body
 
     def learn(self, data: bytes, sent: TileSent, asked: Asked, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Remember what was answered with status 200 to a request of these bytes. `headers`: its fields, without the date."""

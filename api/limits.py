@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable
 from functools import lru_cache
 
-from cim.metering.call import Admitted, Standing
+from cim.metering.call import Admitted, Left, Standing
 
 
 def limit_fields(standing: Iterable[Standing]) -> dict[str, str]:
@@ -13,22 +13,18 @@ def limit_fields(standing: Iterable[Standing]) -> dict[str, str]:
     if not known:
         return {}
     now = time.time()
-    left = [f'"{one.policy}";r={max(one.remaining, 0)};t={max(int(one.reset_at - now) + 1, 0)}' for one in known]
     policies = _policies(tuple((one.policy, one.limit, one.window_s) for one in known))
-    return {"RateLimit-Policy": policies, "RateLimit": ", ".join(left)}
+    return {"RateLimit-Policy": policies, "RateLimit": left_text([one.left(now) for one in known])}
+
+
+def left_text(standing: Iterable[Left]) -> str:
+    """What `RateLimit` says; the other field stays as it is from one call to the next."""
+    return ", ".join([f'"{policy}";r={remaining};t={seconds}' for policy, remaining, seconds in standing])
 
 
 @lru_cache(maxsize=1024)
 def _policies(known: tuple[tuple[str, int, int], ...]) -> str:
     return ", ".join(f'"{policy}";q={limit};w={window_s}' for policy, limit, window_s in known)
-
-
-def hot_fields(call_id: str, standing: Iterable[Standing]) -> str:
-    """The same as `call_fields` but for what stays as it is, as lines of a head."""
-    now = time.time()
-    left = [f'"{one.policy}";r={max(one.remaining, 0)};t={max(int(one.reset_at - now) + 1, 0)}' for one in standing]
-    limits = f"ratelimit: {', '.join(left)}\r\n" if left else ""
-    return f"x-call-id: {call_id}\r\n{limits}"
 
 
 def call_fields(admitted: Admitted) -> list[tuple[bytes, bytes]]:

@@ -4,9 +4,9 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import orjson
 import structlog
@@ -34,9 +34,8 @@ def _written(text: str) -> str:
     return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """What the log says of one request."""
+class Answered(NamedTuple):
+    """What is noted of one answer."""
 
     request_id: str
     method: str
@@ -47,24 +46,30 @@ class Answered:
     ms: float
 
 
-def request_log(settings: Settings) -> Callable[[Answered], None]:
-    """Writes the line of a request to stderr, as `configure_logs` has other events written.
+def request_log(settings: Settings) -> Callable[[Sequence[Answered]], None]:
+    """Writes the lines of some requests to stderr, as `configure_logs` has other events written.
 
     Past structlog, whose way to the same line takes ten times as long.
     """
 
-    def write_text(one: Answered) -> None:
+    def write_text(answered: Sequence[Answered]) -> None:
         stamp = datetime.now(UTC).isoformat()[:-6]
         sys.stderr.write(
-            f"request_id={one.request_id} method={_written(one.method)} path={_written(one.path)} "
-            f"route={one.route} status={one.status} bytes={one.bytes} ms={one.ms} event=request "
-            f"timestamp={stamp}Z level=info\n"
+            "".join(
+                [
+                    f"request_id={one.request_id} method={_written(one.method)} path={_written(one.path)} "
+                    f"route={one.route} status={one.status} bytes={one.bytes} ms={one.ms:.1f} event=request "
+                    f"timestamp={stamp}Z level=info\n"
+                    for one in answered
+                ]
+            )
         )
 
-    def write_json(one: Answered) -> None:
+    def write_json(answered: Sequence[Answered]) -> None:
         stamp = datetime.now(UTC).isoformat()[:-6] + "Z"
         event = {"event": "request", "timestamp": stamp, "level": "info"}
-        sys.stderr.write(orjson.dumps({**asdict(one), **event}).decode() + "\n")
+        lines = [{**one._asdict(), "ms": round(one.ms, 1), **event} for one in answered]
+        sys.stderr.write("".join([orjson.dumps(line).decode() + "\n" for line in lines]))
 
     return write_json if settings.log_json else write_text
 

@@ -8,8 +8,8 @@ import random
 import re
 import time
 import uuid
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from starlette.requests import Request
 from starlette.routing import Match
@@ -109,18 +109,6 @@ def route_of(scope: Scope, templates: Mapping[Any, str]) -> str:
     return known or str(getattr(scope.get("route"), "path", None) or "unmatched")
 
 
-class Told(NamedTuple):
-    """What is noted of one answer."""
-
-    request_id: str
-    method: str
-    path: str
-    route: str
-    status: int
-    size: int
-    seconds: float
-
-
 class Border:
     """The outermost layer: whatever happens inside, the caller gets an answer with an id, and one line is logged."""
 
@@ -179,14 +167,14 @@ class Border:
         finally:
             route = route_of(scope, self._templates)
             path = route if scope["path"].startswith(_RIGHTS) else scope["path"][:300]
-            self.told(Told(request_id, method, path, route, status, size, time.perf_counter() - started))
+            ms = (time.perf_counter() - started) * 1000
+            self.told((Answered(request_id, method, path, route, status, size, ms),))
 
-    def told(self, one: Told) -> None:
-        """Note an answer: in the metrics, and as a line of the log. Those of `api.hot` come here too."""
-        counted = one.method if one.method in _COUNTED else "OTHER"
-        self._metrics.end(counted, one.route, one.status, one.seconds)
-        ms = round(one.seconds * 1000, 1)
-        self._log(Answered(one.request_id, one.method, one.path, one.route, one.status, one.size, ms))
+    def told(self, answered: Sequence[Answered]) -> None:
+        """Note answers: in the metrics, and as lines of the log. Those of `api.hot` come here too."""
+        for one in answered:
+            self._metrics.end(one.method if one.method in _COUNTED else "OTHER", one.route, one.status, one.ms / 1000)
+        self._log(answered)
 
     def began(self) -> None:
         """Note a request that is answered past this layer."""

@@ -124,7 +124,7 @@ class Gateway:
         if terms is None or terms.made_of != (called, caller, grant, rights):
             scope = _scope_of(called, caller, grant)
             call, limits = _call(called, caller, grant, method), None
-            if grant is not None:
+            if grant is not None and (grant.quota_day is not None or grant.rate_calls is not None):
                 limits = Limits(call.grant_id, grant.quota_day, grant.rate_calls, grant.rate_seconds)
             if len(self._terms) >= MAX_KNOWN:
                 self._terms.clear()

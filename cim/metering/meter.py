@@ -15,11 +15,12 @@ from cim.metering.call import (
     Admitted,
     Call,
     Days,
-    Standing,
+    Left,
     ending,
     line,
     line_of,
     new_call_id,
+    new_call_ids,
 )
 from cim.metering.quota import Limits, Quotas
 from cim.metering.shipper import Shipper
@@ -43,12 +44,11 @@ class Repeat:
         return cls(limits, ending(call, status=200, outcome=ANSWERED, sent_bytes=sent_bytes, rows=0))
 
 
-@dataclass(frozen=True, slots=True)
-class Passed:
-    """A call that was let in and counted at once: its id in the ledger, and where the caller stands."""
+Passed = tuple[str, Sequence[Left]]
+"""A call that was let in and counted at once: its id in the ledger, and where the caller stands."""
 
-    call_id: str
-    standing: tuple[Standing, ...]
+_UNLIMITED: Sequence[Left] = ()
+_NO_CALL: Passed = ("", _UNLIMITED)
 
 
 class Meter:
@@ -105,24 +105,26 @@ class Meter:
         if self._is_synced:
             await self._synced()
 
-    def again(self, asked: Sequence[tuple[Repeat, float]]) -> list[Passed | None]:
+    def again(self, asked: Sequence[tuple[Repeat | None, float]]) -> list[Passed | None]:
         """Let in and count, by one write, calls whose answers are sent right behind this; each with its start (`time.perf_counter`).
 
-        None for each that must be admitted: nothing waits here, neither for a lease nor for the disk.
+        None for each that must be admitted: nothing waits here, neither for a lease nor for the disk. What is no call passes.
         """
-        refused: list[Passed | None] = [None] * len(asked)
-        if self._is_synced:
+        refused = [_NO_CALL if repeat is None else None for repeat, _ in asked]
+        if self._is_synced or None not in refused:
             return refused
         now, ended = time.time(), time.perf_counter()
         day, received_us = self.days.of(now), int(now * 1_000_000)
         passed, lines = list(refused), []
         try:
             self.spool.check_room(self.in_flight + len(asked))
-            for number, (repeat, started) in enumerate(asked):
-                standing = () if repeat.limits is None else self._quotas.take_leased(repeat.limits, now)
+            for number, ((repeat, started), call_id) in enumerate(zip(asked, new_call_ids(len(asked)), strict=True)):
+                if repeat is None:
+                    continue
+                standing = _UNLIMITED if repeat.limits is None else self._quotas.take_leased(repeat.limits, now)
                 if standing is not None:
-                    one = passed[number] = Passed(new_call_id(), standing)
-                    lines.append(line(day, one.call_id, received_us, repeat.ended, (ended - started) * 1000))
+                    passed[number] = (call_id, standing)
+                    lines.append(line(day, call_id, received_us, repeat.ended, (ended - started) * 1000))
             if lines:
                 self.spool.append(b"".join(lines))
         except MeterFull:

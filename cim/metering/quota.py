@@ -5,16 +5,18 @@ is left but others may still give back, a call waits for that; so a quota of 100
 """
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from cim.db.pool import Database
 from cim.db.quota import give_back_sql, take_sql
 from cim.errors import CimError, QuotaExceeded
-from cim.metering.call import Days, Standing, instant_text
+from cim.metering.call import Days, Left, Standing, instant_text
 
 HOLD_S = 1.0
 MARGIN_S = 1.0
@@ -27,12 +29,11 @@ LOW = 64
 """With so many left of a lease a worker asks for the next, so that its callers need not wait for it."""
 
 DAY_S = 86_400
-_SIZES = {"day": (512, 256), "rate": (256, 32)}
+_SIZES = {"day": (2048, 256), "rate": (1024, 32)}
 """The most calls of a lease, and the part of what is left that it may be."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """What a grant allows: calls of a day of the platform, and calls in some seconds; None for any number."""
 
     grant_id: str
@@ -70,12 +71,21 @@ class _Lease:
         return Standing(self.policy, self.limit, self.window_s, self.remaining + self.left, self.reset_at)
 
 
+class _Entered(NamedTuple):
+    """The leases of a grant's limits until the first of their windows ends."""
+
+    limits: Limits
+    until: float
+    leases: list[_Lease]
+
+
 class Quotas:
     """The leases of one worker."""
 
     def __init__(self, database: Database, days: Days) -> None:
         self._database, self._days = database, days
         self._leases: dict[tuple[str, str], _Lease] = {}
+        self._entered: dict[str, _Entered] = {}
         self._sweeper: asyncio.Task[None] | None = None
 
     def open(self) -> None:
@@ -101,18 +111,30 @@ class Quotas:
             standing.append(lease.standing())
         return tuple(standing)
 
-    def take_leased(self, limits: Limits, now: float) -> tuple[Standing, ...] | None:
+    def take_leased(self, limits: Limits, now: float) -> list[Left] | None:
         """Take one call of every limit of what is leased at an instant; None, and nothing is taken, where that is not to be had."""
         leases = self._leases_of(limits, now)
         for lease in leases:
             if lease.left <= 0:
                 return None
+        standing = []
         for lease in leases:
-            self._use(lease)
-        return tuple([lease.standing() for lease in leases])
+            lease.left = left = lease.left - 1
+            if left == LOW:
+                self._ask_ahead(lease)
+            standing.append((lease.policy, lease.remaining + left, int(lease.reset_at - now) + 1))
+        return standing
 
     def _leases_of(self, limits: Limits, now: float) -> list[_Lease]:
         """The lease of every limit, in the window of an instant."""
+        entered = self._entered.get(limits.grant_id)
+        if entered is None or now >= entered.until or entered.limits != limits:
+            leases = self._enter(limits, now)
+            until = min((lease.reset_at for lease in leases), default=math.inf)
+            entered = self._entered[limits.grant_id] = _Entered(limits, until, leases)
+        return entered.leases
+
+    def _enter(self, limits: Limits, now: float) -> list[_Lease]:
         leases = []
         if limits.rate_calls is not None and limits.rate_seconds is not None:
             window = int(now) // limits.rate_seconds * limits.rate_seconds
@@ -140,16 +162,17 @@ class Quotas:
             idle = [key for key, one in self._leases.items() if not one.left and not one.waiting and one.task is None]
             for key in idle:
                 del self._leases[key]
+            self._entered.clear()
 
-    def _use(self, lease: _Lease) -> None:
-        """Take one of what is leased."""
-        lease.left -= 1
-        if lease.left == LOW and lease.task is None:
+    def _ask_ahead(self, lease: _Lease) -> None:
+        if lease.task is None:
             lease.task = asyncio.create_task(self._ask(lease), name="lease")
 
     async def _take(self, lease: _Lease) -> None:
         if lease.left > 0:
-            self._use(lease)
+            lease.left -= 1
+            if lease.left == LOW:
+                self._ask_ahead(lease)
             return
         if lease.empty_until > time.monotonic():
             raise exceeded(lease.standing())
