@@ -1,7 +1,7 @@
 """How pages write numbers, sizes, instants and names: filters of the templates, alike in both languages."""
 
-from collections.abc import Callable, Mapping
-from datetime import date, datetime
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -41,6 +41,13 @@ def day(context: Context, value: str | None) -> str:
     return NOTHING if at is None else f"{at:%Y-%m-%d}"
 
 
+@jinja2.pass_context
+def last_day(context: Context, value: str | None) -> str:
+    """The last day of the platform before an instant: of what ends at a midnight, the day through which it is good."""
+    at = _instant(context, value)
+    return NOTHING if at is None else f"{at - timedelta(seconds=1):%Y-%m-%d}"
+
+
 def _instant(context: Context, value: str | None) -> datetime | date | None:
     if not value:
         return None
@@ -56,11 +63,24 @@ def named(context: Context, row: Mapping[str, Any], stem: str = "title") -> str:
     return str(row.get(f"{stem}_{first}") or row.get(f"{stem}_{second}") or "")
 
 
-FILTERS: Mapping[str, Callable[..., str]] = {
+def who(caller: str | None) -> str:
+    """Who did something, as records name them: people by their login."""
+    return NOTHING if not caller else caller.removeprefix("person ")
+
+
+def codes(values: Iterable[str], t: Mapping[str, str], group: str) -> list[tuple[str, str]]:
+    """Code words with their messages `<group>.<code>`, for a choice."""
+    return [(value, t.get(f"{group}.{value}", value)) for value in values]
+
+
+FILTERS: Mapping[str, Callable[..., Any]] = {
     "number": number,
     "size": size,
     "moment": moment,
     "day": day,
+    "last_day": last_day,
     "named": named,
+    "who": who,
+    "codes": codes,
 }
-"""In a macro of another file `moment`, `day` and `named` need `import … with context`."""
+"""In a macro of another file `moment`, `day`, `last_day` and `named` need `import … with context`."""

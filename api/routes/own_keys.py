@@ -42,7 +42,7 @@ MAX_OVERLAP_S = 30 * 24 * 3600
 
 def _shown(row: Any) -> Mapping[str, Any]:
     instants = {name: instant_text(row[name]) for name in ("created_at", "expires_at", "revoked_at")}
-    return {**{name: row[name] for name in SHOWN}, **instants}
+    return {**{name: row[name] for name in SHOWN}, **instants, "is_in_force": row["is_in_force"]}
 
 
 def _require_holder(scope: Scope) -> None:

@@ -39,6 +39,7 @@ from cim.query.statements import (
     MEASURES,
     closes_sql,
     last_close_sql,
+    names_sql,
     organisation_area_sql,
     page_sql,
     priced_sql,
@@ -141,6 +142,10 @@ async def series(request: Request) -> Response:
         line = lines.setdefault(row["key"] if by else "", [0] * len(times))
         line[place[row["at"]]] += row["value"]
     ordered = sorted(lines, key=lambda key: (key is None, -sum(lines[key]), key or ""))
+    names = {}
+    if by is not None:
+        named = await database_of(request).fetch_rows(names_sql(by, [key for key in ordered if key]))
+        names = {row["key"]: {"name_zh": row["zh"], "name_en": row["en"]} for row in named}
     document = {
         "side": asked.side,
         "organisation": asked.organisation_id,
@@ -148,7 +153,10 @@ async def series(request: Request) -> Response:
         "measure": measure,
         "by": by,
         "times": times,
-        "series": [{"key": key if by else None, "is_rest": key is None, "values": lines[key]} for key in ordered],
+        "series": [
+            {"key": key if by else None, "is_rest": key is None, **names.get(key, {}), "values": lines[key]}
+            for key in ordered
+        ],
     }
     return answer(request, orjson.dumps(document), JSON, vary=_VARY)
 

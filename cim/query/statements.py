@@ -154,6 +154,15 @@ def series_sql(statement: Statement, step: str, by: str | None, measure: str, zo
     )
 
 
+def names_sql(by: str, keys: Sequence[str]) -> Sql:
+    """`key`, `zh`, `en`: titles of services or scenarios, names of organisations, where they are known."""
+    zh, en = (Sql.of("n.name_zh"), Sql.of("n.name_en"))
+    if by in ("service", "scenario"):
+        zh, en = (Sql.of("n.title_zh"), Sql.of("n.title_en"))
+    table = Identifier("organisation" if by == "owner" else by)
+    return Sql.of("SELECT n.id AS key, {} AS zh, {} AS en FROM cim.{} AS n WHERE n.id = ANY({})", zh, en, table, list(keys))
+
+
 def month_end(month: date) -> date:
     """The last day of a month."""
     return (month.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)

@@ -1,0 +1,119 @@
+"""One's own page: name, password, sessions, notifications, the way out."""
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from api.portal.ask import Refused, ask
+from api.portal.desk import at_desk, desk_page
+from api.portal.forms import Form, form_of, onward, shown_again
+from api.portal.frame import who_of
+from api.portal.listing import asked_of, next_of, organisations_of
+from cim.errors import Forbidden
+
+NOTES = 20
+ABOUT = {"application": "desk/applications/", "grant": "desk/grants/", "service": "catalogue/items/"}
+"""Where what a notification is about has its page."""
+
+
+async def _person_id(request: Request) -> str:
+    who = await who_of(request)
+    if who.scope.person_id is None or who.csrf is None:
+        raise Forbidden("this page is for somebody who logged in; a key has none")
+    return who.scope.person_id
+
+
+async def _page(request: Request, act: str = "", form: Form | None = None, refused: Refused | None = None) -> Response:
+    person_id = await _person_id(request)
+    row = (await ask(request, "GET", "/people/{}", person_id)).document
+    asked = asked_of(request, "unread")
+    told = await ask(request, "GET", "/notifications", query={"limit": NOTES, **asked})
+    stored = {"name": row["name"], "email": row["email"] or ""}
+    return await desk_page(
+        request,
+        "desk/me.html",
+        "me",
+        row=row,
+        names=await organisations_of(request),
+        sessions=(await ask(request, "GET", "/sessions", query={"limit": 30})).document["sessions"],
+        notes=told.document["notifications"],
+        next=next_of(request, told.document),
+        asked={"unread": "", "cursor": "", **asked},
+        about=ABOUT,
+        values=shown_again(form if act == "person" else None, stored),
+        refused=refused,
+        bad=refused.problem.get("parameter", "") if refused else "",
+        act=act,
+        status=refused.status if refused else 200,
+    )
+
+
+@at_desk
+async def me(request: Request) -> Response:
+    """Who one is here, one's sessions, and what one was told."""
+    return await _page(request)
+
+
+async def _tried(request: Request, act: str, form: Form, said: str, method: str, *path: str, body: Any) -> Response:
+    try:
+        await ask(request, method, *path, body=body)
+    except Refused as refused:
+        return await _page(request, act, form, refused)
+    return onward(request, "desk/me", said=said)
+
+
+@at_desk
+async def edit(request: Request) -> Response:
+    """Writes one's own name and address."""
+    form = await form_of(request)
+    body = {"name": form.text("name"), "email": form.text("email") or None}
+    return await _tried(
+        request, "person", form, "saved", "PATCH", "/people/{}", await _person_id(request), body=body
+    )
+
+
+@at_desk
+async def password(request: Request) -> Response:
+    """Sets another password, by the present one; one's other sessions end."""
+    form = await form_of(request)
+    body = {"password": form.get("password", [""])[0], "current_password": form.get("current_password", [""])[0]}
+    return await _tried(
+        request, "password", form, "password", "PATCH", "/people/{}", await _person_id(request), body=body
+    )
+
+
+@at_desk
+async def end_session(request: Request) -> Response:
+    """Ends one of one's own sessions."""
+    form, key = await form_of(request), request.path_params["session_id"]
+    return await _tried(request, "session", form, "session.ended", "DELETE", "/sessions/{}", key, body=None)
+
+
+@at_desk
+async def read(request: Request) -> Response:
+    """Takes a notification as read."""
+    await form_of(request)
+    await ask(request, "POST", "/notifications/{}/read", request.path_params["notification_id"])
+    return onward(request, "desk/me", said="notification.read")
+
+
+@at_desk
+async def read_all(request: Request) -> Response:
+    """Takes every notification up to the latest one that the page showed as read."""
+    form = await form_of(request)
+    through = form.text("through")
+    body = {"through": int(through) if through.isdecimal() else through}
+    await ask(request, "POST", "/notifications/read", body=body)
+    return onward(request, "desk/me", said="notification.read")
+
+
+ROUTES = (
+    Route("/desk/me", me, methods=["GET"]),
+    Route("/desk/me", edit, methods=["POST"]),
+    Route("/desk/me/password", password, methods=["POST"]),
+    Route("/desk/me/sessions/{session_id}/end", end_session, methods=["POST"]),
+    Route("/desk/me/notifications/read", read_all, methods=["POST"]),
+    Route("/desk/me/notifications/{notification_id}/read", read, methods=["POST"]),
+)

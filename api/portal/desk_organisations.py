@@ -1,0 +1,130 @@
+"""The desk's organisations: made, changed and suspended for the city; their own admins write the contact."""
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from api.portal.ask import Refused, ask
+from api.portal.desk import at_desk, desk_page
+from api.portal.forms import Form, form_of, onward, shown_again
+from api.portal.frame import who_of
+from api.portal.listing import asked_of, next_of
+from cim.people.document import STATES
+from cim.people.rights import manages
+
+PAGE = 60
+FILTERS = ("state", "area")
+TEXTS = ("name_zh", "name_en", "area_code", "contact")
+
+
+@at_desk
+async def organisations(request: Request) -> Response:
+    """One page of organisations, by id."""
+    asked = asked_of(request, *FILTERS)
+    answer = await ask(request, "GET", "/organisations", query={"limit": PAGE, **asked})
+    return await desk_page(
+        request,
+        "desk/organisations.html",
+        "organisations",
+        rows=answer.document["organisations"],
+        next=next_of(request, answer.document),
+        asked={**dict.fromkeys(FILTERS, ""), **asked},
+        states=STATES,
+        is_city=(await who_of(request)).scope.is_city,
+    )
+
+
+async def _new(request: Request, form: Form | None = None, refused: Refused | None = None) -> Response:
+    return await desk_page(
+        request,
+        "desk/organisation_new.html",
+        "organisations",
+        values=shown_again(form, dict.fromkeys(("id", *TEXTS), "")),
+        refused=refused,
+        bad=refused.problem.get("parameter", "") if refused else "",
+        status=refused.status if refused else 200,
+    )
+
+
+@at_desk
+async def new(request: Request) -> Response:
+    """The form by which an organisation is made."""
+    return await _new(request)
+
+
+@at_desk
+async def create(request: Request) -> Response:
+    """Makes an organisation."""
+    form = await form_of(request)
+    try:
+        made = (await ask(request, "POST", "/organisations", body=form.filled("id", *TEXTS))).document
+    except Refused as refused:
+        return await _new(request, form, refused)
+    return onward(request, "desk/organisations/{}", made["id"], said="organisation.made")
+
+
+async def _one(request: Request, form: Form | None = None, refused: Refused | None = None) -> Response:
+    scope = (await who_of(request)).scope
+    row = (await ask(request, "GET", "/organisations/{}", request.path_params["organisation_id"])).document
+    return await desk_page(
+        request,
+        "desk/organisation.html",
+        "organisations",
+        row=row,
+        values=shown_again(form, {name: row[name] or "" for name in TEXTS}),
+        manages=manages(scope, row["id"], row["area_code"]),
+        is_city=scope.is_city,
+        refused=refused,
+        bad=refused.problem.get("parameter", "") if refused else "",
+        status=refused.status if refused else 200,
+    )
+
+
+@at_desk
+async def organisation(request: Request) -> Response:
+    """One organisation and what the caller may change of it."""
+    return await _one(request)
+
+
+@at_desk
+async def edit(request: Request) -> Response:
+    """Writes what changed of the form's fields; a form of `state` alone suspends an organisation or takes it back."""
+    form, key = await form_of(request), request.path_params["organisation_id"]
+    body: dict[str, Any] = {"state": form.text("state")}
+    if "state" not in form:
+        row = (await ask(request, "GET", "/organisations/{}", key)).document
+        typed = {name: form.text(name) for name in TEXTS if name in form}
+        body = {name: value or None for name, value in typed.items() if value != (row[name] or "")}
+    try:
+        if body:
+            await ask(request, "PATCH", "/organisations/{}", key, body=body)
+    except Refused as refused:
+        if refused.status in (401, 404):
+            raise
+        return await _one(request, form, refused)
+    return onward(request, "desk/organisations/{}", key, said="saved")
+
+
+@at_desk
+async def delete(request: Request) -> Response:
+    """Deletes an organisation that nothing hangs on."""
+    await form_of(request)
+    try:
+        await ask(request, "DELETE", "/organisations/{}", request.path_params["organisation_id"])
+    except Refused as refused:
+        if refused.status in (401, 404):
+            raise
+        return await _one(request, None, refused)
+    return onward(request, "desk/organisations", said="organisation.deleted")
+
+
+ROUTES = (
+    Route("/desk/organisations", organisations, methods=["GET"]),
+    Route("/desk/organisations", create, methods=["POST"]),
+    Route("/desk/organisations/new", new, methods=["GET"]),
+    Route("/desk/organisations/{organisation_id}", organisation, methods=["GET"]),
+    Route("/desk/organisations/{organisation_id}", edit, methods=["POST"]),
+    Route("/desk/organisations/{organisation_id}/delete", delete, methods=["POST"]),
+)

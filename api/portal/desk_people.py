@@ -1,0 +1,168 @@
+"""The desk's people: made (their invitation is shown once), given duties, suspended; each organisation's admins their own."""
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from api.context import settings_of
+from api.portal.ask import Refused, ask
+from api.portal.desk import at_desk, desk_page
+from api.portal.forms import Form, form_of, onward, shown_again
+from api.portal.frame import who_of
+from api.portal.listing import asked_of, next_of, organisations_of
+from cim.model import Scope
+from cim.model.scope import DUTIES
+from cim.people.document import STATES
+from cim.people.rights import may_give
+
+PAGE = 50
+FILTERS = ("organisation", "state", "duty")
+TEXTS = ("name", "email", "area_code")
+_NEW = ("login", "organisation_id", *TEXTS)
+
+
+def manages_people(scope: Scope) -> bool:
+    """True for those who make people."""
+    return bool({"org_admin", "district_admin", "city_admin"} & scope.roles)
+
+
+@at_desk
+async def people(request: Request) -> Response:
+    """One page of the people that the caller acts for."""
+    asked = asked_of(request, *FILTERS)
+    answer = await ask(request, "GET", "/people", query={"limit": PAGE, **asked})
+    return await desk_page(
+        request,
+        "desk/people.html",
+        "people",
+        rows=answer.document["people"],
+        next=next_of(request, answer.document),
+        names=await organisations_of(request),
+        asked={**dict.fromkeys(FILTERS, ""), **asked},
+        states=STATES,
+        duties=DUTIES,
+    )
+
+
+async def _new(request: Request, form: Form | None = None, refused: Refused | None = None) -> Response:
+    scope = (await who_of(request)).scope
+    empty = {**dict.fromkeys(_NEW, ""), "organisation_id": scope.organisation_id or ""}
+    return await desk_page(
+        request,
+        "desk/person_new.html",
+        "people",
+        values=shown_again(form, empty),
+        given=form.texts("duties") if form else [],
+        duties=may_give(scope),
+        names=await organisations_of(request),
+        is_wide=scope.is_city or "district_admin" in scope.roles,
+        is_city=scope.is_city,
+        refused=refused,
+        bad=refused.problem.get("parameter", "") if refused else "",
+        status=refused.status if refused else 200,
+    )
+
+
+@at_desk
+async def new(request: Request) -> Response:
+    """The form by which a person is made."""
+    return await _new(request)
+
+
+@at_desk
+async def create(request: Request) -> Response:
+    """Makes a person and shows the invitation, this once."""
+    form = await form_of(request)
+    body: dict[str, Any] = {**form.filled(*_NEW), "duties": form.texts("duties")}
+    try:
+        made = (await ask(request, "POST", "/people", body=body)).document
+    except Refused as refused:
+        return await _new(request, form, refused)
+    return await _invited(request, made["id"], made["login"], made["invitation"])
+
+
+async def _invited(request: Request, person_id: str, login: str, invitation: str) -> Response:
+    return await desk_page(
+        request,
+        "desk/invited.html",
+        "people",
+        person_id=person_id,
+        login=login,
+        invitation=invitation,
+        base=settings_of(request).public_url,
+        days=round(settings_of(request).invitation_s / 86_400, 1),
+    )
+
+
+async def _one(request: Request, form: Form | None = None, refused: Refused | None = None) -> Response:
+    scope = (await who_of(request)).scope
+    row = (await ask(request, "GET", "/people/{}", request.path_params["person_id"])).document
+    return await desk_page(
+        request,
+        "desk/person.html",
+        "people",
+        row=row,
+        names=await organisations_of(request),
+        values=shown_again(form, {name: row[name] or "" for name in TEXTS}),
+        given=form.texts("duties") if form and "email" in form else row["duties"],
+        duties=DUTIES if scope.is_city else [*dict.fromkeys((*may_give(scope), *row["duties"]))],
+        fixed=[] if scope.is_city else [one for one in row["duties"] if one not in may_give(scope)],
+        is_self=row["id"] == scope.person_id,
+        is_city=scope.is_city,
+        refused=refused,
+        bad=refused.problem.get("parameter", "") if refused else "",
+        status=refused.status if refused else 200,
+    )
+
+
+@at_desk
+async def person(request: Request) -> Response:
+    """One person and what the caller may change of them."""
+    return await _one(request)
+
+
+@at_desk
+async def edit(request: Request) -> Response:
+    """Writes name, address and duties that changed; a form of `state` alone suspends somebody or takes them back."""
+    form, key = await form_of(request), request.path_params["person_id"]
+    body: dict[str, Any] = {"state": form.text("state")}
+    if "state" not in form:
+        row = (await ask(request, "GET", "/people/{}", key)).document
+        typed: dict[str, Any] = {name: form.text(name) or None for name in TEXTS if name in form}
+        typed["duties"] = form.texts("duties")
+        body = {name: value for name, value in typed.items() if value != row[name]}
+    try:
+        if body:
+            await ask(request, "PATCH", "/people/{}", key, body=body)
+    except Refused as refused:
+        if refused.status in (401, 404):
+            raise
+        return await _one(request, form, refused)
+    return onward(request, "desk/people/{}", key, said="saved")
+
+
+@at_desk
+async def invite(request: Request) -> Response:
+    """A new invitation, shown this once; the one before is good no longer."""
+    await form_of(request)
+    key = request.path_params["person_id"]
+    row = (await ask(request, "GET", "/people/{}", key)).document
+    try:
+        made = (await ask(request, "POST", "/people/{}/invitation", key)).document
+    except Refused as refused:
+        if refused.status in (401, 404):
+            raise
+        return await _one(request, None, refused)
+    return await _invited(request, key, row["login"], made["invitation"])
+
+
+ROUTES = (
+    Route("/desk/people", people, methods=["GET"]),
+    Route("/desk/people", create, methods=["POST"]),
+    Route("/desk/people/new", new, methods=["GET"]),
+    Route("/desk/people/{person_id}", person, methods=["GET"]),
+    Route("/desk/people/{person_id}", edit, methods=["POST"]),
+    Route("/desk/people/{person_id}/invitation", invite, methods=["POST"]),
+)

@@ -1,0 +1,124 @@
+"""The desk's scenarios (应用场景): registered, edited, archived; their grants and what was called for them."""
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from api.portal.ask import Refused, ask
+from api.portal.desk import at_desk, desk_page
+from api.portal.forms import Form, form_of, onward, shown_again
+from api.portal.frame import who_of
+from api.portal.listing import asked_of, next_of, organisations_of
+from cim.catalogue.scenario import MEMBERS, STATES
+from cim.model import Scope
+
+PAGE = 30
+FILTERS = ("state", "organisation")
+TEXTS = tuple(name for name in MEMBERS if name not in ("id", "state"))
+
+
+def acts_for_many(scope: Scope) -> bool:
+    """True for those who act for more than one organisation."""
+    return scope.is_city or "district_admin" in scope.roles
+
+
+@at_desk
+async def scenarios(request: Request) -> Response:
+    """One page of the scenarios of those organisations that the caller acts for."""
+    asked = asked_of(request, *FILTERS)
+    answer = await ask(request, "GET", "/scenarios", query={"limit": PAGE, **asked})
+    return await desk_page(
+        request,
+        "desk/scenarios.html",
+        "scenarios",
+        rows=answer.document["scenarios"],
+        next=next_of(request, answer.document),
+        names=await organisations_of(request),
+        asked={**dict.fromkeys(FILTERS, ""), **asked},
+        states=STATES,
+        is_wide=acts_for_many((await who_of(request)).scope),
+    )
+
+
+async def _new(request: Request, form: Form | None = None, refused: Refused | None = None) -> Response:
+    return await desk_page(
+        request,
+        "desk/scenario_new.html",
+        "scenarios",
+        values=shown_again(form, dict.fromkeys(("id", *TEXTS), "")),
+        refused=refused,
+        bad=refused.problem.get("parameter", "") if refused else "",
+        status=refused.status if refused else 200,
+    )
+
+
+@at_desk
+async def new(request: Request) -> Response:
+    """The form by which a scenario is registered."""
+    return await _new(request)
+
+
+@at_desk
+async def create(request: Request) -> Response:
+    """Registers a scenario of the caller's organisation."""
+    form = await form_of(request)
+    try:
+        made = (await ask(request, "POST", "/scenarios", body=form.filled("id", *TEXTS))).document
+    except Refused as refused:
+        return await _new(request, form, refused)
+    return onward(request, "desk/scenarios/{}", made["id"], said="scenario.made")
+
+
+async def _one(request: Request, form: Form | None = None, refused: Refused | None = None) -> Response:
+    scope, key = (await who_of(request)).scope, request.path_params["scenario_id"]
+    row = (await ask(request, "GET", "/scenarios/{}", key)).document
+    whose = {"scenario": key, "organisation": row["organisation_id"]}
+    grants = (await ask(request, "GET", "/grants", query={**whose, "limit": 100})).document["grants"]
+    used = await ask(request, "GET", "/statements", query={**whose, "side": "consumer", "by": "service", "limit": 100})
+    return await desk_page(
+        request,
+        "desk/scenario.html",
+        "scenarios",
+        row=row,
+        grants=grants,
+        used=used.document,
+        names=await organisations_of(request),
+        values=shown_again(form, {name: row[name] or "" for name in TEXTS}),
+        is_ours=row["organisation_id"] == scope.organisation_id or scope.is_city,
+        refused=refused,
+        bad=refused.problem.get("parameter", "") if refused else "",
+        status=refused.status if refused else 200,
+    )
+
+
+@at_desk
+async def scenario(request: Request) -> Response:
+    """One scenario with its grants, and its calls of this month by service."""
+    return await _one(request)
+
+
+@at_desk
+async def edit(request: Request) -> Response:
+    """Writes the form's fields; an empty one is emptied. `state` archives a scenario or takes it up again."""
+    form, key = await form_of(request), request.path_params["scenario_id"]
+    body: dict[str, Any] = {name: form.text(name) for name in TEXTS if name in form}
+    if form.text("state"):
+        body = {"state": form.text("state")}
+    try:
+        await ask(request, "PATCH", "/scenarios/{}", key, body=body)
+    except Refused as refused:
+        if refused.status in (401, 404):
+            raise
+        return await _one(request, form, refused)
+    return onward(request, "desk/scenarios/{}", key, said="saved")
+
+
+ROUTES = (
+    Route("/desk/scenarios", scenarios, methods=["GET"]),
+    Route("/desk/scenarios", create, methods=["POST"]),
+    Route("/desk/scenarios/new", new, methods=["GET"]),
+    Route("/desk/scenarios/{scenario_id}", scenario, methods=["GET"]),
+    Route("/desk/scenarios/{scenario_id}", edit, methods=["POST"]),
+)
