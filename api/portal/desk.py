@@ -6,7 +6,6 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from api.portal.forms import a_page
 from api.portal.frame import page, who_of
@@ -32,6 +31,15 @@ SECTIONS: tuple[Section, ...] = (
     Section("services", _has_duty(*DUTIES)),
     Section("reviews", _has_duty(*REVIEWERS, *MANAGERS)),
     Section("loads", lambda scope: scope.is_admin),
+    Section("applications"),
+    Section("grants"),
+    Section("keys"),
+    Section("scenarios"),
+    Section("meters"),
+    Section("settlements"),
+    Section("prices", _has_duty("publisher", "org_admin", "city_admin")),
+    Section("people", _has_duty("org_admin", "district_admin", "city_admin")),
+    Section("organisations", _has_duty("org_admin", "district_admin", "city_admin")),
 )
 """In the order they are listed. A new section is one line, its page in one file, its messages in one."""
 
@@ -44,12 +52,3 @@ async def desk_page(request: Request, template: str, section: str, **values: Any
     scope = (await who_of(request)).scope
     shown = [one.key for one in SECTIONS if one.is_for(scope)]
     return await page(request, template, "desk", section=section or "overview", sections=shown, **values)
-
-
-@at_desk
-async def overview(request: Request) -> Response:
-    """What waits for the one who looks."""
-    return await desk_page(request, "desk/overview.html", "", scope=(await who_of(request)).scope)
-
-
-ROUTES = (Route("/desk", overview, methods=["GET"]),)

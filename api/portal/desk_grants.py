@@ -64,7 +64,10 @@ async def _one(
         renewed={"purpose": "", **shown["renew"]},
         reason=form.text("reason") if form else "",
         refused=refused,
-        bad={**dict.fromkeys(("edit", "revoke", "renew"), ""), act: refused.problem.get("parameter", "") if refused else ""},
+        bad={
+            **dict.fromkeys(("edit", "revoke", "renew"), ""),
+            act: refused.problem.get("parameter", "") if refused else "",
+        },
         status=refused.status if refused else 200,
     )
 

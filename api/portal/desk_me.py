@@ -1,5 +1,6 @@
 """One's own page: name, password, sessions, notifications, the way out."""
 
+import re
 from typing import Any
 
 from starlette.requests import Request
@@ -18,6 +19,19 @@ ABOUT = {"application": "desk/applications/", "grant": "desk/grants/", "service"
 """Where what a notification is about has its page."""
 
 
+_BROWSERS = ("Edg", "Firefox", "Chrome", "Safari")
+_SYSTEMS = ("Windows", "Android", "iPhone", "iPad", "Mac OS X", "Linux")
+
+
+def agent_of(text: str) -> str:
+    """A browser and its system in short, of what it calls itself; else the beginning of that."""
+    browser = next((match for name in _BROWSERS if (match := re.search(rf"{name}/(\d+)", text))), None)
+    system = next((name for name in _SYSTEMS if name in text), "")
+    if browser is None:
+        return text[:60]
+    return " · ".join(part for part in (browser[0].replace("/", " ").replace("Edg ", "Edge "), system) if part)
+
+
 async def _person_id(request: Request) -> str:
     who = await who_of(request)
     if who.scope.person_id is None or who.csrf is None:
@@ -30,6 +44,7 @@ async def _page(request: Request, act: str = "", form: Form | None = None, refus
     row = (await ask(request, "GET", "/people/{}", person_id)).document
     asked = asked_of(request, "unread")
     told = await ask(request, "GET", "/notifications", query={"limit": NOTES, **asked})
+    sessions = await ask(request, "GET", "/sessions", query={"limit": 30})
     stored = {"name": row["name"], "email": row["email"] or ""}
     return await desk_page(
         request,
@@ -37,7 +52,7 @@ async def _page(request: Request, act: str = "", form: Form | None = None, refus
         "me",
         row=row,
         names=await organisations_of(request),
-        sessions=(await ask(request, "GET", "/sessions", query={"limit": 30})).document["sessions"],
+        sessions=[{**one, "agent": agent_of(one["agent"] or "")} for one in sessions.document["sessions"]],
         notes=told.document["notifications"],
         next=next_of(request, told.document),
         asked={"unread": "", "cursor": "", **asked},
@@ -59,7 +74,12 @@ async def me(request: Request) -> Response:
 async def _tried(request: Request, act: str, form: Form, said: str, method: str, *path: str, body: Any) -> Response:
     try:
         await ask(request, method, *path, body=body)
-    except Refused as refused:
+    except Refused as error:
+        # whoever sends the page's form is logged in: what was not authorised is the password that they gave
+        is_wrong = error.status == 401 and act == "password"
+        refused = (
+            Refused(401, {"type": "/problems/wrong-password", "parameter": "current_password"}) if is_wrong else error
+        )
         return await _page(request, act, form, refused)
     return onward(request, "desk/me", said=said)
 
@@ -69,9 +89,7 @@ async def edit(request: Request) -> Response:
     """Writes one's own name and address."""
     form = await form_of(request)
     body = {"name": form.text("name"), "email": form.text("email") or None}
-    return await _tried(
-        request, "person", form, "saved", "PATCH", "/people/{}", await _person_id(request), body=body
-    )
+    return await _tried(request, "person", form, "saved", "PATCH", "/people/{}", await _person_id(request), body=body)
 
 
 @at_desk

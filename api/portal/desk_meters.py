@@ -81,9 +81,7 @@ async def _found(
     by, cursor = asked["by"], request.query_params.get("cursor")
     line_by, step = (None, by) if by in TIMES else (by, asked["step"])
     try:
-        statement = await ask(
-            request, "GET", "/statements", query={**which, "by": by, "limit": PAGE, "cursor": cursor}
-        )
+        statement = await ask(request, "GET", "/statements", query={**which, "by": by, "limit": PAGE, "cursor": cursor})
         shape = {"by": line_by, "step": step, "measure": asked["measure"]}
         series = await ask(request, "GET", "/statements/series", query={**which, **shape})
     except Refused as refused:
@@ -91,7 +89,8 @@ async def _found(
             raise
         return {"statement": None, "chart": None, "lines": [], "next": ""}, refused
     lines = lines_of(request, series.document)
-    chart = {"times": times_of(series.document), "lines": lines, "isTime": step != "month"}
+    title = messages_of(preferred_language(request))[f"measure.{asked['measure']}"]
+    chart = {"times": times_of(series.document), "lines": lines, "title": title}
     return {
         "statement": statement.document,
         "chart": chart,

@@ -23,9 +23,8 @@ TEXTS = ("name", "email", "area_code")
 _NEW = ("login", "organisation_id", *TEXTS)
 
 
-def manages_people(scope: Scope) -> bool:
-    """True for those who make people."""
-    return bool({"org_admin", "district_admin", "city_admin"} & scope.roles)
+def _is_wide(scope: Scope) -> bool:
+    return scope.is_city or "district_admin" in scope.roles
 
 
 @at_desk
@@ -43,6 +42,7 @@ async def people(request: Request) -> Response:
         asked={**dict.fromkeys(FILTERS, ""), **asked},
         states=STATES,
         duties=DUTIES,
+        is_wide=_is_wide((await who_of(request)).scope),
     )
 
 
@@ -57,7 +57,7 @@ async def _new(request: Request, form: Form | None = None, refused: Refused | No
         given=form.texts("duties") if form else [],
         duties=may_give(scope),
         names=await organisations_of(request),
-        is_wide=scope.is_city or "district_admin" in scope.roles,
+        is_wide=_is_wide(scope),
         is_city=scope.is_city,
         refused=refused,
         bad=refused.problem.get("parameter", "") if refused else "",

@@ -15,16 +15,10 @@ from api.portal.desk import at_desk, desk_page
 from api.portal.forms import Form, form_of, onward
 from api.portal.frame import who_of
 from cim.metering.prices import UNITS
-from cim.model import Scope
 
 TIERS = 5
 """Rows of tiers in the form of a unit, or more where a plan has more."""
 OFFERED = 500
-
-
-def sets_prices(scope: Scope) -> bool:
-    """True for those who set prices."""
-    return scope.is_city or bool({"publisher", "org_admin"} & scope.roles)
 
 
 @at_desk
@@ -35,7 +29,7 @@ async def prices(request: Request) -> Response:
         return onward(request, "desk/prices/{}", chosen)
     scope = (await who_of(request)).scope
     rows = (await ask(request, "GET", "/prices")).document["prices"]
-    own = {"organisation": None if scope.is_city else scope.organisation_id, "limit": OFFERED, "state": "published"}
+    own = {"mine": "true", "limit": OFFERED}
     services = (await ask(request, "GET", "/catalogue/items", query=own)).document["features"]
     return await desk_page(
         request,
@@ -74,7 +68,9 @@ def _texts(plan: Mapping[str, Any]) -> dict[str, Any]:
     values: dict[str, Any] = {"currency": plan.get("currency", "CNY"), "monthly_fee": plan.get("monthly_fee", "")}
     for unit in UNITS:
         rate = plan.get(unit) or {"free": "", "tiers": []}
-        tiers = [{"up_to": "" if one["up_to"] is None else one["up_to"], "price": one["price"]} for one in rate["tiers"]]
+        tiers = [
+            {"up_to": "" if one["up_to"] is None else one["up_to"], "price": one["price"]} for one in rate["tiers"]
+        ]
         values[unit] = {"free": rate["free"] or "", "tiers": _padded(tiers)}
     return values
 

@@ -56,7 +56,9 @@ async def settlements(request: Request) -> Response:
 async def closes(request: Request) -> Response:
     """Closed days with their digests, the latest first (for the city)."""
     before = request.query_params.get("before", "").strip() or None
-    rows = (await ask(request, "GET", "/statements/closes", query={"limit": CLOSES, "before": before})).document["closes"]
+    rows = (await ask(request, "GET", "/statements/closes", query={"limit": CLOSES, "before": before})).document[
+        "closes"
+    ]
     following = urlencode({"before": rows[-1]["day"]}) if len(rows) == CLOSES else ""
     return await desk_page(request, "desk/closes.html", "settlements", rows=rows, next=following)
 

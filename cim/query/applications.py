@@ -51,7 +51,9 @@ SCENARIOS = Listing(
 )
 GRANT_STATES = {
     "in_force": Sql.of("(g.revoked_at IS NULL AND (g.expires_at IS NULL OR g.expires_at > now()))"),
-    "expiring": Sql.of("(g.revoked_at IS NULL AND g.expires_at > now() AND g.expires_at <= now() + interval '14 days')"),
+    "expiring": Sql.of(
+        "(g.revoked_at IS NULL AND g.expires_at > now() AND g.expires_at <= now() + interval '14 days')"
+    ),
     "expired": Sql.of("(g.revoked_at IS NULL AND g.expires_at <= now())"),
     "revoked": Sql.of("g.revoked_at IS NOT NULL"),
 }

@@ -160,7 +160,9 @@ def names_sql(by: str, keys: Sequence[str]) -> Sql:
     if by in ("service", "scenario"):
         zh, en = (Sql.of("n.title_zh"), Sql.of("n.title_en"))
     table = Identifier("organisation" if by == "owner" else by)
-    return Sql.of("SELECT n.id AS key, {} AS zh, {} AS en FROM cim.{} AS n WHERE n.id = ANY({})", zh, en, table, list(keys))
+    return Sql.of(
+        "SELECT n.id AS key, {} AS zh, {} AS en FROM cim.{} AS n WHERE n.id = ANY({})", zh, en, table, list(keys)
+    )
 
 
 def month_end(month: date) -> date:

@@ -3,47 +3,58 @@ import { element, number, t } from "./page.js";
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-function numbersOf(head, xs, ys, writeX, digits) {
+function numbersOf(head, xs, lines, writeX, digits) {
   return element("details", { class: "chart-numbers" }, element("summary", {}, t("chart.numbers")),
     element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": t("chart.numbers") },
       element("table", { class: "numbers" },
         element("thead", {}, element("tr", {}, ...head.map((one) => element("th", { scope: "col" }, one)))),
-        element("tbody", {}, ...xs.map((x, i) => element("tr", {}, element("th", { scope: "row" }, writeX(x)), element("td", {}, number(ys[i], digits))))))));
+        element("tbody", {}, ...xs.map((x, i) => element("tr", {}, element("th", { scope: "row" }, writeX(x)), ...lines.map(({ ys }) => element("td", {}, number(ys[i], digits)))))))));
+}
+
+/** The names of several lines, each with its colour. */
+function legendOf(lines, colours) {
+  return element("ul", { class: "legend" }, ...lines.map(({ name }, i) => {
+    const mark = element("i", { "aria-hidden": "true" });
+    mark.style.background = colours[i % colours.length];
+    return element("li", {}, mark, name);
+  }));
 }
 
 /**
- * A chart of `ys` over `xs` as a figure. `isBars` draws bars `step` wide from x on, else a line; `isTime` takes xs as
- * seconds since 1970. `head` names the two axes.
+ * A chart over `xs` as a figure, of `ys` or of several `lines` ({name, ys}). `isBars` draws bars `step` wide from x on, else
+ * lines; `isTime` takes xs as seconds since 1970; `fromZero` begins the scale at nothing. `head` names the axes in the table of
+ * numbers, which is left out without it: for a page that has one already.
  */
-export async function chart({ title, head, xs, ys, isBars = false, isTime = false, step = 1, writeX = (x) => number(x), digits = 0, name }) {
-  const place = element("div", { class: "chart", role: "img", "aria-label": `${title}. ${summary(xs, ys, writeX, digits)}` });
-  const figure = element("figure", { class: "chart-box", "data-chart": name }, element("figcaption", {}, title), place, numbersOf(head, xs, ys, writeX, digits));
+export async function chart({ title, head, xs, ys, lines = [{ name: title, ys }], isBars = false, isTime = false, fromZero = isBars, step = 1, writeX = (x) => number(x), digits = 0, name, height = 130 }) {
+  const place = element("div", { class: "chart", role: "img", "aria-label": `${title}. ${lines.map((line) => summary(line, lines.length > 1, xs, writeX, digits)).join(" ")}` });
+  const figure = element("figure", { class: "chart-box", "data-chart": name }, element("figcaption", {}, title), place);
+  if (head) figure.append(numbersOf(head, xs, lines, writeX, digits));
   if (xs.length < 2) {
     place.remove();
-    figure.querySelector("details").open = true;
+    figure.querySelector("details")?.setAttribute("open", "");
     return figure;
   }
   const { default: UPlot } = await import("uplot");
-  const ink = colour("--soft");
-  const accent = colour("--accent");
-  const axis = { stroke: ink, grid: { stroke: colour("--rule"), width: 1 }, ticks: { stroke: colour("--rule"), width: 1, size: 4 }, font: "11px system-ui, sans-serif" };
-  const bars = isBars ? { paths: UPlot.paths.bars({ size: [0.9, 60], align: 1 }), fill: accent, width: 0, points: { show: false } } : { width: 1.6, fill: `${accent}22`, points: { size: 4 } };
+  const colours = lines.length > 1 ? colour("--lines").split(" ") : [colour("--accent")];
+  const axis = { stroke: colour("--soft"), grid: { stroke: colour("--rule"), width: 1 }, ticks: { stroke: colour("--rule"), width: 1, size: 4 }, font: "11px system-ui, sans-serif" };
+  const drawn = (own) => (isBars ? { paths: UPlot.paths.bars({ size: [0.9, 60], align: 1 }), fill: own, width: 0, points: { show: false } } : { width: 1.6, fill: lines.length > 1 ? undefined : `${own}22`, points: { size: 4 } });
   const made = new UPlot({
-    width: 310, height: 130, legend: { show: false }, cursor: { y: false, drag: { x: false, y: false } }, padding: [8, 6, 0, 0],
+    width: 310, height, legend: { show: false }, cursor: { y: false, drag: { x: false, y: false } }, padding: [8, 6, 0, 0],
     scales: { x: { time: isTime, range: isBars ? (_, low, high) => [low, high + step] : undefined },
-      y: { range: (_, low, high) => (isBars ? [0, high || 1] : low === high ? [low - 1, high + 1] : [low - (high - low) * 0.1, high + (high - low) * 0.1]) } },
-    series: [{}, { stroke: accent, ...bars }],
+      y: { range: (_, low, high) => (fromZero ? [0, high * (isBars ? 1 : 1.08) || 1] : low === high ? [low - 1, high + 1] : [low - (high - low) * 0.1, high + (high - low) * 0.1]) } },
+    series: [{}, ...lines.map((_, i) => ({ stroke: colours[i % colours.length], ...drawn(colours[i % colours.length]) }))],
     axes: [{ ...axis, size: 26, values: isTime ? undefined : (_, splits) => splits.map((x) => (Number.isInteger(x) ? writeX(x) : "")) },
       { ...axis, size: 46, values: (_, splits) => splits.map((y) => compact(y)) }],
-  }, [xs, ys], place);
-  const fit = () => place.clientWidth && made.setSize({ width: place.clientWidth, height: 130 });
+  }, [xs, ...lines.map((line) => line.ys)], place);
+  if (lines.length > 1) place.after(legendOf(lines, colours));
+  const fit = () => place.clientWidth && made.setSize({ width: place.clientWidth, height });
   new ResizeObserver(fit).observe(place);
   return figure;
 }
 
 const compact = (value) => new Intl.NumberFormat("en", { notation: Math.abs(value) >= 1e4 ? "compact" : "standard", maximumFractionDigits: 2 }).format(value);
 
-function summary(xs, ys, writeX, digits) {
+function summary({ name, ys }, isNamed, xs, writeX, digits) {
   if (!xs.length) return "";
   let most = 0;
   let least = 0;
@@ -51,5 +62,6 @@ function summary(xs, ys, writeX, digits) {
     if (y > ys[most]) most = i;
     if (y < ys[least]) least = i;
   });
-  return t("chart.summary", { from: writeX(xs[0]), to: writeX(xs.at(-1)), most: number(ys[most], digits), at: writeX(xs[most]), least: number(ys[least], digits) });
+  const said = t("chart.summary", { from: writeX(xs[0]), to: writeX(xs.at(-1)), most: number(ys[most], digits), at: writeX(xs[most]), least: number(ys[least], digits) });
+  return isNamed ? `${name}: ${said}` : said;
 }

@@ -1,5 +1,6 @@
 // What scripts add to the shelf's and the desk's pages, which work without them: an element says in `data-does` what it takes.
 const DOES = {
+  calls: () => import("./pages/calls.js"),
   copy: () => import("./pages/copy.js"),
   rows: () => import("./pages/rows.js"),
   chart: () => import("./pages/chart.js"),
