@@ -13,6 +13,7 @@ from api.compression import compression_options
 from api.context import Context
 from api.direct import Application, Doors, Endpoint
 from api.export_jobs import Exports
+from api.facet_cache import FacetCache
 from api.gateway.door import Gateway
 from api.hot import HotAnswers
 from api.jobs import Runner
@@ -93,6 +94,7 @@ def create_app(settings: Settings) -> FastAPI:
         exports,
         crs_list,
         tiles,
+        FacetCache(database),
         callers,
         meter=meter,
     )

@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from api.callers import Callers
 from api.export_jobs import Exports
+from api.facet_cache import FacetCache
 from api.jobs import Runner
 from api.metrics import Metrics
 from api.tile_cache import TileCache
@@ -44,6 +45,7 @@ class Context:
     exports: Exports
     crs_list: CrsList
     tiles: TileCache
+    facets: FacetCache
     callers: Callers
     templates: dict[Any, str] = field(default_factory=dict)
     tiles_asked: dict[Any, Any] = field(default_factory=dict)

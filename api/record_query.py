@@ -137,6 +137,9 @@ CONDITIONS = (
 )
 """Conditions on records; every other property of a record is a parameter of its name."""
 
+_FROM_ELSEWHERE = {FILTER.name, *FILTER.also, "health"}
+"""Conditions that may read features, areas or probes of health."""
+
 OF_THE_STANDARD = ("bbox", "datetime", "limit", "q", "type", "ids", "externalIds", "profile")
 """Parameters that count as absent when they are empty (/req/record-core-query-parameters/empty-value)."""
 
@@ -166,7 +169,10 @@ class Facet:
 
 @dataclass(frozen=True, slots=True)
 class RecordQuery:
-    """What is asked of the catalogue. `terms`: what relevance is of; `binding`: what a cursor is good for."""
+    """What is asked of the catalogue. `terms`: what relevance is of; `binding`: what a cursor is good for.
+
+    `is_of_catalogue`: nothing but services and organisations decides what matches.
+    """
 
     query: FeatureQuery
     terms: tuple[str, ...]
@@ -174,6 +180,7 @@ class RecordQuery:
     count: str | None
     binding: bytes
     profiles: tuple[str, ...]
+    is_of_catalogue: bool
 
 
 def record_parameters(request: Request, more: tuple[str, ...] = ()) -> dict[str, str]:
@@ -208,6 +215,7 @@ def record_query(request: Request, values: Mapping[str, str], scope: Scope, curs
         values.get("count"),
         binding,
         _profiles(values.get("profile")),
+        not (_FROM_ELSEWHERE & set(values) or _PLACE_NAME.fullmatch(values.get("area", ""))),
     )
 
 

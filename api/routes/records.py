@@ -33,7 +33,7 @@ from cim.collections.records import CATALOGUE_ID, RECORDS
 from cim.interval import now_text
 from cim.model import EVERYTHING, Scope
 from cim.query.cursor import encode_cursor
-from cim.query.records import FACETS, counts_of, facets_sql, page_sql
+from cim.query.records import FACETS, page_sql
 
 router = APIRouter(tags=["catalogue"])
 
@@ -71,10 +71,11 @@ async def read_page(request: Request, asked: RecordQuery, scope: Scope) -> Recor
     await check_geometries(request, asked.query)
     counted = None
     if names or asked.count is not None:
-        counted = asyncio.ensure_future(database.fetch_rows(facets_sql(names, asked.query, scope)))
+        counts_now = context_of(request).facets.counts(names, asked.query, scope, is_kept=asked.is_of_catalogue)
+        counted = asyncio.ensure_future(counts_now)
     try:
         found = list(await database.fetch_rows(page_sql(asked.query, scope, asked.terms)))
-        counts = None if counted is None else counts_of(names, await counted)
+        counts = None if counted is None else await counted
     finally:
         if counted is not None and not counted.done():
             counted.cancel()
@@ -241,9 +242,7 @@ async def themes(request: Request) -> Response:
     scope = await scope_of(request)
     query_parameters(request, ())
     asked = record_query(request, {"facets": "theme:1000"}, scope, registry_of(request).cursor_key)
-    counts, _ = counts_of(
-        ("theme",), await context_of(request).database.fetch_rows(facets_sql(("theme",), asked.query, scope))
-    )
+    counts, _ = await context_of(request).facets.counts(("theme",), asked.query, scope)
     concepts = [{"id": value, "count": count} for value, count in counts["theme"]]
     scheme = f"{settings_of(request).public_url}/catalogue/themes"
     return json_answer(request, {"scheme": scheme, "concepts": concepts}, vary=VARY)

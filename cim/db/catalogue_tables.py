@@ -171,6 +171,7 @@ service = Table(
     ),
     CheckConstraint(_STATES, name="service_state_check"),
     CheckConstraint("share_class IN ('unconditional', 'conditional', 'not_shared')", name="service_share_class_check"),
+    postgresql_with={"toast_tuple_target": 4080},
 )
 Index("service_geom_idx", service.c.geom, postgresql_using="gist")
 Index("service_state_idx", service.c.state, service.c.id)

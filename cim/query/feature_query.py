@@ -19,10 +19,11 @@ EqualValue = object
 
 @dataclass(frozen=True, slots=True)
 class SortKey:
-    """A property that features are ordered by."""
+    """A property that features are ordered by. `is_never_null`: none is without a value, so that no place is made for those."""
 
     property: Property
     is_descending: bool = False
+    is_never_null: bool = False
 
 
 @dataclass(frozen=True, slots=True)

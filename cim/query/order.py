@@ -85,6 +85,7 @@ class _Key:
     type: str
     is_descending: bool
     last: Any = None
+    is_never_null: bool = False
 
     @property
     def direction(self) -> Sql:
@@ -108,7 +109,7 @@ def _keys(query: FeatureQuery) -> list[_Key]:
         column = Sql.of("{}", key.property.column)
         if key.property.kind is Kind.TEXT and not key.property.is_indexed:
             column = Sql.of('left({}, {}) COLLATE "C"', column, Cast(TEXT_LENGTH, "int"))
-        keys.append(_Key(column, key.property.kind.sql_type, key.is_descending, value))
+        keys.append(_Key(column, key.property.kind.sql_type, key.is_descending, value, key.is_never_null))
     return [*keys, _Key(Sql.of("id"), "text", query.sort[-1].is_descending, last[-1] if query.after_values else None)]
 
 
@@ -125,7 +126,12 @@ def _after(keys: Sequence[_Key]) -> Sql:
 
 def _order(keys: Sequence[_Key]) -> Sql:
     """By values with NULLs last, in words that no index has: rows are gathered first, then sorted."""
-    parts = [Sql.of("({} IS NULL), {} {}", key.column, key.column, key.direction) for key in keys[:-1]]
+    parts = [
+        Sql.of("{} {}", key.column, key.direction)
+        if key.is_never_null
+        else Sql.of("({} IS NULL), {} {}", key.column, key.column, key.direction)
+        for key in keys[:-1]
+    ]
     return Sql.join(", ", [*parts, Sql.of("{} {}", keys[-1].column, keys[-1].direction)])
 
 

@@ -25,7 +25,7 @@ RELEVANCE = Property("relevance", Kind.INTEGER, "相关度", "Relevance", minimu
 """How well a record fits the words that were looked for: by where in its titles they stand."""
 
 BY_ID = (SortKey(ID),)
-BY_RELEVANCE = (SortKey(RELEVANCE, is_descending=True), SortKey(ID))
+BY_RELEVANCE = (SortKey(RELEVANCE, is_descending=True, is_never_null=True), SortKey(ID))
 
 
 def visible(scope: Scope) -> Sql:
@@ -55,10 +55,10 @@ def _relevance(terms: Sequence[str]) -> Sql:
     )
     scores = [
         Sql.of(
-            "CASE WHEN strpos(titles, {}) = 0 THEN 0 WHEN strpos(titles, {}) > 0 THEN 3 WHEN strpos(titles, {}) > 0 THEN 2 ELSE 1 END",
-            _folded(term),
-            _folded(f"\x1f{term}\x1f"),
-            _folded(f"\x1f{term}"),
+            "CASE WHEN titles NOT LIKE {} THEN 0 WHEN titles LIKE {} THEN 3 WHEN titles LIKE {} THEN 2 ELSE 1 END",
+            _pattern(term),
+            _pattern(f"\x1f{term}\x1f"),
+            _pattern(f"\x1f{term}"),
         )
         for term in terms
     ]
@@ -93,8 +93,12 @@ def changes_sql(limit: int, gone: Sequence[str]) -> Sql:
     )
 
 
-def _folded(text: str) -> Sql:
-    return Sql.of("(SELECT cim.folded({}))", Cast(text, "text"))
+def _pattern(text: str) -> Sql:
+    """What LIKE finds the text by, wherever it stands, made once a statement: quicker by half than `strpos`, which counts characters."""
+    return Sql.of(
+        r"(SELECT '%' || regexp_replace(cim.folded({}), '([\\%_])', '\\\1', 'g') || '%')",
+        Cast(text, "text"),
+    )
 
 
 def _pairs(term: str) -> Sql:
@@ -114,7 +118,7 @@ def any_of(terms: Sequence[str]) -> Sql:
     """
     named = Sql.of("organisation = ANY(ARRAY(SELECT id FROM cim.organisation WHERE {}))", _names_hold(terms))
     looked_up = [Sql.of("cim.bigrams(ARRAY[searched]) @> {}", _pairs(term)) for term in terms]
-    read = [Sql.of("strpos(searched, {}) > 0", _folded(term)) for term in terms]
+    read = [Sql.of("searched LIKE {}", _pattern(term)) for term in terms]
     return Sql.of("({}) AND ({})", Sql.join(" OR ", [*looked_up, named]), Sql.join(" OR ", [*read, named]))
 
 
@@ -122,7 +126,7 @@ def _names_hold(terms: Sequence[str]) -> Sql:
     return Sql.join(
         " OR ",
         [
-            Sql.of("strpos(cim.folded({}), {}) > 0", Identifier(name), _folded(term))
+            Sql.of("cim.folded({}) LIKE {}", Identifier(name), _pattern(term))
             for term in terms
             for name in ("name_zh", "name_en")
         ],
@@ -180,41 +184,74 @@ DISTRICT_DIGITS = 6
 STREET_DIGITS = 9
 
 
+CATALOGUE_STAMP = Sql.of(
+    "SELECT number, (SELECT max(updated_at) FROM cim.service) AS changed, (SELECT md5(string_agg(concat_ws(E'\\x1f', id, "
+    "name_zh, name_en, area_code), E'\\x1e' ORDER BY id)) FROM cim.organisation) AS organisations "
+    "FROM cim.audit_head WHERE name = 'audit'"
+)
+"""What is the same as long as no service and no organisation has changed: every change of a service is a row of the audit in the
+same transaction, and those are numbered in the order of commits."""
+
+_TOGETHER = (("kind", "shareClass", "state"), ("cimLevel", "updateCycle"), ("organisation", "area"), ("theme",))
+"""Facets that are counted by their combinations first, which are few: half the work of counting each from the rows."""
+
+
 def facets_sql(names: Sequence[str], query: FeatureQuery, scope: Scope) -> Sql:
     """Rows `facet` (its place in `names`, or the number of names for all that match), `value`, `number`.
 
     One pass over the matching rows, which the index of what is counted holds all of, where no text or place is asked
     for. Themes are counted by sets of them, which are few, then one by one.
     """
-    columns = [Sql.of(FACETS[name][1]) for name in names]
+    if not names:
+        every = matching(query, scope)
+        return Sql.of("SELECT 0 AS facet, NULL AS value, count(*) AS number FROM cim.record AS feature WHERE {}", every)
     digits = STREET_DIGITS if query.area is not None and len(query.area) >= DISTRICT_DIGITS else DISTRICT_DIGITS
     taken = Sql.of(
         'kind, organisation, "shareClass", left("areaCode", {}) AS area, "cimLevel", "updateCycle", state, themes_key',
         Cast(digits, "int"),
     )
-    sets = Sql.join(", ", [Sql.of("({})", column) for column in columns] + [Sql.of("()")])
+    sets = [kept for kept in ([one for one in together if one in names] for together in _TOGETHER) if kept]
+    keys = [Sql.join(", ", [Sql.of(FACETS[name][1]) for name in one]) for one in sets]
     which = Sql.join(
         " ",
-        [Sql.of("WHEN GROUPING({}) = 0 THEN {}", column, Cast(place, "int")) for place, column in enumerate(columns)],
+        [
+            Sql.of("WHEN GROUPING({}) = 0 THEN {}", Sql.of(FACETS[one[0]][1]), Cast(n, "int"))
+            for n, one in enumerate(sets)
+        ],
     )
-    which = Sql.of("CASE {} ELSE {} END", which, Cast(len(names), "int")) if columns else Sql.of("{}", Cast(0, "int"))
-    values = [Sql.of("{}::text", column) for column in columns]
-    value = Sql.of("COALESCE({})", Sql.join(", ", values)) if values else Sql.of("NULL::text")
-    key = Sql.of("themes_key") if "theme" in names else Sql.of("NULL::uuid")
+    parts = [_counts_of_one(name, names.index(name), place) for place, one in enumerate(sets) for name in one]
+    total = Sql.of("SELECT {}, NULL::text, sum(number)::bigint FROM counted WHERE sets = 0", Cast(len(names), "int"))
     return Sql.of(
-        "WITH counted AS MATERIALIZED (SELECT {} AS facet, {} AS value, {} AS themes_key, count(*) AS number "
+        "WITH counted AS MATERIALIZED (SELECT CASE {} END AS sets, {}, count(*) AS number "
         "FROM (SELECT {} FROM cim.record AS feature WHERE {}) AS matching GROUP BY GROUPING SETS ({})) "
-        "SELECT facet, value, number FROM counted WHERE themes_key IS NULL AND (value IS NOT NULL OR facet = {}) "
-        "UNION ALL SELECT facet, theme, sum(number)::bigint FROM counted, LATERAL "
-        "(SELECT themes FROM cim.service AS s WHERE s.themes_key = counted.themes_key LIMIT 1) AS kept, "
-        "LATERAL jsonb_array_elements_text(kept.themes) AS theme WHERE counted.themes_key IS NOT NULL GROUP BY facet, theme",
+        "SELECT facet, value, number FROM ({}) AS told (facet, value, number)",
         which,
-        value,
-        key,
+        Sql.join(", ", keys),
         taken,
         matching(query, scope),
-        sets,
-        Cast(len(names), "int"),
+        Sql.join(", ", [Sql.of("({})", key) for key in keys]),
+        Sql.join(" UNION ALL ", [*parts, Sql.of("({})", total)]),
+    )
+
+
+def _counts_of_one(name: str, facet: int, place: int) -> Sql:
+    """Rows of one facet, from the combinations that it was counted in."""
+    column = Sql.of(FACETS[name][1])
+    if name == "theme":
+        return Sql.of(
+            "(SELECT {}, theme, sum(number)::bigint FROM counted, LATERAL "
+            "(SELECT themes FROM cim.service AS s WHERE s.themes_key = counted.themes_key LIMIT 1) AS kept, "
+            "LATERAL jsonb_array_elements_text(kept.themes) AS theme WHERE sets = {} GROUP BY theme)",
+            Cast(facet, "int"),
+            Cast(place, "int"),
+        )
+    return Sql.of(
+        "(SELECT {}, {}::text, sum(number)::bigint FROM counted WHERE sets = {} AND {} IS NOT NULL GROUP BY {})",
+        Cast(facet, "int"),
+        column,
+        Cast(place, "int"),
+        column,
+        column,
     )
 
 
@@ -224,7 +261,7 @@ def counts_of(names: Sequence[str], rows: Sequence[Any]) -> tuple[dict[str, list
     total = 0
     for facet, value, number in rows:
         if facet == len(names):
-            total = number
+            total = number or 0
         else:
             found[names[facet]].append((value, number))
     for counts in found.values():

@@ -59,11 +59,13 @@ def test_themes_and_boxes_are_looked_up(connection):
 
 
 def test_every_facet_is_counted_in_one_pass_over_an_index(connection):
-    for way in ("seqscan", "bitmapscan", "indexscan"):  # 4,000 rows are soon read, by whatever way
-        connection.execute(f"SET enable_{way} = off".encode())
-    shown = plan(connection, facets_sql(NAMES, asked(), ANYONE))
-    connection.execute("RESET ALL")
-    assert shown.count("Index Only Scan using service_facet_idx") == 1
+    """As of a table that was vacuumed: another's open transaction may have kept this one from it."""
+    with connection.transaction(force_rollback=True):
+        connection.execute("UPDATE pg_class SET relallvisible = relpages WHERE oid = 'cim.service'::regclass")
+        for way in ("seqscan", "bitmapscan"):  # 4,000 rows are soon read, by whatever way
+            connection.execute(f"SET LOCAL enable_{way} = off".encode())
+        shown = plan(connection, facets_sql(NAMES, asked(), ANYONE))
+    assert shown.count("Index Only Scan using service_facet_idx") == 1, shown
     assert "service_themes_key_idx" in shown
 
 
