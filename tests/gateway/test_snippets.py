@@ -75,7 +75,12 @@ def test_the_curl_lines_get_data(offers: dict[str, Offer], shelf: Shelf, tmp_pat
         call, text = written(offer, "curl")
         assert ("$KEY" in text) == (name == "kept")
         run = subprocess.run(
-            ["bash", "-c", text], cwd=tmp_path, env={**os.environ, "KEY": key}, capture_output=True, check=False, timeout=60
+            ["bash", "-c", text],
+            cwd=tmp_path,
+            env={**os.environ, "KEY": key},
+            capture_output=True,
+            check=False,
+            timeout=60,
         )
         assert run.returncode == 0, (name, text, run.stderr)
         made = next(tmp_path.glob(f"{name}.*"), None)
@@ -90,7 +95,9 @@ def test_the_curl_lines_get_data(offers: dict[str, Offer], shelf: Shelf, tmp_pat
 def test_the_python_programs_get_data(offers: dict[str, Offer], shelf: Shelf, tmp_path: Path) -> None:
     key = shelf.key("water")["Authorization"].removeprefix("Bearer ")
     programs = {name: written(offer, "python")[1] for name, offer in offers.items()}
-    one_by_one = "import json, sys\nfor name, text in json.load(sys.stdin).items():\n    print('##', name, flush=True)\n    exec(text, {})\n"
+    one_by_one = (
+        "import json, sys\nfor name, text in json.load(sys.stdin).items():\n    print('##', name)\n    exec(text, {})\n"
+    )
     run = subprocess.run(
         [sys.executable, "-c", one_by_one],
         input=orjson.dumps(programs),
@@ -110,7 +117,8 @@ def test_the_python_programs_get_data(offers: dict[str, Offer], shelf: Shelf, tm
 
 def test_ways_that_make_no_sense_are_left_out(offers: dict[str, Offer]) -> None:
     ways = {name: {way.key: way for way in ways_of(offer, call_of(offer))} for name, offer in offers.items()}
-    assert "maplibre" not in ways["far-3d"] and "qgis" not in ways["far-file"]
+    assert "maplibre" not in ways["far-3d"]
+    assert "qgis" not in ways["far-file"]
     assert "{bbox-epsg-3857}" in ways["far-wms"]["maplibre"].text
     assert ways["far-wms"]["qgis"].text == offers["far-wms"].address
     assert ways["own-tiles"]["qgis"].text.endswith("/services/own-tiles/WebMercatorQuad/{z}/{y}/{x}")

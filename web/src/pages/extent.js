@@ -72,5 +72,5 @@ async function draw(place) {
   await map.once("load");
   place.dataset.drawn = "";
   await Promise.allSettled([drawAreas(map), described ? drawCollection(map, collection) : null]);
-  window.extentMap = map;
+  window.cim = { map };
 }
