@@ -2,13 +2,13 @@
 
 Rows written before stay as they are until their next edit.
 
-Revision ID: 0017
+Revision ID: 0018
 """
 
 from alembic import op
 
-revision = "0017"
-down_revision = "0016"
+revision = "0018"
+down_revision = "0017"
 
 
 def upgrade() -> None:
