@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-import zlib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -95,15 +94,19 @@ JOINED_BYTES = 64 * 1024
 
 
 def etag_of(*parts: bytes) -> str:
-    """A weak tag: the same body has the same tag whatever its content coding.
+    """A weak tag: the same body has the same tag whatever its content coding, and no two bodies share one, by chance or on purpose.
 
-    Of a long body two checksums of different kinds with its length will do: hashing it would take a twentieth of the time
-    that making it takes.
+    Checksums would be quicker, but whoever can write features could then make two answers with one tag, and a cache would
+    keep the former. Of a long body SHA-256, which processors have instructions for: 0.38 ms for 800 kB, where BLAKE2b takes
+    0.56 and CRC-32 with Adler-32 0.30; of a short one BLAKE2b, which begins sooner. A version of the collection with the
+    question would need no body, but an answer may also depend on other collections and on areas.
     """
     if sum(map(len, parts)) <= SMALL_BODY:
         return f'W/"{hashlib.blake2b(b"".join(parts), digest_size=12).hexdigest()}"'
-    sums = [f"{len(part):x}-{zlib.crc32(part):08x}{zlib.adler32(part):08x}" for part in parts]
-    return f'W/"{"-".join(sums)}"'
+    digest = hashlib.sha256(usedforsecurity=False)
+    for part in parts:
+        digest.update(part)
+    return f'W/"{digest.hexdigest()[:32]}"'
 
 
 def header_of(request: Request, name: bytes) -> str | None:

@@ -213,6 +213,24 @@ def test_tiles_and_statistics_and_counts_take_the_filter_too(client: Any) -> Non
     assert client.get(ITEMS, params=office).json()["numberMatched"] == 2
 
 
+def test_one_of_several_codes_is_asked_for_on_every_path(client: Any) -> None:
+    """What the map's filter row sends: codes that queryables list, several of them."""
+    codes = client.get(f"{BUILDINGS}/queryables").json()["properties"]["use"]["enum"]
+    assert {"office", "residential"} <= set(codes)
+    several = "use IN (" + ", ".join(f"'{one}'" for one in ("school", *codes) if one != "office") + ")"
+    tree = {"op": "in", "args": [{"property": "use"}, ["school", "hotel"]]}
+    assert found(client, several) == posted(client, filter=tree) == "b"
+    tile = f"{BUILDINGS}/tiles/WebMercatorQuad/12/1785/3345"
+    drawn = client.get(tile, params={"filter": several}).content
+    assert b"school" in drawn
+    assert b"office" not in drawn
+    assert client.get(f"{BUILDINGS}/aggregate", params={"filter": several}).json()["total"]["count"] == 1
+    assert client.post(f"{BUILDINGS}/aggregate", json={"filter": tree}).json()["total"]["count"] == 1
+    table = client.get(f"{BUILDINGS}/export", params={"f": "csv", "filter": several}).text.splitlines()
+    assert len(table) == 2
+    assert client.get(ITEMS, params={"filter": f"NOT {several}"}).json()["numberMatched"] == 2
+
+
 def test_paging_keeps_the_filter_and_a_cursor_belongs_to_it(client: Any) -> None:
     first = client.get(ITEMS, params={"filter": "use = 'office'", "limit": 1})
     following = next(link["href"] for link in first.json()["links"] if link["rel"] == "next")
