@@ -36,6 +36,7 @@ from cim.crs import CrsList, parse_codes
 from cim.db.pool import Database
 from cim.db.registry import Registry
 from cim.db.stamps import Stamps
+from cim.db.together import Together
 from cim.errors import SetupProblem
 from cim.metering.meter import Meter
 from cim.settings import Settings
@@ -96,6 +97,7 @@ def create_app(settings: Settings) -> FastAPI:
         tiles,
         FacetCache(database),
         callers,
+        Together(database),
         meter=meter,
     )
 

@@ -16,6 +16,7 @@ from api.uploads import Store
 from cim.crs import CrsList
 from cim.db.pool import Database
 from cim.db.registry import Registry
+from cim.db.together import Together
 from cim.errors import NotFound
 from cim.metering.meter import Meter
 from cim.model import Collection, Scope
@@ -47,6 +48,7 @@ class Context:
     tiles: TileCache
     facets: FacetCache
     callers: Callers
+    together: Together
     templates: dict[Any, str] = field(default_factory=dict)
     tiles_asked: dict[Any, Any] = field(default_factory=dict)
     meter: Meter | None = None

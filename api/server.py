@@ -6,6 +6,7 @@ answered for `DRAIN_S`, so that a balancer can look away.
 
 import asyncio
 import ctypes
+import gc
 import os
 import shutil
 import signal
@@ -65,6 +66,7 @@ class ServerConfig(uvicorn.Config):
         configure_logs(self.settings)
         keep_memory()
         super().load()
+        gc.freeze()  # what the program is made of is not looked through again and again
         _drain_before_stop(self.loaded_app)
 
 

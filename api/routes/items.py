@@ -26,7 +26,7 @@ from cim.model import Collection, Scope
 from cim.query.counts import number_matched
 from cim.query.cursor import encode_cursor
 from cim.query.feature_query import FeatureQuery, Reference
-from cim.query.item import item_sql
+from cim.query.item import AS_IT_IS
 from cim.query.items import page_sql
 from cim.query.output import GEOJSON as GEOJSON_OUTPUT
 from cim.query.output import OUTPUTS, Frame, Output
@@ -44,7 +44,6 @@ _OTHERS = {
     for kind in OFFERS
 }
 _OUTPUT_OF = {output.f: output for output in OUTPUTS if output.has_pages}
-_AS_IT_IS = FeatureQuery()
 _VARY = "Accept, Cookie, Authorization, X-API-Key"
 
 
@@ -204,13 +203,13 @@ async def item(request: Request) -> Response:
     values = query_parameters(request, (*SHOWING, "areas", "known-at"))
     kind = choose(request, ITEM_OFFERS, f=values.get("f"))
     asked = asking(request, collection, scope, values)
-    query = _AS_IT_IS
+    query = AS_IT_IS
     if values:
         query = replace(shown_query(asked), known_at=conditions_from(asked).known_at)
     feature_id = request.path_params["feature_id"]
     row = None
     if "\x00" not in feature_id:
-        row = await context_of(request).database.fetch_row(item_sql(collection, feature_id, scope, query))
+        row = await context_of(request).together.item(collection, feature_id, scope, query)
     if row is None:
         raise NotFound(f"feature in {collection.id}", feature_id)
     links = item_links(settings_of(request).public_url, collection, feature_id, kind)

@@ -24,6 +24,7 @@ Compose = Callable[[FeatureQuery], Sql]
 _LIMIT = 1_000_003
 """A page size that no query has: it shows where the size, and one more, stand among the values."""
 _TEXT = "\ue000 a text that nobody asks for"
+_IDS = [_TEXT]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +57,21 @@ class Shapes:
         return Sql(shape.fragments, shape.fill((*_given(query), *shape.constants)))
 
     def item(
-        self, collection: Collection, text: str, query: FeatureQuery, scope: Scope, compose: Callable[[str], Sql]
+        self,
+        collection: Collection,
+        ids: list[str],
+        query: FeatureQuery,
+        scope: Scope,
+        compose: Callable[[list[str]], Sql],
     ) -> Sql:
-        """What `compose(text)` gives: the statement of one feature, `text` its id."""
+        """What `compose(ids)` gives: the statement of features by their ids."""
         if not is_plain(query) or query.bbox is not None or not _is_open(collection, scope):
-            return compose(text)
+            return compose(ids)
         key = (id(collection), scope, query.crs, query.shown, query.has_geometry)
         shape = self._of(key, collection)
         if shape is None:
-            shape = self._keep(key, _learnt(collection, compose(_TEXT), (_TEXT,)))
-        return Sql(shape.fragments, shape.fill((text, *shape.constants)))
+            shape = self._keep(key, _learnt(collection, compose(_IDS), (_IDS,)))
+        return Sql(shape.fragments, shape.fill((ids, *shape.constants)))
 
     def _of(self, key: Hashable, collection: Collection) -> _Shape | None:
         shape = self._known.get(key)

@@ -69,7 +69,7 @@ def plan(
             if tile is not None:
                 sql = tile_sql(buildings, FeatureQuery(), scope, parse_tile(*tile))
             elif query is None:
-                sql = item_sql(buildings, "test.000001", scope)
+                sql = item_sql(buildings, ["test.000001"], scope)
             else:
                 sql = page_sql(buildings, query, scope)
             rows = await database.fetch_rows(Sql.of(how + " {}", sql))

@@ -58,7 +58,7 @@ def test_a_feature_is_asked_for_the_same_by_shape(scope):
     shown = [q for q in QUERIES if q.bbox is None and q.after is None]
     for text in ("b-1", "b-1", "", "id", "4326"):
         for query in shown:
-            assert item_sql(COUNTED, text, scope, query) == item._composed(COUNTED, text, scope, query)
+            assert item_sql(COUNTED, [text], scope, query) == item._composed(COUNTED, [text], scope, query)
 
 
 def test_a_collection_counted_anew_has_shapes_of_its_own():

@@ -84,7 +84,10 @@ def in_boxes(boxes: Sequence[Box], limit: int, buildings: Collection) -> tuple[S
 
 def by_id(places: Places, buildings: Collection) -> tuple[Statement, ...]:
     """One feature each."""
-    return (_plan((item_sql(buildings, one, EVERYBODY) for one in places.ids), "version"),)
+    text, table = feature_text(buildings, EVERYBODY, is_whole=True), buildings.table
+    plain = [Sql.of("SELECT {} FROM {}.{} WHERE id = {}", text, *table, one) for one in places.ids]
+    planned = _plan((item_sql(buildings, [one], EVERYBODY) for one in places.ids), "version")
+    return planned, Statement("plain", tuple(plain))
 
 
 def within(places: Places, buildings: Collection) -> tuple[Statement, ...]:
