@@ -142,6 +142,7 @@ def _nodes() -> dict[str, Any]:
             "delete": _operation("removeNode", tag, "Forget a node", parameters=[one], status="204"),
         },
         f"{home}/run": {"post": _operation("runNode", tag, "Take in its catalogue now", parameters=[one])},
+        f"{home}/runs": {"get": _operation("nodeRuns", tag, "Runs that took it in", parameters=[one, *_PAGING])},
         f"{home}/calls": {
             "get": _operation("nodeCalls", tag, "Calls of a day, by both ledgers", parameters=[one, day])
         },

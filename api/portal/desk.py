@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from api.portal.forms import a_page
 from api.portal.frame import page, who_of
-from cim.catalogue.life import MANAGERS, REVIEWERS
+from cim.catalogue.life import EDITORS, MANAGERS, REVIEWERS
 from cim.model import Scope
 from cim.model.scope import DUTIES
 
@@ -30,6 +30,8 @@ SECTIONS: tuple[Section, ...] = (
     Section(""),
     Section("services", _has_duty(*DUTIES)),
     Section("reviews", _has_duty(*REVIEWERS, *MANAGERS)),
+    Section("bulk", _has_duty(*EDITORS)),
+    Section("harvests", _has_duty("org_admin", "city_admin")),
     Section("loads", lambda scope: scope.is_admin),
     Section("applications"),
     Section("grants"),
@@ -40,6 +42,8 @@ SECTIONS: tuple[Section, ...] = (
     Section("prices", _has_duty("publisher", "org_admin", "city_admin")),
     Section("people", _has_duty("org_admin", "district_admin", "city_admin")),
     Section("organisations", _has_duty("org_admin", "district_admin", "city_admin")),
+    Section("nodes", lambda scope: scope.is_city),
+    Section("audit", _has_duty("org_admin", "city_admin")),
 )
 """In the order they are listed. A new section is one line, its page in one file, its messages in one."""
 

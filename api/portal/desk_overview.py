@@ -87,7 +87,7 @@ async def _services(request: Request, scope: Scope) -> list[Tile]:
         ("degraded", {"health": "degraded"}),
         ("drafts", {"state": "draft"}),
     ):
-        query = {"mine": "true", "limit": 1, **asked}
+        query = {"mine": "true", "limit": 1, "count": "exact", **asked}
         found = (await ask(request, "GET", "/catalogue/items", query=query)).document
         name, value = next(iter(asked.items()))
         tiles.append(Tile(key, str(found["numberMatched"]), f"desk/services?{name}={value}"))

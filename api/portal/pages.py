@@ -3,11 +3,15 @@
 from api.portal import (
     applying,
     desk_applications,
+    desk_audit,
+    desk_bulk,
     desk_compare,
     desk_grants,
+    desk_harvests,
     desk_keys,
     desk_me,
     desk_meters,
+    desk_nodes,
     desk_organisations,
     desk_overview,
     desk_people,
@@ -28,6 +32,8 @@ PAGES = (
     *desk_services.ROUTES,
     *desk_compare.ROUTES,
     *desk_reviews.ROUTES,
+    *desk_bulk.ROUTES,
+    *desk_harvests.ROUTES,
     *loads.ROUTES,
     *desk_applications.ROUTES,
     *desk_grants.ROUTES,
@@ -38,5 +44,7 @@ PAGES = (
     *desk_prices.ROUTES,
     *desk_people.ROUTES,
     *desk_organisations.ROUTES,
+    *desk_nodes.ROUTES,
+    *desk_audit.ROUTES,
 )
 """Plain routes; one file of pages adds one name here."""

@@ -181,25 +181,24 @@ async def run(request: Request) -> Response:
 
 async def runs(request: Request) -> Response:
     """Runs of a harvest, the latest first."""
-    organisation = harvester_organisation(await scope_of(request))
+    row = await _row(request, harvester_organisation(await scope_of(request)))
+    return await runs_answer(request, "harvest", row["id"], "catalogue", "harvests", row["id"], "runs")
+
+
+async def runs_answer(request: Request, kind: str, harvest_id: str, *path: str) -> Response:
+    """Runs of a harvest or (`kind`) a node, the latest first, by the paging of the query string; `path`: where they are."""
     values = query_parameters(request, ("limit", "cursor"))
-    row = await _row(request, organisation)
-    key, base, path = (
-        registry_of(request).cursor_key,
-        settings_of(request).public_url,
-        ("catalogue", "harvests", row["id"], "runs"),
-    )
+    key, base = registry_of(request).cursor_key, settings_of(request).public_url
     limit = min(parse_limit(values["limit"]), 1000) if "limit" in values else 20
     before = int(decode_cursor(key, b"harvest-runs", values["cursor"])) if "cursor" in values else 2**62
-    sql = runs_sql(("harvest",), organisation_id=None, harvest_id=row["id"], before=before, limit=limit)
+    sql = runs_sql((kind,), organisation_id=None, harvest_id=harvest_id, before=before, limit=limit)
     rows = list(await database_of(request).fetch_rows(sql))
     links = [Link(url_of(base, *path, **values), "self", JSON)]
     if len(rows) > limit:
         cursor = encode_cursor(key, b"harvest-runs", str(rows[limit - 1]["id"]))
         links.append(Link(url_of(base, *path, **{**values, "cursor": cursor}), "next", JSON))
-    return private_json(
-        {"runs": [run_document(one, base, *path) for one in rows[:limit]], "links": [one.to_dict() for one in links]}
-    )
+    shown = [run_document(one, base, *path) for one in rows[:limit]]
+    return private_json({"runs": shown, "links": [one.to_dict() for one in links]})
 
 
 async def _run_row(request: Request) -> Any:

@@ -13,6 +13,7 @@ from api.context import database_of, registry_of, scope_of, settings_of
 from api.documents import JSON, Link, json_answer, private_json, url_of
 from api.gateway.door import gateway_of
 from api.params import json_object, parse_limit, query_parameters
+from api.routes.harvests import runs_answer
 from api.routes.service_loads import run_document
 from api.work import outcome
 from cim.catalogue.nodes import checked_node, node_purpose
@@ -206,6 +207,13 @@ async def run(request: Request) -> Response:
     return private_json(run_document(found, settings.public_url, "admin", "nodes", row["id"], "runs"))
 
 
+async def runs(request: Request) -> Response:
+    """Runs that took in the node's catalogue, the latest first."""
+    _require_city(await scope_of(request))
+    row = await _row(request)
+    return await runs_answer(request, "node", row["id"], "admin", "nodes", row["id"], "runs")
+
+
 async def calls(request: Request) -> Response:
     """The calls of a day to the node's services, as both ledgers have them, and what differs by their ids."""
     settings = settings_of(request)
@@ -213,7 +221,9 @@ async def calls(request: Request) -> Response:
     values = query_parameters(request, ("day",))
     row, day = await _row(request), _day(values.get("day", ""))
     return private_json(
-        await outcome(settings, ["catalogue", "reconcile", row["id"], f"--day={day.isoformat()}"], timeout_s=60)
+        await outcome(
+            settings, ["catalogue", "reconcile", row["id"], f"--day={day.isoformat()}", "--json"], timeout_s=60
+        )
     )
 
 
@@ -224,4 +234,5 @@ router.add_route("/admin/nodes", register, methods=["POST"])
 router.add_route("/admin/nodes/{node_id}", node, methods=["GET"])
 router.add_route("/admin/nodes/{node_id}", remove, methods=["DELETE"])
 router.add_route("/admin/nodes/{node_id}/run", run, methods=["POST"])
+router.add_route("/admin/nodes/{node_id}/runs", runs, methods=["GET"])
 router.add_route("/admin/nodes/{node_id}/calls", calls, methods=["GET"])

@@ -95,7 +95,12 @@ async def send(request: Request) -> Response:
         if upload.path.suffix.lower() not in FORMATS:
             raise UnsupportedMedia(f"'{upload.path.name[:100]}': a file named {', '.join(FORMATS)} is taken")
         await asyncio.to_thread(look_at, upload.path, limited)
-        words = [f"--by={identity_of(scope)}", "--drafts", f"--encoding={_encoding(values)}"]
+        words = [
+            f"--by={identity_of(scope)}",
+            f"--called={scope.caller}",
+            "--drafts",
+            f"--encoding={_encoding(values)}",
+        ]
         if organisation is not None:
             words.append(f"--organisation={organisation}")
         if _is_dry(values):

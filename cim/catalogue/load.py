@@ -81,7 +81,7 @@ class Intake:
     `by`: who it is for the separation of duties, as `cim.catalogue.life.identity_of` names a caller.
     `organisation_id`: the only one that rows may belong to, and theirs where they name none. `may_publish`: `state: published`
     goes on the shelf; else such a row is a draft that waits for review. `scope`: a caller, whose rows are drafts within their
-    duties, beside what is on the shelf. `is_dry`: nothing is kept.
+    duties, beside what is on the shelf. `is_dry`: nothing is kept. `called`: what the audit calls them, where it is not `by`.
     """
 
     by: str = "operator"
@@ -90,6 +90,7 @@ class Intake:
     is_dry: bool = False
     allowed_upstreams: Allowed = field(default=NONE)
     scope: Scope | None = None
+    called: str | None = None
 
 
 OPERATOR = Intake()
@@ -235,5 +236,12 @@ def _written(values: Mapping[str, Any], intake: Intake, *, is_published: bool) -
     if intake.may_publish and intake.scope is None:
         return put_directly(values, is_published=is_published, by=intake.by)
     roles = roles_of("admin") if intake.organisation_id is None else frozenset({"publisher"})
-    caller = Scope(roles=roles, caller=intake.by, organisation_id=intake.organisation_id)
+    kind, _, name = intake.by.partition(" ")
+    caller = Scope(
+        roles=roles,
+        caller=intake.called or intake.by,
+        organisation_id=intake.organisation_id,
+        person_id=name if kind == "person" else None,
+        key_prefix=name if kind == "key" else None,
+    )
     return put(intake.scope or caller, values)

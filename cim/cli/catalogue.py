@@ -38,6 +38,7 @@ def load(
     encoding: Annotated[str, typer.Option(help="text encoding of a CSV, e.g. gb18030")] = "utf-8-sig",
     dry_run: Annotated[bool, typer.Option(help="do everything but keep nothing")] = False,
     loaded_by: Annotated[str | None, typer.Option("--by", help="who loads; default the account")] = None,
+    called: Annotated[str | None, typer.Option(help="what the audit calls them; default as --by")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Register services in bulk; the same file again changes nothing. Example: cim catalogue load services.xlsx"""
@@ -45,6 +46,7 @@ def load(
         "services",
         sources,
         by=loaded_by or getpass.getuser(),
+        called=called,
         organisation=organisation,
         may_publish=not drafts and organisation is None,
         encoding=encoding,
@@ -58,6 +60,7 @@ def load_files(
     sources: list[Path],
     *,
     by: str,
+    called: str | None = None,
     organisation: str | None = None,
     may_publish: bool = True,
     encoding: str = "utf-8-sig",
@@ -77,7 +80,7 @@ def load_files(
                     reports.append(_load_organisations(connection, path))
                 else:
                     allowed = parse_allowed(settings.allowed_upstreams)
-                    intake = Intake(by, organisation, may_publish, is_dry, allowed)
+                    intake = Intake(by, organisation, may_publish, is_dry, allowed, called=called)
                     reports.append(_load_services(connection, path, encoding, intake))
             except CimError as error:
                 failed = True
@@ -225,6 +228,7 @@ def harvest(
 def reconcile(
     node: Annotated[str, typer.Argument(help="id of a node")],
     day: Annotated[str, typer.Option(help="day of the platform, YYYY-MM-DD")],
+    as_json: AsJson = False,
 ) -> None:
     """Calls of a day to a node's services, as both ledgers have them. Example: cim catalogue reconcile nanshan --day 2026-11-24"""
     from cim.catalogue import reconcile as ledgers

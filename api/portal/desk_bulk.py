@@ -1,0 +1,75 @@
+"""The desk's services in bulk: the template, a table that is sent or only tried, the account, and rows that were not taken."""
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from api.portal.ask import Refused, ask
+from api.portal.desk import at_desk, desk_page
+from api.portal.forms import file_form_of, onward
+from api.portal.listing import asked_of, next_of, organisations_of
+
+SHOWN = 200
+"""Rejections on a page; the table to download has all of them."""
+
+
+async def bulk(request: Request) -> Response:
+    """What was sent so far, the latest first, and the form to send a table."""
+    return await _bulk_page(request)
+
+
+async def _bulk_page(request: Request, refused: Refused | None = None) -> Response:
+    found = await ask(request, "GET", "/catalogue/loads", query={"limit": 20, **asked_of(request)})
+    return await desk_page(
+        request,
+        "desk/runs/bulk.html",
+        "bulk",
+        status=200 if refused is None else refused.status,
+        runs=found.document["loads"],
+        organisations=await organisations_of(request),
+        refused=refused,
+        next=next_of(request, found.document),
+    )
+
+
+async def send(request: Request) -> Response:
+    """Passes the table on and goes to its account."""
+    form = await file_form_of(request)
+    try:
+        sent = await ask(request, "POST", "/catalogue/loads", body=form.body, headers=form.headers)
+    except Refused as refused:
+        if refused.status == 401:
+            raise
+        return await _bulk_page(request, refused)
+    return onward(request, "desk/bulk/{}", str(sent.document["id"]))
+
+
+async def load(request: Request) -> Response:
+    """The account of one table, and why rows were not taken."""
+    run_id = request.path_params["run_id"]
+    found = await ask(request, "GET", "/catalogue/loads/{}", run_id)
+    return await run_page(request, "bulk", found.document, f"catalogue/loads/{found.document['id']}", "desk/bulk")
+
+
+async def run_page(request: Request, section: str, run: dict[str, Any], home: str, back: str) -> Response:
+    """A run with its account and rejections; `home`: its address in the API, `back`: the page that lists such runs."""
+    rejections = await ask(request, "GET", f"/{home}/rejections")
+    return await desk_page(
+        request,
+        "desk/runs/run.html",
+        section,
+        run=run,
+        rejections=rejections.document[:SHOWN],
+        rejected=len(rejections.document),
+        table=f"{home}/rejections?f=csv",
+        back=back,
+    )
+
+
+ROUTES = (
+    Route("/desk/bulk", at_desk(bulk), methods=["GET"]),
+    Route("/desk/bulk", at_desk(send), methods=["POST"]),
+    Route("/desk/bulk/{run_id}", at_desk(load), methods=["GET"]),
+)

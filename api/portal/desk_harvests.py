@@ -1,0 +1,137 @@
+"""The desk's harvests: sources elsewhere, declared, changed, run now or tried; their runs with accounts and rejections."""
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from api.portal.ask import Refused, ask
+from api.portal.desk import at_desk, desk_page
+from api.portal.desk_bulk import run_page
+from api.portal.forms import Form, form_of, onward, shown_again
+from api.portal.frame import who_of
+from api.portal.listing import asked_of, next_of, organisations_of
+from cim.catalogue.harvest import KINDS
+from cim.catalogue.service import SHARE_CLASSES
+
+MEMBERS = ("id", "url", "kind", "organisation_id", "share_class", "area_code", "interval_s")
+EDITED = ("url", "organisation_id", "share_class", "area_code", "interval_s", "state")
+MAY_BE_EMPTY = ("area_code", "interval_s")
+
+
+def document_of_form(form: Form, names: tuple[str, ...]) -> dict[str, Any]:
+    """The members as the form says them; a number where one is typed."""
+    document: dict[str, Any] = form.filled(*names)
+    every = document.get("interval_s", "")
+    return {**document, "interval_s": int(every)} if every.isascii() and every.isdigit() else document
+
+
+async def harvests(request: Request) -> Response:
+    """Every harvest that the caller sees, and the form to declare one."""
+    return await _list_page(request)
+
+
+async def _list_page(request: Request, refused: Refused | None = None, form: Form | None = None) -> Response:
+    found = await ask(request, "GET", "/catalogue/harvests")
+    own = (await who_of(request)).scope.organisation_id or ""
+    return await desk_page(
+        request,
+        "desk/runs/harvests.html",
+        "harvests",
+        status=200 if refused is None else refused.status,
+        harvests=found.document["harvests"],
+        organisations=await organisations_of(request),
+        kinds=KINDS,
+        shares=SHARE_CLASSES,
+        values=shown_again(form, {**dict.fromkeys(MEMBERS, ""), "organisation_id": own}),
+        refused=refused,
+    )
+
+
+async def declare(request: Request) -> Response:
+    """Declares a harvest; it does not run yet."""
+    form = await form_of(request)
+    try:
+        made = await ask(request, "POST", "/catalogue/harvests", body=document_of_form(form, MEMBERS))
+    except Refused as refused:
+        if refused.status == 401:
+            raise
+        return await _list_page(request, refused, form)
+    return onward(request, "desk/harvests/{}", made.document["id"], said="harvest-declared")
+
+
+async def harvest(request: Request) -> Response:
+    """One harvest with its runs."""
+    return await _page(request, request.path_params["harvest_id"])
+
+
+async def _page(
+    request: Request, harvest_id: str, refused: Refused | None = None, form: Form | None = None
+) -> Response:
+    found = await ask(request, "GET", "/catalogue/harvests/{}", harvest_id)
+    runs = await ask(
+        request, "GET", "/catalogue/harvests/{}/runs", harvest_id, query={"limit": 20, **asked_of(request)}
+    )
+    return await desk_page(
+        request,
+        "desk/runs/harvest.html",
+        "harvests",
+        status=200 if refused is None else refused.status,
+        harvest=found.document,
+        runs=runs.document["runs"],
+        organisations=await organisations_of(request),
+        shares=SHARE_CLASSES,
+        values=shown_again(form, found.document),
+        refused=refused,
+        next=next_of(request, runs.document),
+    )
+
+
+async def change(request: Request) -> Response:
+    """Edits, pauses or forgets the harvest."""
+    form, harvest_id = await form_of(request), request.path_params["harvest_id"]
+    try:
+        if form.text("do") == "delete":
+            await ask(request, "DELETE", "/catalogue/harvests/{}", harvest_id)
+            return onward(request, "desk/harvests", said="harvest-deleted")
+        body = {**dict.fromkeys(MAY_BE_EMPTY), **document_of_form(form, EDITED)}
+        await ask(request, "PATCH", "/catalogue/harvests/{}", harvest_id, body=body)
+    except Refused as refused:
+        if refused.status in (401, 404):
+            raise
+        return await _page(request, harvest_id, refused, form)
+    return onward(request, "desk/harvests/{}", harvest_id, said="saved")
+
+
+async def run(request: Request) -> Response:
+    """Harvests now, or tries it, and goes to the account."""
+    form, harvest_id = await form_of(request), request.path_params["harvest_id"]
+    try:
+        dry = "true" if form.text("do") == "try" else "false"
+        ran = await ask(request, "POST", "/catalogue/harvests/{}/run", harvest_id, query={"dry-run": dry})
+    except Refused as refused:
+        if refused.status in (401, 404):
+            raise
+        return await _page(request, harvest_id, refused)
+    return onward(request, "desk/harvests/{}/runs/{}", harvest_id, str(ran.document["id"]))
+
+
+async def one_run(request: Request) -> Response:
+    """One run of a harvest with its account and what was not taken."""
+    harvest_id, run_id = request.path_params["harvest_id"], request.path_params["run_id"]
+    found = await ask(request, "GET", "/catalogue/harvests/{}/runs/{}", harvest_id, run_id)
+    home = f"catalogue/harvests/{found.document['harvest']}"
+    return await run_page(
+        request, "harvests", found.document, f"{home}/runs/{found.document['id']}", f"desk/harvests/{harvest_id}"
+    )
+
+
+ROUTES = (
+    Route("/desk/harvests", at_desk(harvests), methods=["GET"]),
+    Route("/desk/harvests", at_desk(declare), methods=["POST"]),
+    Route("/desk/harvests/{harvest_id}", at_desk(harvest), methods=["GET"]),
+    Route("/desk/harvests/{harvest_id}", at_desk(change), methods=["POST"]),
+    Route("/desk/harvests/{harvest_id}/run", at_desk(run), methods=["POST"]),
+    Route("/desk/harvests/{harvest_id}/runs/{run_id}", at_desk(one_run), methods=["GET"]),
+)
