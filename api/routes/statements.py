@@ -209,7 +209,12 @@ _LINE = (
 def _line(row: Any) -> dict[str, Any]:
     """One organisation's use of one service, and what it costs."""
     plan = plan_of(row["service_id"], row["valid_from"], row["currency"], orjson.loads(row["plan"]))
-    charges = charges_of(plan, calls=row["calls"], failed=row["failed"], sent_bytes=row["bytes"], rows=row["rows"])
+    charges = charges_of(
+        plan,
+        calls=row["calls"] - row["failed"],
+        sent_bytes=row["bytes"] - row["free_bytes"],
+        rows=row["rows"] - row["free_rows"],
+    )
     amount = sum((charge.amount for charge in charges), Decimal(0))
     facts = (
         row["organisation_id"],

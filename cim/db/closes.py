@@ -144,7 +144,7 @@ def rows_digest(connection: Connection, day: date) -> bytes:
 
 
 def sums_digest(connection: Connection, day: date) -> bytes:
-    """Over the day's rows of `cim.call_day` by organisation, service and scenario."""
+    """Over the day's rows of `cim.call_day` by organisation, service and scenario, then what of them cost nothing, where any did."""
     return _digest(
         connection,
         Sql.of(
@@ -152,15 +152,21 @@ def sums_digest(connection: Connection, day: date) -> bytes:
             "WHERE day = {} ORDER BY 1, 2, 3",
             day,
         ),
+        Sql.of(
+            "SELECT organisation_id, service_id, scenario_id, free_bytes, free_rows FROM cim.call_day "
+            "WHERE day = {} AND (free_bytes <> 0 OR free_rows <> 0) ORDER BY 1, 2, 3",
+            day,
+        ),
     )
 
 
-def _digest(connection: Connection, rows: Sql) -> bytes:
+def _digest(connection: Connection, *tables: Sql) -> bytes:
     digest = hashlib.sha256()
-    text, values = Sql.of("COPY ({}) TO STDOUT", rows).compile_psycopg()
-    with psycopg.ClientCursor(connection).copy(text.encode(), values) as copy:  # COPY takes no parameters
-        for block in copy:
-            digest.update(block)
+    for rows in tables:
+        text, values = Sql.of("COPY ({}) TO STDOUT", rows).compile_psycopg()
+        with psycopg.ClientCursor(connection).copy(text.encode(), values) as copy:  # COPY takes no parameters
+            for block in copy:
+                digest.update(block)
     return digest.digest()
 
 

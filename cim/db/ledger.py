@@ -44,6 +44,15 @@ SUMS = Sql.of(
     IS_FAILED,
 )
 """Sums of calls as the roll-ups have them."""
+_FREE = Sql.of(
+    "coalesce(sum(bytes) FILTER (WHERE {} OR {}), 0)::bigint AS free_bytes, "
+    "coalesce(sum(rows) FILTER (WHERE {} OR {}), 0)::bigint AS free_rows",
+    IS_DENIED,
+    IS_FAILED,
+    IS_DENIED,
+    IS_FAILED,
+)
+"""Of calls that cost nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +138,14 @@ _BOOK = Sql.of(
             rows = m.rows + excluded.rows
     ),
     days AS (
-        INSERT INTO cim.call_day AS d (day, organisation_id, service_id, scenario_id, calls, denied, failed, bytes, rows)
-        SELECT day, organisation_id, service_id, scenario_id, {} FROM fresh
+        INSERT INTO cim.call_day AS d (day, organisation_id, service_id, scenario_id, calls, denied, failed, bytes, rows,
+            free_bytes, free_rows)
+        SELECT day, organisation_id, service_id, scenario_id, {}, {} FROM fresh
         GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
         ON CONFLICT (day, organisation_id, service_id, scenario_id) DO UPDATE SET calls = d.calls + excluded.calls,
             denied = d.denied + excluded.denied, failed = d.failed + excluded.failed, bytes = d.bytes + excluded.bytes,
-            rows = d.rows + excluded.rows
+            rows = d.rows + excluded.rows, free_bytes = d.free_bytes + excluded.free_bytes,
+            free_rows = d.free_rows + excluded.free_rows
     )
     SELECT count(*) FROM fresh
     """,
@@ -143,6 +154,7 @@ _BOOK = Sql.of(
     _REST,
     SUMS,
     SUMS,
+    _FREE,
 )
 
 

@@ -86,6 +86,16 @@ call_day = Table(
     Column("service_id", code_text(), primary_key=True),
     Column("scenario_id", code_text(), primary_key=True),
     *_sums(),
+    *(
+        Column(
+            name,
+            BigInteger(),
+            nullable=False,
+            server_default="0",
+            comment="of calls that cost nothing: failed or denied",
+        )
+        for name in ("free_bytes", "free_rows")
+    ),
 )
 
 call_late = Table(

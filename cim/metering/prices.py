@@ -79,9 +79,9 @@ class Charge:
     amount: Decimal
 
 
-def charges_of(plan: Plan, *, calls: int, failed: int, sent_bytes: int, rows: int) -> tuple[Charge, ...]:
-    """What a month of one organisation costs: calls that failed are free of the price of calls."""
-    used = {"per_call": Decimal(calls - failed), "per_mb": Decimal(sent_bytes) / MB, "per_row": Decimal(rows)}
+def charges_of(plan: Plan, *, calls: int, sent_bytes: int, rows: int) -> tuple[Charge, ...]:
+    """What a month of one organisation costs: of calls that neither failed nor were denied, which cost nothing whatever was sent."""
+    used = {"per_call": Decimal(calls), "per_mb": Decimal(sent_bytes) / MB, "per_row": Decimal(rows)}
     with localcontext(prec=40):
         charges = (
             [Charge("monthly_fee", Decimal(1), 0, rounded(plan.monthly_fee))] if plan.monthly_fee and calls else []

@@ -188,7 +188,8 @@ def priced_sql(statement: Statement) -> Sql:
     return Sql.of(
         "WITH p AS MATERIALIZED (SELECT DISTINCT ON (service_id) service_id, valid_from, currency, plan FROM cim.price_plan "
         "WHERE valid_from <= {} ORDER BY service_id, valid_from DESC), "
-        "g AS MATERIALIZED (SELECT d.organisation_id, d.service_id, {} FROM cim.call_day AS d JOIN p ON p.service_id = d.service_id "
+        "g AS MATERIALIZED (SELECT d.organisation_id, d.service_id, {}, sum(d.free_bytes)::bigint AS free_bytes, "
+        "sum(d.free_rows)::bigint AS free_rows FROM cim.call_day AS d JOIN p ON p.service_id = d.service_id "
         "WHERE {} GROUP BY 1, 2) "
         "SELECT g.*, p.valid_from, p.currency, p.plan, o.name_zh, o.name_en, s.title_zh, s.title_en FROM g "
         "JOIN p ON p.service_id = g.service_id LEFT JOIN cim.organisation AS o ON o.id = g.organisation_id "

@@ -2,11 +2,16 @@
 
 `?size=`: bytes of the answer; `?chunks=`: how many pieces it is sent in, without a length; `?wait=`: seconds before it;
 `?org=`, `?grant=`, `?quota=`, `?rate=`: who calls, and what they may.
+
+`SLOW_DISK=folder`: the disk flushes nothing as long as the file `stuck` is in the folder, takes 50 ms, and notes each flush in `flushes`.
 """
 
 import asyncio
+import os
 import sys
+import time
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
@@ -88,12 +93,29 @@ class Config(ServerConfig):
         self.app = partial(application, settings)
 
 
+def slow_disk(folder: Path) -> None:
+    """Make the disk of this process such a one."""
+    flush = os.fdatasync
+
+    def slowly(file: int) -> None:
+        while (folder / "stuck").exists():
+            time.sleep(0.01)
+        time.sleep(0.05)
+        flush(file)
+        with (folder / "flushes").open("a") as notes:
+            notes.write("x")
+
+    os.fdatasync = slowly
+
+
 def main() -> None:
     """Serve as `api.server.run` does."""
     import uvicorn
 
     from api.logs import configure_logs
 
+    if "SLOW_DISK" in os.environ:
+        slow_disk(Path(os.environ["SLOW_DISK"]))
     settings = Settings()
     configure_logs(settings)
     config = Config(settings)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -35,6 +36,7 @@ def first_of_last_month() -> date:
 
 
 MONTH = first_of_last_month()
+LATER = MONTH + timedelta(days=15)
 
 
 def at(day: date, hour: int = 12, minute: int = 0) -> float:
@@ -104,6 +106,13 @@ def book(url: str, folder: Path) -> None:
             sent_bytes=0,
             rows=0,
         ),
+        *calls(20, "sold", "buyer", at(LATER), sent_bytes=100_000, rows=50),
+        *calls(3, "sold", "buyer", at(LATER), status=404, sent_bytes=10_000, rows=1),
+        *calls(2, "sold", "buyer", at(LATER), outcome="aborted", sent_bytes=35_000, rows=50),
+        *calls(4, "sold", "buyer", at(LATER), status=500, sent_bytes=70_000, rows=900),
+        *calls(5, "sold", "buyer", at(LATER), outcome="upstream-error", sent_bytes=900_000, rows=800),
+        *calls(6, "sold", "buyer", at(LATER), status=403, outcome="refused", sent_bytes=500_000, rows=700),
+        *calls(1, "sold", "unlucky", at(LATER), status=502, outcome="upstream-error", sent_bytes=3_000_000, rows=600),
         *calls(5, "roads", "water", at(MONTH + timedelta(days=1)), status=429, outcome="quota", sent_bytes=0, rows=0),
         *calls(7, "maps", "water", at(MONTH, 0, 0), scenario="s1"),
         *calls(3, "maps", "planning", at(MONTH, 13, 5)),
@@ -299,6 +308,42 @@ def test_a_settlement_is_made_of_closed_days_by_the_plan_that_held(
     assert ask(client, keys, "water", path).content == answer.content
     table = list(csv.DictReader(io.StringIO(ask(client, keys, "water", path, f="csv").content.decode("utf-8-sig"))))
     assert sum(Decimal(row["amount"]) for row in table) == Decimal("110.27")
+
+
+def test_calls_that_failed_or_were_denied_cost_nothing(
+    client: Any, keys: dict[str, str], module_database_url: str
+) -> None:
+    """docs/metering.md, Prices: neither by call, nor by MB, nor by row; nor are they what a monthly fee is due for."""
+    plan = {"payee": "treasury", "monthly_fee": "8", **{unit: _flat(price) for unit, price in _SOLD.items()}}
+    rows(
+        module_database_url,
+        "INSERT INTO cim.price_plan (service_id, valid_from, currency, plan, set_by) VALUES ('sold', %s, 'USD', %s, '') RETURNING 1",
+        MONTH,
+        json.dumps(plan),
+    )
+    try:
+        lines = ask(client, keys, "admin", f"/statements/settlements/{MONTH:%Y-%m}").json()["lines"]
+    finally:
+        rows(module_database_url, "DELETE FROM cim.price_plan WHERE service_id = 'sold' RETURNING 1")
+    buyer, unlucky = sorted((one for one in lines if one["service"] == "sold"), key=lambda one: one["consumer"])
+    assert (unlucky["calls"], unlucky["failed"], unlucky["bytes"], unlucky["amount"]) == (1, 1, 3_000_000, "0.00")
+    # all of it: 20 × 100,000 + 3 × 10,000 + 2 × 35,000 + 4 × 70,000 + 5 × 900,000 + 6 × 500,000 bytes
+    assert (buyer["calls"], buyer["failed"], buyer["denied"], buyer["bytes"]) == (34, 9, 6, 9_880_000)
+    # paid: 25 calls × 0.4; 2,000,000 + 30,000 + 70,000 = 2.1 MB × 3; 1,000 + 3 + 100 rows × 0.01 = 11.03
+    assert [(one["charge"], Decimal(one["quantity"]), one["amount"]) for one in buyer["charges"]] == [
+        ("monthly_fee", Decimal("1"), "8.00"),
+        ("per_call", Decimal("25"), "10.00"),
+        ("per_mb", Decimal("2.1"), "6.30"),
+        ("per_row", Decimal("1103"), "11.03"),
+    ]
+    assert buyer["amount"] == "35.33"
+
+
+_SOLD = {"per_call": "0.4", "per_mb": "3", "per_row": "0.01"}
+
+
+def _flat(price: str) -> dict[str, Any]:
+    return {"free": 0, "tiers": [{"up_to": None, "price": price}]}
 
 
 def test_prices_are_set_by_the_owner_for_months_that_have_not_begun(client: Any, keys: dict[str, str]) -> None:
