@@ -139,3 +139,36 @@ def test_text_search_is_declared(client: Any, town: Any) -> None:
         assert f"http://www.opengis.net/spec/ogcapi-features-9/1.0/conf/{name}" in conforms
     parameter = client.get("/api").json()["components"]["parameters"]["q"]
     assert (parameter["explode"], parameter["schema"]["type"]) == (False, "array")
+
+
+def test_common_rare_and_late_words_are_paged_alike_in_a_large_collection(city: City, client: Any) -> None:
+    """25,000 names: one word in all, one in every seventh, one in the last hundred, one in three far apart."""
+    city.dataset("names", Property("name", Kind.TEXT, "名", "Name", is_searchable=True))
+    city.run_text(
+        "INSERT INTO dataset.names (id, source, source_id, name, area_code) SELECT 't.' || lpad(n::text, 5, '0'), 't', n::text, "
+        "'街道' || CASE WHEN n % 7 = 0 THEN '花园' ELSE '' END || CASE WHEN n >= 24900 THEN '尽头' ELSE '' END "
+        "|| CASE WHEN n IN (5, 12000, 24950) THEN '独一' ELSE '' END, CASE WHEN n % 2 = 0 THEN '440305' ELSE '440304' END "
+        "FROM generate_series(0, 24999) AS n"
+    )
+    city.refresh("names")
+    city.settle(client)
+
+    def pages(limit: int, most: int, **asked: str) -> list[int]:
+        url, found = "/collections/names/items", []
+        params: dict[str, Any] | None = {"limit": limit, **asked}
+        for _ in range(most):
+            document = client.get(url, params=params).json()
+            found += [int(feature["id"].removeprefix("t.")) for feature in document["features"]]
+            following = [link["href"] for link in document["links"] if link["rel"] == "next"]
+            if not following:
+                break
+            url, params = following[0], None
+        return found
+
+    assert pages(10, 3, q="街道") == list(range(30))
+    assert pages(1000, 9, q="花园") == list(range(0, 25_000, 7))
+    assert pages(30, 9, q="尽头") == list(range(24_900, 25_000))
+    assert pages(2, 9, q="独一") == [5, 12_000, 24_950]
+    assert pages(10, 2, q="街道", area="440305") == list(range(0, 40, 2))
+    assert pages(10, 2, q="街道", filter="name LIKE '%尽头%'") == list(range(24_900, 24_920))
+    assert pages(10, 2, q="没有") == []
