@@ -7,7 +7,7 @@ from typing import Any
 from starlette.requests import Request
 
 from api.context import database_of
-from cim.catalogue.life import EDITORS, EVENTS, Held, allowed_events, duties_at, takes_edits
+from cim.catalogue.life import EDITORS, EVENTS, RANKS, Held, allowed_events, duties_at, is_outranked, takes_edits
 from cim.catalogue.review import standing_of
 from cim.catalogue.service import missing_for_the_shelf
 from cim.errors import NotFound
@@ -40,7 +40,7 @@ def is_inside(scope: Scope, held: Held) -> bool:
 async def working_of(request: Request, scope: Scope, row: Mapping[str, Any]) -> dict[str, Any] | None:
     """For the owner's people and the city's: the version that an edit is of, what the shelf misses, and what may be done.
 
-    `stateReason`: why the face is off the shelf.
+    `stateReason`: why the face is off the shelf, `takenOffBy`: the duty of who took it off.
     `allowed` are events that the state takes and the caller's duties allow, `mayEdit` says it of an edit. None for everybody else.
     """
     if scope.organisation_id is None and not scope.roles:
@@ -58,7 +58,13 @@ async def working_of(request: Request, scope: Scope, row: Mapping[str, Any]) -> 
         "contentHash": at.content_hash,
         "stateReason": found["state_reason"],
         "missing": missing_for_the_shelf(at.document),
-        "allowed": [name for name in allowed_events(at.face, at.working) if duties & set(EVENTS[name].duties)],
+        "takenOffBy": None if at.off_rank is None else RANKS[at.off_rank - 1],
+        "allowed": [
+            name
+            for name in allowed_events(at.face, at.working)
+            if duties & set(EVENTS[name].duties)
+            and not is_outranked(scope, at.held, EVENTS[name], at.face, at.off_rank)
+        ],
         "mayEdit": bool(duties & set(EDITORS)) and takes_edits(at.face, at.working),
         "document": dict(at.document),
     }

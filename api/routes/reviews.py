@@ -12,7 +12,7 @@ from api.context import database_of, registry_of, scope_of, settings_of
 from api.documents import JSON, Link, private_json, url_of
 from api.listing import DEFAULT_LIMIT, PAGING
 from api.params import parse_limit, query_parameters
-from cim.catalogue.life import EVENTS, Held, allowed_events, differences, duties_at, identity_of
+from cim.catalogue.life import EVENTS, Held, allowed_events, differences, duties_at, identity_of, is_outranked
 from cim.errors import Forbidden
 from cim.interval import instant_text
 from cim.model import Scope
@@ -25,7 +25,7 @@ from cim.query.reviews import WAITING, ReviewQuery, reviews_sql
 router = APIRouter(tags=["catalogue"])
 
 FILTERS = ("state", "organisation")
-_TOLD_ELSEWHERE = ("document", "face_document", "organisation_area", "is_own")
+_TOLD_ELSEWHERE = ("document", "face_document", "organisation_area", "is_own", "off_rank")
 
 
 def _shown(row: Any, scope: Scope, base: str) -> dict[str, Any]:
@@ -48,7 +48,10 @@ def _shown(row: Any, scope: Scope, base: str) -> dict[str, Any]:
         "allowed": [
             event.name
             for event in events
-            if not event.is_of_face and duties & set(event.duties) and not (event.is_review and row["is_own"])
+            if not event.is_of_face
+            and duties & set(event.duties)
+            and not (event.is_review and row["is_own"])
+            and not is_outranked(scope, held, event, row["face"], row["off_rank"])
         ],
         "links": [link.to_dict() for link in links],
     }

@@ -44,6 +44,9 @@ class Event:
         return self.sources[0] in FACES
 
 
+RANKS = ("org_admin", "district_admin", "city_admin")
+"""Duties of `MANAGERS`, each above those before it: what one of them took off the shelf none below puts back."""
+
 EVENTS = {
     event.name: event
     for event in (
@@ -103,6 +106,18 @@ def duties_at(scope: Scope, held: Held) -> frozenset[str]:
     ):
         duties |= scope.roles & {"district_admin"}
     return duties
+
+
+def rank_of(scope: Scope, held: Held) -> int:
+    """The caller's rank for this service, from 1; 0 without one of `RANKS`."""
+    duties = duties_at(scope, held)
+    return max((rank for rank, duty in enumerate(RANKS, start=1) if duty in duties), default=0)
+
+
+def is_outranked(scope: Scope, held: Held, event: Event, face: str | None, off_rank: int | None) -> bool:
+    """True where the event would put back on the shelf what somebody above the caller took off it, by rank `off_rank`."""
+    puts_back = event.target == "published" and face in ("suspended", "withdrawn")
+    return puts_back and rank_of(scope, held) < (off_rank or 0)
 
 
 def identity_of(scope: Scope) -> str:

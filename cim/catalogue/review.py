@@ -13,17 +13,20 @@ from cim.catalogue.life import (
     EDITORS,
     EVENTS,
     FACES,
+    RANKS,
     Event,
     Held,
     allowed_events,
     differences,
     identity_of,
+    is_outranked,
+    rank_of,
     require_duties,
     require_event,
     takes_edits,
 )
 from cim.catalogue.service import document_of, missing_for_the_shelf
-from cim.errors import Conflict, Incomplete, InvalidParameter, NotFound, PreconditionFailed
+from cim.errors import Conflict, Forbidden, Incomplete, InvalidParameter, NotFound, PreconditionFailed
 from cim.model import Scope, roles_of
 from cim.query.audit import Entry, entry_of
 from cim.query.service_life import (
@@ -50,7 +53,10 @@ OPERATOR = Scope(roles=roles_of("admin"), caller="operator")
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a service stands. `face`, `working`: the states of both, None for none; `number`: the version that an edit is of."""
+    """Where a service stands. `face`, `working`: the states of both, None for none; `number`: the version that an edit is of.
+
+    `off_rank`: the rank of who took the face off the shelf.
+    """
 
     id: str
     face: str | None
@@ -61,6 +67,7 @@ class Standing:
     held: Held
     document: Mapping[str, Any]
     content_hash: str
+    off_rank: int | None = None
 
     @property
     def number(self) -> int:
@@ -81,6 +88,7 @@ def standing_of(row: Mapping[str, Any]) -> Standing:
         Held(row["organisation_id"], row["area_code"], row["organisation_area"]),
         orjson.loads((row["working_document"] if is_worked_on else row["face_document"]) or "{}"),
         (row["working_hash"] if is_worked_on else row["face_hash"]) or "",
+        row["off_rank"],
     )
 
 
@@ -158,15 +166,22 @@ def _require_open(at: Standing) -> None:
 
 
 def take(
-    scope: Scope, service_id: str, event: Event, *, why: str | None = None, content_hash: str | None = None
+    scope: Scope,
+    service_id: str,
+    event: Event,
+    *,
+    why: str | None = None,
+    content_hash: str | None = None,
+    rank: int | None = None,
 ) -> Steps[None]:
-    """Do the event. `content_hash`: of the content that is approved, or meant.
+    """Do the event. `content_hash`: of the content that is approved, or meant. `rank`: as whose it stands, the caller's where it is None.
 
     Raises Forbidden, Conflict (out of order, another content, or one's own work), InvalidParameter, Incomplete.
     """
     at = yield from _standing(service_id)
     require_duties(scope, at.held, event.duties, event.name)
     require_event(event, at.face, at.working)
+    _check_rank(scope, at, event)
     if event.needs_reason and not why:
         raise InvalidParameter("why", "", f"a reason is needed to {event.name} a service")
     _check_hash(at, event, content_hash)
@@ -175,11 +190,19 @@ def take(
     if event.name in ("submit", "publish"):
         _check_shelf(at.id, at.document)
     number = at.face_number if event.is_of_face else at.number
-    yield from _move(at, event, identity_of(scope), why)
+    yield from _move(at, event, identity_of(scope), why, rank_of(scope, at.held) if rank is None else rank)
     yield _told(
         scope, event.name, {"id": at.id, "organisation_id": at.held.organisation_id}, why,
         version=number, content_hash=at.content_hash, former=at.face if event.is_of_face else at.working, state=event.target,
     )  # fmt: skip
+
+
+def _check_rank(scope: Scope, at: Standing, event: Event) -> None:
+    if is_outranked(scope, at.held, event, at.face, at.off_rank):
+        by = RANKS[(at.off_rank or 1) - 1]
+        raise Forbidden(
+            f"the service was {at.face} with the duty {by}: to {event.name} it needs that duty or one above, of {', '.join(RANKS)}"
+        )
 
 
 def _check_hash(at: Standing, event: Event, content_hash: str | None) -> None:
@@ -208,12 +231,12 @@ def _check_shelf(service_id: str, document: Mapping[str, Any]) -> None:
         raise Incomplete(service_id, missing)
 
 
-def _move(at: Standing, event: Event, by: str, why: str | None) -> Steps[None]:
+def _move(at: Standing, event: Event, by: str, why: str | None, rank: int) -> Steps[None]:
     """Write the new state of the version, of the face, or of both."""
     if event.is_of_face:
         assert event.target is not None
         yield move_version_sql(at.id, at.face_number, event.name, event.target, by, why)
-        yield state_sql(at.id, event.target, why)
+        yield state_sql(at.id, event.target, why, None if event.target == "published" else max(rank, at.off_rank or 0))
         if event.target == "archived" and at.working_number is not None:
             yield move_version_sql(at.id, at.working_number, event.name, "archived", by, why)
         return

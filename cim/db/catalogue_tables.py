@@ -154,6 +154,9 @@ service = Table(
     Column("content_hash", Text()),
     Column("registered_by", Text(), nullable=False, server_default=""),
     Column("state_reason", Text(), comment="why it is suspended or withdrawn"),
+    Column(
+        "off_rank", Integer(), comment="of who took it off the shelf: 1 the organisation, 2 the district, 3 the city"
+    ),
     Column("harvest_id", code_text(), comment="the harvest, or district node, that it came from"),
     Column("remote_id", code_text(), comment="its id where it came from"),
     Column("provenance", JSONB()),

@@ -49,7 +49,7 @@ def reviews_sql(query: ReviewQuery, scope: Scope, identity: str) -> Sql:
             v.document ->> 'kind' AS kind, s.organisation_id, o.name_zh AS organisation_zh, o.name_en AS organisation_en,
             s.area_code, o.area_code AS organisation_area, v.number AS version, v.state, v.content_hash,
             {}, v.edited_at, {}, v.submitted_at, {}, v.reviewed_at, v.review_note,
-            v.document::text AS document, f.number AS face_version, f.state AS face, f.document::text AS face_document,
+            v.document::text AS document, f.number AS face_version, f.state AS face, f.document::text AS face_document, s.off_rank,
             EXISTS (
                 SELECT FROM cim.service_version AS e
                 WHERE e.service_id = v.service_id AND e.number <= v.number AND {} IN (e.edited_by, e.submitted_by)

@@ -35,7 +35,7 @@ def standing_sql(service_id: str) -> Sql:
     """Where a service stands: its face, and the version that is worked on. Read behind `lock_sql` by those who write."""
     return Sql.of(
         """
-        SELECT s.id, s.state, s.state_reason, s.version, s.organisation_id, s.area_code, o.area_code AS organisation_area,
+        SELECT s.id, s.state, s.state_reason, s.off_rank, s.version, s.organisation_id, s.area_code, o.area_code AS organisation_area,
             f.document::text AS face_document, f.content_hash AS face_hash,
             w.number AS working_number, w.state AS working_state, w.content_hash AS working_hash,
             w.document::text AS working_document,
@@ -137,7 +137,8 @@ def show_sql(service_id: str, number: int) -> Sql:
     """Make the face what the version says, content, hash, number and state alike."""
     return Sql.of(
         """
-        UPDATE cim.service AS s SET state = v.state, version = v.number, content_hash = v.content_hash, updated_at = now(),
+        UPDATE cim.service AS s SET state = v.state, version = v.number,
+            off_rank = CASE WHEN v.state = 'published' THEN NULL ELSE s.off_rank END, content_hash = v.content_hash, updated_at = now(),
             published_at = v.published_at, kind = d ->> 'kind', organisation_id = d ->> 'organisation_id',
             title_zh = coalesce(d ->> 'title_zh', ''), title_en = coalesce(d ->> 'title_en', ''),
             description_zh = coalesce(d ->> 'description_zh', ''), description_en = coalesce(d ->> 'description_en', ''),
@@ -158,10 +159,14 @@ def show_sql(service_id: str, number: int) -> Sql:
     )
 
 
-def state_sql(service_id: str, state: str, why: str | None) -> Sql:
-    """Take the face to `state`; its reason is kept while it is off the shelf."""
+def state_sql(service_id: str, state: str, why: str | None, off_rank: int | None) -> Sql:
+    """Take the face to `state`; the reason, and the rank of who took it off, are kept while it is off the shelf."""
     return Sql.of(
-        "UPDATE cim.service SET state = {}, state_reason = {}, updated_at = now() WHERE id = {}", state, why, service_id
+        "UPDATE cim.service SET state = {}, state_reason = {}, off_rank = {}, updated_at = now() WHERE id = {}",
+        state,
+        why,
+        Cast(off_rank, "int"),
+        service_id,
     )
 
 

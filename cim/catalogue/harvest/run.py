@@ -194,7 +194,7 @@ class Writer:
             why = f"gone from its source {self._url[:200]} since {self._now}"
             with self._connection.transaction():
                 if row["state"] in EVENTS["withdraw"].sources:
-                    done_here(self._connection, take(self._scope, row["id"], EVENTS["withdraw"], why=why))
+                    done_here(self._connection, take(self._scope, row["id"], EVENTS["withdraw"], why=why, rank=1))
                 execute(self._connection, gone_sql(row["id"], self._now, why))
             count += 1
         return count
