@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, sync_playwright
 from cim.settings import Settings
 from loaders.base import SourceOptions
 from loaders.run import LoadRequest, load_source
+from tests.catalogue.sources import Source, serving_source
 from tests.conftest import clone, serving
 
 from . import office, town
@@ -30,8 +31,15 @@ def built() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
+def elsewhere() -> Iterator[Source]:
+    """Another site on loopback, which the served town may call: it answers what a test puts into `documents`."""
+    with serving_source() as source:
+        yield source
+
+
+@pytest.fixture(scope="session")
 def portal_url(
-    built: dict[str, Any], cluster: str, template: str, tmp_path_factory: pytest.TempPathFactory
+    built: dict[str, Any], cluster: str, template: str, elsewhere: Source, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     """The real server over a database with the town in it, loaded as a user would."""
     files = town.write(tmp_path_factory.mktemp("town"))
@@ -41,7 +49,7 @@ def portal_url(
                 collection = "trees" if kind == "dataset" else None
                 request = LoadRequest(kind, path, SourceOptions(), collection_id=collection, source="town")
                 load_source(connection, Settings(), request)
-        with serving(url, CIM_ADMIN_KEY=office.ADMIN) as running:
+        with serving(url, CIM_ADMIN_KEY=office.ADMIN, CIM_ALLOWED_UPSTREAMS=elsewhere.pair) as running:
             office.populate(running.url)
             yield running.url
 
