@@ -1,12 +1,12 @@
 """Who took a service off the shelf, by rank: what the city suspended an organisation does not resume.
 
-Revision ID: 0019
+Revision ID: 0020
 """
 
 from alembic import op
 
-revision = "0019"
-down_revision = "0018"
+revision = "0020"
+down_revision = "0019"
 
 
 def upgrade() -> None:
