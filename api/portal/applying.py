@@ -1,16 +1,20 @@
 """Applying for access to a service: a form, sent to the API for one's organisation."""
 
+from datetime import datetime, time
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from api.context import settings_of
 from api.portal.ask import Refused, ask
 from api.portal.forms import Form, a_page, form_of, onward
 from api.portal.frame import page, preferred_language
 from api.portal.service import access_of, told
 from api.portal.shelf import named
+from cim.interval import parse_date
 
 NUMBERS = ("quota_day", "rate_calls", "rate_seconds")
 MOST = 200
@@ -32,7 +36,7 @@ async def send(request: Request) -> Response:
     body = {
         "service_id": request.path_params["service_id"],
         **form.filled("purpose", "scenario_id"),
-        "wanted": _wanted(form),
+        "wanted": _wanted(form, ZoneInfo(settings_of(request).time_zone)),
     }
     try:
         made = (await ask(request, "POST", "/applications", body=body)).document
@@ -41,14 +45,17 @@ async def send(request: Request) -> Response:
     return onward(request, "desk/applications/{}", str(made["id"]), said="application-sent")
 
 
-def _wanted(form: Form) -> dict[str, Any]:
-    """The conditions as the API takes them: numbers where they are some; a day ends when it is over everywhere in the city."""
+def _wanted(form: Form, zone: ZoneInfo) -> dict[str, Any]:
+    """The conditions as the API takes them: numbers where they are some; the last day is in with its last second."""
     wanted: dict[str, Any] = form.filled(*NUMBERS, "area_code")
     for name in NUMBERS:
         if wanted.get(name, "").isascii() and wanted.get(name, "").isdigit():
             wanted[name] = int(wanted[name])
     if form.text("expires_on"):
-        wanted["expires_at"] = f"{form.text('expires_on')}T23:59:59Z"
+        last = parse_date(form.text("expires_on"))
+        wanted["expires_at"] = (
+            datetime.combine(last, time(23, 59, 59), zone).isoformat() if last else form.text("expires_on")
+        )
     return wanted
 
 

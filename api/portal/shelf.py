@@ -21,6 +21,8 @@ ITEMS = "catalogue/items"
 """Where services are found, from the root."""
 PAGE_LENGTH = 20
 NEWEST = 6
+SHORT = 10
+"""Values of a facet that are shown until all are asked for."""
 MANY = 1_000
 SORTS = ("-updated", "-published", "title", "id")
 
@@ -172,22 +174,20 @@ def _chips(chosen: Mapping[str, str], sort: str, labels: Labels) -> list[Mapping
 
 
 def _facet(
-    name: str, told: Mapping[str, Any], chosen: Mapping[str, str], sort: str, labels: Labels, known: list[str]
+    name: str, known: Mapping[str, Any], chosen: Mapping[str, str], sort: str, labels: Labels, *, is_short: bool
 ) -> Mapping[str, Any]:
     """A facet: its values with how many services have each, and the address of the page with that value, or without it."""
     values = []
-    for bucket in told["buckets"]:
+    buckets = known[name]["buckets"][: SHORT if is_short else None]
+    for bucket in buckets:
         is_on = chosen.get(name) == bucket["value"]
         others = {other: kept for other, kept in chosen.items() if other != name}
         href = address(others if is_on else {**others, name: bucket["value"]}, sort)
         label = labels.of(name, bucket["value"])
         values.append({"label": label, "count": bucket["count"], "is_on": is_on, "href": href})
-    wider = ",".join(f"{other}:{MANY}" if other == name else other for other in known)
-    return {
-        "name": name,
-        "values": values,
-        "more": address(chosen, sort, facets=wider) if told["more"] else "",
-    }
+    wider = ",".join(f"{other}:{MANY if other == name else SHORT}" for other in known)
+    has_more = known[name]["more"] or len(buckets) < len(known[name]["buckets"])
+    return {"name": name, "values": values, "more": address(chosen, sort, facets=wider) if has_more else ""}
 
 
 async def _popular(request: Request) -> list[Mapping[str, Any]]:

@@ -104,7 +104,7 @@ def test_the_map_draws_the_extent_and_the_data(visit, shelf):
 def test_everything_works_without_a_script(visit, shelf):
     visitor = visit(java_script_enabled=False, locale="en-GB").log_in("zhou.caller", "/apply/shelf-hostile")
     page = visitor.page
-    assert "<script>alert(1)" in page.locator(".crumbs").inner_text(), "shown as text (B43)"
+    assert "<script>alert(1)" in page.locator(".trail").inner_text(), "shown as text (B43)"
     page.fill("[name=purpose]", "to test what is <b>hostile</b>")
     page.fill("[name=rate_calls]", "ten")
     page.click(".form button[type=submit]")
