@@ -146,7 +146,8 @@ async def search(request: Request) -> Response:
         records=records,
         matched=document["numberMatched"],
         facets=[
-            _facet(name, one, chosen, given.get("sortby", ""), labels, list(buckets)) for name, one in buckets.items()
+            _facet(name, buckets, chosen, given.get("sortby", ""), labels, is_short="facets" not in given)
+            for name in buckets
         ],
         chips=_chips(chosen, given.get("sortby", ""), labels),
         themes=[] if records else await _popular(request),
