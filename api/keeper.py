@@ -1,10 +1,11 @@
-"""What one worker of a node does for all: harvests and probes of health whose time has come."""
+"""What one worker of a node does for all: harvests and probes of health whose time has come, the audit's head day by day."""
 
 import asyncio
 from contextlib import suppress
 
 import structlog
 
+from api.heads import Heads
 from api.prober import Prober
 from api.work import outcome
 from cim.db.leader import Leadership
@@ -28,6 +29,7 @@ class Keeper:
         self._leadership = Leadership(database)
         self._leads = False
         self._prober = Prober(database, settings)
+        self._heads = Heads(database, settings)
         self._loop: asyncio.Task[None] | None = None
         self._probing: asyncio.Task[None] | None = None
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -56,6 +58,7 @@ class Keeper:
             with suppress(CimError):
                 self._leads = await self._leadership.is_held()
                 if self._leads:
+                    await self._heads.note_due()
                     await self._start_due()
             await asyncio.sleep(LOOK_EVERY_S)
 

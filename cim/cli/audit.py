@@ -42,13 +42,18 @@ def verify(
     anchor: Annotated[str | None, typer.Option(help="NUMBER:DIGEST of a row, as it was noted elsewhere")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check every row; names the first that is not as it was written, and ends with 1. Example: cim audit verify --anchor 31:9f86d0…"""
+    """Check every row, and the heads noted day by day in the data folder; names the first row that is not as it was written.
+
+    Ends with 1 then. Example: cim audit verify --anchor 31:9f86d0…
+    """
     from cim.db.audit import verify as checked
+    from cim.db.audit_heads import noted_heads
     from cim.db.connect import connect, database
 
-    noted = None if anchor is None else _anchor(anchor)
-    with database(Settings()) as url, connect(url) as connection:
-        broken = checked(connection, anchor=noted)
+    given, settings = None if anchor is None else _anchor(anchor), Settings()
+    with database(settings) as url, connect(url) as connection:
+        noted = noted_heads(settings.data_dir, connection.info.dbname)
+        broken = checked(connection, anchor=given, noted=noted)
     if broken is None:
         _shown({"holds": True}, as_json=as_json)
         return

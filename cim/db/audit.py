@@ -1,11 +1,12 @@
 """The audit: who did what, when and why, each row chained to the one before it by its digest."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 
+from cim.db.audit_heads import NotedHead
 from cim.db.pool import Transaction
 from cim.db.services import first_row
 from cim.model import Scope
@@ -44,11 +45,13 @@ class Broken:
     why: str
 
 
-def verify(connection: psycopg.Connection[Any], *, anchor: tuple[int, str] | None = None) -> Broken | None:
+def verify(
+    connection: psycopg.Connection[Any], *, anchor: tuple[int, str] | None = None, noted: Sequence[NotedHead] = ()
+) -> Broken | None:
     """The first row that was edited, is missing, or was put in later; None where the chain holds from its first row to its head.
 
-    `anchor` is the number and the digest (hexadecimal) of a row as they were noted elsewhere: with it a chain that was
-    written anew as a whole is found too. Memory does not grow with the audit.
+    `anchor` is the number and the digest (hexadecimal) of a row as they were noted elsewhere, `noted` are those of the data
+    folder: with one a chain that was written anew as a whole, or cut with its head, is found too. Memory does not grow with the audit.
     """
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
@@ -68,8 +71,11 @@ def verify(connection: psycopg.Connection[Any], *, anchor: tuple[int, str] | Non
             after, previous, recorded_at = row["last_number"], bytes(row["last_digest"]), row["last_recorded_at"]
         if (after, previous.hex()) != (head["number"], head["digest"]):
             return Broken(after + 1, f"the chain ends before its head, which is row {head['number']}: its tail was cut")
+        known = [(one.number, one.digest, f"it is not the row that was noted on {one.day}") for one in noted]
         if anchor is not None:
-            noted = first_row(connection, digest_at_sql(anchor[0]))
-            if noted is None or noted["digest"] != anchor[1].lower():
-                return Broken(anchor[0], "it is not the row that was noted")
+            known.append((*anchor, "it is not the row that was noted"))
+        for number, digest, why in known:
+            row = first_row(connection, digest_at_sql(number))
+            if row is None or row["digest"] != digest.lower():
+                return Broken(number, why)
     return None

@@ -115,6 +115,12 @@ HEAD_SQL = Sql.of("SELECT number, encode(digest, 'hex') AS digest FROM cim.audit
 """The last row of the chain, as the chain itself remembers it."""
 
 
+NAMED_HEAD_SQL = Sql.of(
+    "SELECT current_database() AS database, number, encode(digest, 'hex') AS digest FROM cim.audit_head WHERE name = 'audit'"
+)
+"""The same with the name of the database."""
+
+
 def first_broken_sql(after: int, previous: bytes, recorded_at: datetime | None, count: int) -> Sql:
     """Of the `count` rows behind number `after`: the first that is not what it was, and the last one's facts.
 

@@ -3,14 +3,19 @@
 import csv
 import io
 import json
+import subprocess
+import sys
 import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
 
 import httpx2
 import psycopg
 import pytest
 
 from tests.catalogue.conftest import Admin, keyed, service
-from tests.conftest import Server
+from tests.conftest import Server, environment
 from tests.problems import assert_problem
 
 
@@ -147,3 +152,65 @@ def test_the_audit_pages_and_is_a_table_whose_cells_are_inert(admin: Admin, modu
     cells = list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))
     assert len(cells) == 12
     assert {row["why"] for row in cells} == {"'=1+1"}
+
+
+def test_B46_the_head_is_noted_every_day_and_a_tail_cut_with_its_head_is_found(
+    database_url: str, tmp_path: Path, server: Callable[..., Server]
+) -> None:
+    append(database_url, 5, "clerk")
+    folder = str(tmp_path / "data")
+    running = server(database_url, CIM_DATA_DIR=folder, CIM_LOG_JSON="true")
+    heads = tmp_path / "data" / "audit-heads.jsonl"
+    until = time.monotonic() + 20
+    while not heads.exists() or not heads.read_bytes().endswith(b"\n"):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    (noted,) = [json.loads(line) for line in heads.read_text().splitlines()]
+    with psycopg.connect(database_url) as connection:
+        found = connection.execute("SELECT number, encode(digest, 'hex') FROM cim.audit_head").fetchone()
+    assert (noted["number"], noted["digest"]) == found
+    logged = [json.loads(line) for line in running.log.read_text().splitlines() if '"audit head"' in line]
+    assert [(one["number"], one["digest"]) for one in logged] == [found]
+
+    def verified() -> tuple[int, dict[str, object]]:
+        words = [sys.executable, "-m", "cim.cli.main", "audit", "verify", "--json"]
+        env = environment(DATABASE_URL=database_url, CIM_DATA_DIR=folder)
+        ran = subprocess.run(words, env=env, capture_output=True, check=False)
+        return ran.returncode, json.loads(ran.stdout)
+
+    append(database_url, 3, "clerk")
+    assert verified() == (0, {"holds": True})
+    execute(
+        database_url,
+        f"DELETE FROM cim.audit WHERE number >= {noted['number']}; UPDATE cim.audit_head SET (number, digest) = "
+        f"(SELECT number, digest FROM cim.audit ORDER BY number DESC LIMIT 1)",
+    )
+    code, told = verified()
+    assert (code, told["row"]) == (1, noted["number"])
+    assert noted["day"] in str(told["why"])
+
+
+def test_an_attempt_at_more_than_one_has_is_in_the_audit(
+    admin: Admin, running: Server, module_database_url: str, anyone: httpx2.Client
+) -> None:
+    """B41: refusals of services, whoever tries: a member that is not theirs to set, another's service, an event."""
+    admin.post("/catalogue/items", json=service("guarded")).raise_for_status()
+    home = "/catalogue/items/guarded"
+    with keyed(running, module_database_url, ("publisher",), "planning") as publisher:
+        tried = (
+            (publisher.post("/catalogue/items", json=service("mine", state="published")), 400, "unknown-parameter"),
+            (
+                publisher.patch(home, json={"content_hash": "0" * 64}, headers={"If-Match": "*"}),
+                400,
+                "unknown-parameter",
+            ),
+            (publisher.post(f"{home}/approve", json={"content_hash": "0" * 64}), 403, "forbidden"),
+            (publisher.post("/catalogue/items", json=service("theirs", organisation_id="water")), 403, "forbidden"),
+        )
+    for answer, status, code in tried:
+        assert_problem(answer, status=status, code=code)
+    rows = admin.get("/admin/audit", params={"event": "refused", "subject-kind": "service"}).json()["rows"]
+    assert [row["detail"]["code"] for row in rows[:4]] == [code for _, _, code in reversed(tried)]
+    assert {row["actor"] for row in rows[:4]} == {rows[0]["actor"]}
+    assert rows[1]["subject_id"] == "guarded"
+    assert_problem(anyone.post(f"{home}/approve", json={}), status=401, code="unauthorized")
