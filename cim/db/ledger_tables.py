@@ -13,6 +13,7 @@ from sqlalchemy import (
     Column,
     Date,
     DateTime,
+    Index,
     Integer,
     LargeBinary,
     SmallInteger,
@@ -97,6 +98,8 @@ call_day = Table(
         for name in ("free_bytes", "free_rows")
     ),
 )
+
+Index("call_day_service_id_idx", call_day.c.service_id, call_day.c.day)
 
 call_late = Table(
     "call_late",
