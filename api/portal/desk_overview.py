@@ -11,23 +11,25 @@ from starlette.routing import Route
 from api.portal.ask import ask
 from api.portal.desk import at_desk, desk_page
 from api.portal.desk_applications import is_judge, waiting_for
+from api.portal.desk_me import ABOUT
 from api.portal.desk_meters import sides_of, times_of
 from api.portal.frame import who_of
-from api.portal.listing import counted, organisations_of
+from api.portal.listing import MANY, counted, many, organisations_of
 from cim.model import Scope
 
 REVIEWS = {"publisher", "reviewer", "org_admin", "district_admin", "city_admin"}
 MOST_REVIEWS = 200
+SHOWN = 5
+"""Rows of the lists beside the tiles."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """Something that waits: its message `wait.<key>`, how many, where it is dealt with; `note` says more in words."""
+    """Something that waits: its message `wait.<key>`, how many, where it is dealt with."""
 
     key: str
     count: str
     href: str
-    note: str = ""
 
     @property
     def is_empty(self) -> bool:
@@ -37,10 +39,11 @@ class Tile:
 
 @at_desk
 async def overview(request: Request) -> Response:
-    """Tiles of what waits, calls of this month, and first steps for whom nothing waits."""
+    """Tiles of what waits, the first of it in lists, calls of this month, and first steps for whom nothing waits."""
     scope = (await who_of(request)).scope
+    waiting = await _waiting(request, scope)
     tiles = [
-        *await _decisions(request, scope),
+        *_decisions(waiting),
         *await _reviews(request, scope),
         *await _services(request, scope),
         *await _grants(request, scope),
@@ -50,22 +53,39 @@ async def overview(request: Request) -> Response:
         "desk/overview.html",
         "",
         tiles=[one for one in tiles if not one.is_empty],
+        waiting=sorted(waiting, key=lambda row: row["due_at"])[:SHOWN],
+        notes=await _notes(request, scope),
         calls=[await _calls(request, scope, side) for side in sides_of(scope)] if scope.organisation_id else [],
         names=await organisations_of(request),
         scope=scope,
+        about=ABOUT,
     )
 
 
-async def _decisions(request: Request, scope: Scope) -> list[Tile]:
+async def _waiting(request: Request, scope: Scope) -> list[Mapping[str, Any]]:
+    """Applications that wait for the caller, up to `MANY`."""
     if not is_judge(scope):
         return []
-    of_mine = waiting_for(scope)
-    late = await counted(request, "/applications", "applications", **of_mine, overdue="true")
-    waiting = await counted(request, "/applications", "applications", **of_mine)
+    query = {**waiting_for(scope), "limit": MANY}
+    rows: list[Mapping[str, Any]] = (await ask(request, "GET", "/applications", query=query)).document["applications"]
+    return rows
+
+
+def _decisions(waiting: Sequence[Mapping[str, Any]]) -> list[Tile]:
+    late = sum(row["is_overdue"] for row in waiting)
     return [
-        Tile("overdue", late, "desk/applications?view=waiting&overdue=true"),
-        Tile("applications", waiting, "desk/applications?view=waiting"),
+        Tile("overdue", many(late), "desk/applications?view=waiting&overdue=true"),
+        Tile("applications", many(len(waiting)), "desk/applications?view=waiting"),
     ]
+
+
+async def _notes(request: Request, scope: Scope) -> list[Mapping[str, Any]]:
+    """The latest notifications that nobody has read."""
+    if scope.organisation_id is None:
+        return []
+    query = {"unread": "true", "limit": SHOWN}
+    rows: list[Mapping[str, Any]] = (await ask(request, "GET", "/notifications", query=query)).document["notifications"]
+    return rows
 
 
 async def _reviews(request: Request, scope: Scope) -> list[Tile]:

@@ -38,6 +38,11 @@ async def organisations_of(request: Request) -> dict[str, str]:
 
 
 async def counted(request: Request, path: str, name: str, **asked: Any) -> str:
-    """How many rows a list of the API has: a number below `MANY`, else `99+`."""
+    """How many rows a list of the API has, as `many` writes it."""
     rows = (await ask(request, "GET", path, query={**asked, "limit": MANY})).document[name]
-    return str(len(rows)) if len(rows) < MANY else f"{MANY - 1}+"
+    return many(len(rows))
+
+
+def many(count: int) -> str:
+    """A number below `MANY`, else `99+`."""
+    return str(count) if count < MANY else f"{MANY - 1}+"
