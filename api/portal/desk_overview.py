@@ -53,7 +53,7 @@ async def overview(request: Request) -> Response:
         "desk/overview.html",
         "",
         tiles=[one for one in tiles if not one.is_empty],
-        waiting=sorted(waiting, key=lambda row: row["due_at"])[:SHOWN],
+        waiting=sorted(waiting, key=lambda row: (row["due_at"], row["id"]))[:SHOWN],
         notes=await _notes(request, scope),
         calls=[await _calls(request, scope, side) for side in sides_of(scope)] if scope.organisation_id else [],
         names=await organisations_of(request),

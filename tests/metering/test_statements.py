@@ -256,6 +256,9 @@ def test_charts_have_every_step_and_no_other_time_zone(client: Any, keys: dict[s
     assert hours["times"][0] == f"{MONTH}T00:00:00+08:00"
     lines = {one["key"]: one["values"] for one in hours["series"]}
     assert list(lines) == ["roads", "maps", "pipes"]
+    assert {(one["name_zh"], one["name_en"]) for one in hours["series"]} == {("@sum", "A title")}
+    callers = ask(client, keys, "admin", "/statements/series", by="organisation", **day).json()["series"]
+    assert {one["key"]: one.get("name_zh") for one in callers}["water"] == "水务"
     assert lines["roads"][12] == 1500
     assert [(n, value) for n, value in enumerate(lines["maps"]) if value] == [(0, 7), (8, 4), (13, 3)]
     assert lines["pipes"][23] == 2

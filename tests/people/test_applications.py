@@ -305,6 +305,10 @@ def test_what_one_may_do_is_said_and_lists_are_asked_by_owner(node):
     grant = clerk.get("/grants?owner=planning&service=piers").json()["grants"][0]
     assert (grant["used_today"], grant["may"]) == (0, ["renew"])
     assert publisher.get(f"/grants/{grant['id']}").json()["may"] == ["edit", "revoke"]
+    ends = datetime.now(UTC) + timedelta(days=3)
+    publisher.patch(f"/grants/{grant['id']}", json={"expires_at": ends.isoformat()})
+    ending = clerk.get("/grants?state=expiring").json()["grants"]
+    assert [one["id"] for one in ending] == [grant["id"]]
     publisher.post(f"/grants/{grant['id']}/revoke", json={"reason": "the test is over"})
     assert clerk.get(f"/grants/{grant['id']}").json()["may"] == []
 

@@ -95,13 +95,13 @@ def test_a_grant_from_application_to_revocation_with_the_same_numbers_on_both_si
 
         owner.open(f"/desk/grants/{grant}")
         assert "3 / 3" in page.locator(".quota").inner_text()
-        page.fill("#f-reason", "项目结束")
+        page.fill("#f-reason", "the project has ended")
         page.click("form[action$='/revoke'] button")
         page.locator(".said").wait_for()
         until(lambda: program.get(f"/services/{SERVICE}/items?limit=1").status_code == 403)
     caller.open(f"/desk/grants/{grant}")
     assert caller.page.locator(".page-head .badge").inner_text() == "已撤销"
-    assert "项目结束" in caller.page.locator(".facts").first.inner_text()
+    assert "the project has ended" in caller.page.locator(".facts").first.inner_text()
 
 
 def test_an_application_is_refused_and_another_renews_without_a_script(visit, shelf):
@@ -300,6 +300,9 @@ def test_axe_finds_nothing_serious_and_no_page_scrolls_sideways(visit, shelf, lo
             visitor.open(f"/desk{path}")
             assert findings(visitor) == [], path
             assert visitor.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path
+            visitor.page.evaluate(
+                "document.querySelectorAll('.notes, tbody td, tbody th').forEach((one) => one.remove())"
+            )
             own = [text for text in texts(visitor.page) if CHINESE.search(text)]
             assert bool(own) == (locale == "zh-CN"), (path, own)
         visitor.errors = [error for error in visitor.errors if "400" not in error]

@@ -39,7 +39,7 @@ export async function chart({ title, head, xs, ys, lines = [{ name: title, ys }]
   const axis = { stroke: colour("--soft"), grid: { stroke: colour("--rule"), width: 1 }, ticks: { stroke: colour("--rule"), width: 1, size: 4 }, font: "11px system-ui, sans-serif" };
   const drawn = (own) => (isBars ? { paths: UPlot.paths.bars({ size: [0.9, 60], align: 1 }), fill: own, width: 0, points: { show: false } } : { width: 1.6, fill: lines.length > 1 ? undefined : `${own}22`, points: { size: 4 } });
   const made = new UPlot({
-    width: 310, height, legend: { show: false }, cursor: { y: false, drag: { x: false, y: false } }, padding: [8, 6, 0, 0],
+    width: 310, height, legend: { show: false }, cursor: { y: false, drag: { x: false, y: false } }, padding: [8, 14, 0, 0],
     scales: { x: { time: isTime, range: isBars ? (_, low, high) => [low, high + step] : undefined },
       y: { range: (_, low, high) => (fromZero ? [0, high * (isBars ? 1 : 1.08) || 1] : low === high ? [low - 1, high + 1] : [low - (high - low) * 0.1, high + (high - low) * 0.1]) } },
     series: [{}, ...lines.map((_, i) => ({ stroke: colours[i % colours.length], ...drawn(colours[i % colours.length]) }))],
