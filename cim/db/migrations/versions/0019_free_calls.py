@@ -1,6 +1,6 @@
 """Bytes and rows of calls that cost nothing, beside the sums of all; for the days that are open they are made of the calls.
 
-Revision ID: 0018
+Revision ID: 0019
 """
 
 from alembic import op
