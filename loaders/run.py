@@ -14,11 +14,11 @@ from psycopg.types.json import Jsonb
 
 from cim.collections import BUILTIN
 from cim.db.account import Account
-from cim.db.areas import areas_for_tagging, retag
+from cim.db.areas import areas_for_tagging
 from cim.db.indexes import prepare
 from cim.db.ingest import BatchRows, Ingest, dry
 from cim.db.load_runs import RunRequest
-from cim.db.registry_write import all_collections, find_collection, register
+from cim.db.registry_write import find_collection, register
 from cim.errors import InvalidParameter, LoadFailed, NotFound, SourceRefused
 from cim.model import Collection
 from cim.settings import Settings
@@ -165,7 +165,7 @@ def load_source(
                 watcher,
             )
             if not request.is_dry:
-                _after(connection, request, collection, info, mapping, account)
+                _after(connection, request, collection, info, mapping)
             return account
     except psycopg.OperationalError as error:
         raise LoadFailed(
@@ -303,7 +303,6 @@ def _after(
     collection: Collection,
     info: SourceInfo,
     mapping: Mapping,
-    account: Account,
 ) -> None:
     if request.map_words:
         connection.execute(
@@ -311,7 +310,3 @@ def _after(
             "DO UPDATE SET mapping = EXCLUDED.mapping, saved_at = now()",
             [_mapping_kind(request, collection), _field_key(info), Jsonb(mapping.to_dict())],
         )
-    if request.kind == "areas" and account.inserted + account.updated + account.deleted:
-        for other in all_collections(connection):
-            if other.kind != "areas":
-                retag(connection, other, account.run_id, request.loaded_by)

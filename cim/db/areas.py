@@ -6,6 +6,7 @@ from typing import Any
 import psycopg
 
 from cim.db.changes import record_retag
+from cim.db.registry_write import all_collections
 from cim.model import Collection
 from cim.model.collection import LEADING
 from cim.sql import Cast, Identifier, Sql
@@ -16,6 +17,13 @@ def areas_for_tagging(connection: psycopg.Connection[Any]) -> list[tuple[str, by
     return connection.execute(
         "SELECT code, ST_AsBinary(geom) FROM cim.area WHERE code IS NOT NULL AND geom IS NOT NULL ORDER BY code"
     ).fetchall()
+
+
+def retag_all(connection: psycopg.Connection[Any], run_id: int, by: str) -> None:
+    """Bring the codes of every other collection in step with the areas, as part of the load `run_id` of areas."""
+    for collection in all_collections(connection):
+        if collection.kind != "areas":
+            retag(connection, collection, run_id, by)
 
 
 def retag(connection: psycopg.Connection[Any], collection: Collection, run_id: int, by: str) -> int:

@@ -17,6 +17,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.types.json import Jsonb, set_json_dumps
 
 from cim.db.account import Account, account_of
+from cim.db.areas import retag_all
 from cim.db.changes import record_load
 from cim.db.indexes import drop_indexes_if_empty, ensure_indexes
 from cim.db.load_runs import RunRequest, begin, fail
@@ -286,13 +287,23 @@ class Ingest:
             )
 
     def complete(self) -> Account:
-        """End the run: in replace mode delete what the source no longer has; give the account from SQL."""
+        """End the run: in replace mode delete what the source no longer has; give the account from SQL.
+
+        Areas bring all other collections in step before their run counts as completed: one that is killed in between is
+        gone on with by the next.
+        """
         ensure_indexes(self._connection, self._request.collection)
         with self._connection.transaction():
             deleted = self._delete_missing() if self._request.mode == "replace" and not self._is_first else 0
             self._record()
             if deleted or self._needs_extent:
                 self._recompute_extent()
+            if (
+                self._request.collection.kind == "areas"
+                and not self._request.is_dry
+                and (deleted or self._has_written())
+            ):
+                retag_all(self._connection, self.run_id, self._request.loaded_by)
             self._execute(
                 Sql.of(
                     "UPDATE cim.load_run SET state = 'completed', ended_at = now(), error = NULL, deleted = {} WHERE id = {}",
@@ -308,6 +319,16 @@ class Ingest:
             if self._request.is_dry:
                 self._execute(Sql.of("DELETE FROM cim.load_run WHERE id = {}", self.run_id))
         return account
+
+    def _has_written(self) -> bool:
+        """True when a batch of this run, also of an earlier try, has changed something."""
+        found = self._execute(
+            Sql.of(
+                "SELECT EXISTS (SELECT FROM cim.load_batch WHERE load_run_id = {} AND inserted + updated > 0)",
+                self.run_id,
+            )
+        ).fetchone()
+        return bool(found and found[0])
 
     def _delete_missing(self) -> int:
         lock, keep, delete = self._sql.missing(self._request.source)

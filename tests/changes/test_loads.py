@@ -1,11 +1,15 @@
 """Edits and loads of the same features: an edit is never undone in silence, and the account adds up."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from cim.settings import Settings
+from loaders.run import LoadRequest, load_source
 from tests.changes.conftest import ADMIN, ITEMS
 from tests.conftest import Server, clone, serving
 from tests.loading.conftest import Load, connection, feature, load, write_geojson
@@ -142,3 +146,39 @@ def test_codes_that_areas_bring_are_a_change_that_feed_and_history_tell(
     again = load("areas", write_geojson(tmp_path / "districts.geojson", [area]))
     assert again.unchanged == 1
     assert admin.get(link["href"]).json()["changes"] == changes
+
+
+def test_areas_whose_load_ended_before_all_codes_were_written_go_on_with_it(
+    admin: Any, load: Load, connection: psycopg.Connection[Any], database_url: str, tmp_path: Path
+) -> None:
+    load("buildings", write_geojson(tmp_path / "waiting.geojson", [feature("w", 116.05, 23.5)]))
+    area = feature("440307", 116.0, 23.4)
+    area["geometry"]["coordinates"] = [[[116, 23.4], [116.2, 23.4], [116.2, 23.6], [116, 23.6], [116, 23.4]]]
+    area["properties"] = {"code": "440307", "name": "某区"}
+    path = write_geojson(tmp_path / "others.geojson", [area])
+
+    def state() -> Any:
+        found = connection.execute("SELECT state FROM cim.load_run WHERE source = 'others' ORDER BY id DESC").fetchone()
+        return found[0] if found else None
+
+    with (
+        psycopg.connect(database_url) as holder,
+        ThreadPoolExecutor(1) as pool,
+        psycopg.connect(database_url, autocommit=True) as loading,
+    ):
+        holder.execute("SELECT FROM cim.building WHERE id = 'waiting.w' FOR UPDATE")
+        killed = pool.submit(load_source, loading, Settings(), LoadRequest("areas", path, source="others"))
+        waits = "SELECT count(*) FROM pg_stat_activity WHERE pid = %s AND wait_event_type = 'Lock'"
+        deadline = time.monotonic() + 60
+        while connection.execute(waits, [loading.info.backend_pid]).fetchone() != (1,):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert state() == "running"
+        connection.execute("SELECT pg_terminate_backend(%s)", [loading.info.backend_pid])
+        assert killed.exception(30) is not None
+    code = "SELECT area_code FROM cim.building WHERE id = 'waiting.w'"
+    assert connection.execute(code).fetchone() == (None,)
+    again = load("areas", path)
+    assert again.skipped_batches == 1
+    assert state() == "completed"
+    assert connection.execute(code).fetchone() == ("440307",)
