@@ -16,9 +16,11 @@ from cim.model.scope import DUTIES
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One entry of the desk's list: `desk/<key>`, its message `section.<key>`, and who has a use for it."""
+    """One entry of the desk's list: `desk/<key>`, its message `section.<key>`, the group it stands in (message
+    `group.<group>`), and who has a use for it."""
 
     key: str
+    group: str
     is_for: Callable[[Scope], bool] = lambda _: True
 
 
@@ -27,23 +29,23 @@ def _has_duty(*duties: str) -> Callable[[Scope], bool]:
 
 
 SECTIONS: tuple[Section, ...] = (
-    Section(""),
-    Section("services", _has_duty(*DUTIES)),
-    Section("reviews", _has_duty(*REVIEWERS, *MANAGERS)),
-    Section("bulk", _has_duty(*EDITORS)),
-    Section("harvests", _has_duty("org_admin", "city_admin")),
-    Section("loads", lambda scope: scope.is_admin),
-    Section("applications"),
-    Section("grants"),
-    Section("keys"),
-    Section("scenarios"),
-    Section("meters"),
-    Section("settlements"),
-    Section("prices", _has_duty("publisher", "org_admin", "city_admin")),
-    Section("people", _has_duty("org_admin", "district_admin", "city_admin")),
-    Section("organisations", _has_duty("org_admin", "district_admin", "city_admin")),
-    Section("nodes", lambda scope: scope.is_city),
-    Section("audit", _has_duty("org_admin", "city_admin")),
+    Section("", ""),
+    Section("services", "services", _has_duty(*DUTIES)),
+    Section("reviews", "services", _has_duty(*REVIEWERS, *MANAGERS)),
+    Section("bulk", "services", _has_duty(*EDITORS)),
+    Section("harvests", "services", _has_duty("org_admin", "city_admin")),
+    Section("loads", "services", lambda scope: scope.is_admin),
+    Section("applications", "access"),
+    Section("grants", "access"),
+    Section("keys", "access"),
+    Section("scenarios", "access"),
+    Section("meters", "meter"),
+    Section("settlements", "meter"),
+    Section("prices", "meter", _has_duty("publisher", "org_admin", "city_admin")),
+    Section("people", "node", _has_duty("org_admin", "district_admin", "city_admin")),
+    Section("organisations", "node", _has_duty("org_admin", "district_admin", "city_admin")),
+    Section("nodes", "node", lambda scope: scope.is_city),
+    Section("audit", "node", _has_duty("org_admin", "city_admin")),
 )
 """In the order they are listed. A new section is one line, its page in one file, its messages in one."""
 
@@ -54,5 +56,5 @@ at_desk = a_page("desk", needs_login=True)
 async def desk_page(request: Request, template: str, section: str, **values: Any) -> Response:
     """A page of the desk; `section` is the key of the one it belongs to."""
     scope = (await who_of(request)).scope
-    shown = [one.key for one in SECTIONS if one.is_for(scope)]
+    shown = [one for one in SECTIONS if one.is_for(scope)]
     return await page(request, template, "desk", section=section or "overview", sections=shown, **values)
