@@ -1,8 +1,6 @@
 """Applying for access to a service: a form, sent to the API for one's organisation."""
 
-from datetime import datetime, time
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -10,13 +8,13 @@ from starlette.routing import Route
 
 from api.context import settings_of
 from api.portal.ask import Refused, ask
-from api.portal.forms import Form, a_page, form_of, onward
+from api.portal.calling import offer_of
+from api.portal.conditions import shown_conditions, typed_conditions
+from api.portal.forms import Form, a_page, form_of, onward, shown_again
 from api.portal.frame import page, preferred_language
 from api.portal.service import access_of, told
 from api.portal.shelf import named
-from cim.interval import parse_date
 
-NUMBERS = ("quota_day", "rate_calls", "rate_seconds")
 MOST = 200
 """Scenarios to choose from."""
 
@@ -33,30 +31,17 @@ async def show(request: Request) -> Response:
 async def send(request: Request) -> Response:
     """Hand in the application; afterwards it is the desk's."""
     form = await form_of(request)
+    wanted = typed_conditions(form, settings_of(request).time_zone)
     body = {
         "service_id": request.path_params["service_id"],
         **form.filled("purpose", "scenario_id"),
-        "wanted": _wanted(form, ZoneInfo(settings_of(request).time_zone)),
+        "wanted": {name: value for name, value in wanted.items() if value not in (None, [])},
     }
     try:
         made = (await ask(request, "POST", "/applications", body=body)).document
     except Refused as refused:
         return await _form(request, form, refused)
     return onward(request, "desk/applications/{}", str(made["id"]), said="application-sent")
-
-
-def _wanted(form: Form, zone: ZoneInfo) -> dict[str, Any]:
-    """The conditions as the API takes them: numbers where they are some; the last day is in with its last second."""
-    wanted: dict[str, Any] = form.filled(*NUMBERS, "area_code")
-    for name in NUMBERS:
-        if wanted.get(name, "").isascii() and wanted.get(name, "").isdigit():
-            wanted[name] = int(wanted[name])
-    if form.text("expires_on"):
-        last = parse_date(form.text("expires_on"))
-        wanted["expires_at"] = (
-            datetime.combine(last, time(23, 59, 59), zone).isoformat() if last else form.text("expires_on")
-        )
-    return wanted
 
 
 async def _form(request: Request, form: Form | None = None, refused: Refused | None = None) -> Response:
@@ -75,8 +60,10 @@ async def _form(request: Request, form: Form | None = None, refused: Refused | N
         access=access,
         scenarios=[(one["id"], _title(one, lang)) for one in (known or {}).get("scenarios", ())],
         typed=form or Form(),
+        values=shown_again(form, shown_conditions({}, settings_of(request).time_zone)),
+        masks=("area_code",) if offer_of(record, "").is_own else (),
         refused=refused,
-        bad="expires_on" if bad == "expires_at" else bad,
+        bad=bad,
     )
 
 
