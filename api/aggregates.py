@@ -1,14 +1,10 @@
 """Statistics as documents: JSON, CSV, GeoJSON with the shape of each group."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
-import orjson
-
-from cim.cells import inert
+from cim.cells import csv_rows
 from cim.interval import instant_text
 from cim.query.aggregate import Aggregation, Group
 from cim.query.measures import Measure
@@ -83,17 +79,5 @@ def shaped(plan: Aggregation) -> int | None:
 def as_csv(plan: Aggregation, groups: Sequence[Group], total: Group) -> bytes:
     """A row a group, or one of the total where there are no groups. A text that a spreadsheet would run gets an apostrophe."""
     empty = Group(tuple(None for _ in plan.groupings))
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(_flat(plan, empty))
-    for group in groups if plan.groupings else [total]:
-        writer.writerow([_cell(value) for value in _flat(plan, group).values()])
-    return text.getvalue().encode()
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, list):
-        return orjson.dumps(value).decode()
-    if isinstance(value, date):
-        return value.isoformat()
-    return inert(value) if isinstance(value, str) else value
+    shown = groups if plan.groupings else [total]
+    return csv_rows([_flat(plan, empty), *(_flat(plan, group).values() for group in shown)])

@@ -1,9 +1,7 @@
-"""Statements as they are asked for and written: whose, of which calls, by what; JSON, or CSV for spreadsheets."""
+"""Statements as they are asked for and written: whose, of which calls, by what."""
 
-import csv
-import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -12,7 +10,6 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from api.params import parse_limit
-from cim.cells import inert
 from cim.errors import Forbidden, InvalidParameter
 from cim.interval import parse_date
 from cim.model import Scope
@@ -160,20 +157,6 @@ def group_of(row: Any, by: Sequence[str]) -> dict[str, Any]:
 def last_of(row: Any, by: Sequence[str]) -> str:
     """What a cursor keeps of the last row."""
     return orjson.dumps([str(row[f"{name}_key"]) for name in by]).decode()
-
-
-def as_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> bytes:
-    """A table with a byte order mark, so that spreadsheets read it as UTF-8; texts that look like formulas are inert (B45)."""
-    sink = io.StringIO()
-    writer = csv.writer(sink, lineterminator="\r\n")
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow([_cell(row.get(name)) for name in columns])
-    return b"\xef\xbb\xbf" + sink.getvalue().encode()
-
-
-def _cell(value: object) -> object:
-    return inert(value) if isinstance(value, str) else value
 
 
 def times_of(statement: Statement, step: str, zone: ZoneInfo) -> list[Any]:

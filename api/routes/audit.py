@@ -13,7 +13,7 @@ from api.context import database_of, registry_of, scope_of, settings_of
 from api.documents import JSON, Link, answer, url_of
 from api.negotiate import Representation, choose
 from api.params import parse_limit, query_parameters
-from api.statements import as_csv
+from cim.cells import csv_table
 from cim.errors import Forbidden, InvalidParameter
 from cim.interval import instant_text, parse_instant
 from cim.model import Scope
@@ -96,7 +96,7 @@ async def audit(request: Request) -> Response:
         table = [{**dict(row), "recorded_at": instant_text(row["recorded_at"])} for row in page]
         headers = {"Content-Disposition": 'attachment; filename="audit.csv"'}
         return answer(
-            request, as_csv(table, _COLUMNS), f"{CSV}; charset=utf-8", headers=headers, links=links, vary=_VARY
+            request, csv_table(table, _COLUMNS), f"{CSV}; charset=utf-8", headers=headers, links=links, vary=_VARY
         )
     body = {"rows": [_shown(row) for row in page], "links": [link.to_dict() for link in links]}
     return answer(request, orjson.dumps(body), JSON, links=links, vary=_VARY)

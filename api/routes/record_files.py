@@ -1,10 +1,8 @@
 """The catalogue on its way out: what is new as a feed, everything that matches as a table."""
 
 import asyncio
-import csv
-import io
 import tempfile
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +24,7 @@ from api.services import VARY
 from cim.catalogue.feed import GONE, atom_feed, rss_feed
 from cim.catalogue.shown import registration_of
 from cim.catalogue.table import table_rows
+from cim.cells import BOM, csv_rows
 from cim.collections.records import RECORDS
 from cim.db.pool import Database
 from cim.errors import InvalidParameter, NotWritable
@@ -37,7 +36,6 @@ router = APIRouter(tags=["catalogue"])
 
 FEEDS = (Representation("atom", ATOM, also=("application/xml", "text/xml")), Representation("rss", RSS))
 TABLES = (Representation("csv", CSV), Representation("xlsx", XLSX))
-BOM = b"\xef\xbb\xbf"
 FEED_LENGTH = 50
 MAX_XLSX_ROWS = 20_000
 """More is for CSV: a workbook is written whole before it is sent."""
@@ -110,18 +108,12 @@ async def _lines(
         if not is_first:
             next(lines)  # the headings
         is_first = False
-        yield _csv(lines)
+        yield csv_rows(lines)
         following = _behind(asked, rows)
         if following is None:
             return
         asked = following
         rows = await _rows(database, asked, scope)
-
-
-def _csv(rows: Iterable[Sequence[str]]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\r\n").writerows(rows)
-    return text.getvalue().encode()
 
 
 async def _workbook(database: Database, asked: RecordQuery, scope: Scope) -> bytes:

@@ -21,7 +21,6 @@ from api.statements import (
     WHICH,
     WHOSE,
     Wish,
-    as_csv,
     chart_of,
     group_of,
     last_of,
@@ -30,6 +29,7 @@ from api.statements import (
     times_of,
     wish_of,
 )
+from cim.cells import csv_table
 from cim.errors import Forbidden, InvalidParameter, Unauthorized
 from cim.interval import parse_date
 from cim.metering.prices import charges_of, plan_of
@@ -96,7 +96,7 @@ async def statement(request: Request) -> Response:
     if kind.f == "csv":
         name = f"calls-{asked.first}-{asked.last}.csv"
         columns = list(groups[0]) if groups else [*wish.by, *MEASURES]
-        return _file(request, as_csv(groups, columns), name, links)
+        return _file(request, csv_table(groups, columns), name, links)
     return answer(request, orjson.dumps(await _document(request, wish, groups, links)), JSON, links=links, vary=_VARY)
 
 
@@ -172,7 +172,7 @@ async def settlement(request: Request) -> Response:
     if kind.f == "csv":
         columns = [*_LINE, "currency", "charge", "quantity", "free", "amount"]
         flat = [{**line, **charge} for line in lines for charge in line["charges"]]
-        return _file(request, as_csv(flat, columns), f"settlement-{month:%Y-%m}.csv", [])
+        return _file(request, csv_table(flat, columns), f"settlement-{month:%Y-%m}.csv", [])
     close = await database.fetch_row(last_close_sql(asked.last))
     totals: dict[str, Decimal] = {}
     for line in lines:

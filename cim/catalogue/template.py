@@ -1,6 +1,5 @@
 """The template that publishers fill in: headings of the table, an example, and what each column takes."""
 
-import csv
 import io
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from cim.catalogue.service import FOR_THE_SHELF, KINDS, SHARE_CLASSES, UPDATE_CYCLES
 from cim.catalogue.table import table_rows
 from cim.catalogue.words import HEADINGS, TITLES
+from cim.cells import BOM, csv_rows, inert
 from cim.errors import SetupProblem
 
 EXAMPLE: Mapping[str, Any] = {
@@ -33,9 +33,7 @@ _LAST_ROW = 10_000
 
 def csv_template(services: Iterable[Mapping[str, Any]] = (EXAMPLE,)) -> bytes:
     """The table as CSV (UTF-8 with a byte order mark, as spreadsheets want it)."""
-    sink = io.StringIO(newline="")
-    csv.writer(sink).writerows(table_rows(services))
-    return b"\xef\xbb\xbf" + sink.getvalue().encode()
+    return BOM + csv_rows(table_rows(services))
 
 
 def xlsx_template(services: Iterable[Mapping[str, Any]] = (EXAMPLE,)) -> bytes:
@@ -52,7 +50,7 @@ def xlsx_template(services: Iterable[Mapping[str, Any]] = (EXAMPLE,)) -> bytes:
         sheet.set_column(0, len(TITLES) - 1, 22, text)
         for number, row in enumerate(table_rows(services)):
             for place, cell in enumerate(row):
-                sheet.write_string(number, place, cell, bold if number == 0 else text)
+                sheet.write_string(number, place, inert(cell), bold if number == 0 else text)
         sheet.freeze_panes(1, 2)
         for place, name in enumerate(TITLES):
             if name in _CLOSED:

@@ -1,7 +1,5 @@
 """Runs of loads and harvests, written by the process that does them."""
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,7 +7,7 @@ from typing import Any
 
 import psycopg
 
-from cim.cells import inert
+from cim.cells import csv_table
 from cim.errors import CimError
 from cim.query.intake import begin_sql, end_sql, fail_sql
 from cim.sql import Sql
@@ -64,10 +62,4 @@ def run_of(
 
 def rejections_csv(rejections: Sequence[Mapping[str, Any]]) -> bytes:
     """Rejected rows as CSV, a byte order mark in front; cells are inert to spreadsheets."""
-    sink = io.StringIO(newline="")
-    writer = csv.writer(sink)
-    writer.writerow(COLUMNS)
-    for one in rejections:
-        cells = {**one, "missing": ";".join(one.get("missing") or ())}
-        writer.writerow([inert(str(cells.get(name, ""))) for name in COLUMNS])
-    return b"\xef\xbb\xbf" + sink.getvalue().encode()
+    return csv_table([{**one, "missing": ";".join(one.get("missing") or ())} for one in rejections], COLUMNS)

@@ -27,9 +27,12 @@ from sqlalchemy.dialects.postgresql import JSONB
 from cim.db.schema import code_text, metadata
 
 
-def _call_columns() -> list[Column[Any]]:
-    """A call, as `cim.metering.call` writes it."""
+def _call_columns(day: str) -> list[Column[Any]]:
+    """A call, as `cim.metering.call` writes it; `day` says what the day is."""
     return [
+        Column("day", Date(), primary_key=True, comment=day),
+        Column("call_id", Uuid(), primary_key=True),
+        Column("organisation_id", code_text(), primary_key=True),
         Column("received_at", DateTime(timezone=True), nullable=False),
         Column("service_id", code_text(), nullable=False),
         Column("key_prefix", code_text(), nullable=False),
@@ -59,12 +62,7 @@ def _sums() -> list[Column[Any]]:
 call = Table(
     "call",
     metadata,
-    Column(
-        "day", Date(), primary_key=True, comment="that it is booked on: when it was received, or the first open day"
-    ),
-    Column("call_id", Uuid(), primary_key=True),
-    Column("organisation_id", code_text(), primary_key=True),
-    *_call_columns(),
+    *_call_columns("that it is booked on: when it was received, or the first open day"),
     postgresql_partition_by="RANGE (day)",
 )
 
@@ -113,10 +111,7 @@ call_late = Table(
 call_quarantine = Table(
     "call_quarantine",
     metadata,
-    Column("day", Date(), primary_key=True, comment="outside the window of days that are booked"),
-    Column("call_id", Uuid(), primary_key=True),
-    Column("organisation_id", code_text(), primary_key=True),
-    *_call_columns(),
+    *_call_columns("outside the window of days that are booked"),
     Column("found_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 

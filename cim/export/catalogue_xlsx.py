@@ -5,6 +5,8 @@ from pathlib import Path
 
 from xlsxwriter import Workbook
 
+from cim.cells import inert
+
 MAX_CHARACTERS = 32_767
 """That a cell takes; a longer text is cut."""
 
@@ -25,4 +27,4 @@ def write_catalogue(rows: Iterable[Sequence[str]], path: Path) -> None:
         for number, row in enumerate(rows):
             for place, text in enumerate(row):
                 if text:
-                    sheet.write_string(number, place, text[:MAX_CHARACTERS], bold if number == 0 else None)
+                    sheet.write_string(number, place, inert(text)[:MAX_CHARACTERS], bold if number == 0 else None)

@@ -7,7 +7,7 @@ Text that looks like a formula is made inert (`cim.cells`).
 
 from functools import lru_cache
 
-from cim.cells import RISKY, inert
+from cim.cells import BOM, RISKY, inert
 from cim.crs import Crs
 from cim.model import Collection, Kind, Scope
 from cim.query.feature_query import FeatureQuery
@@ -15,7 +15,6 @@ from cim.query.features import shown_properties
 from cim.query.output.form import Frame, Output, TextForm, free_name, geometry_xy
 from cim.sql import Cast, Identifier, Sql
 
-BOM = b"\xef\xbb\xbf"
 _TEXTUAL = (Kind.TEXT, Kind.JSON)
 
 
