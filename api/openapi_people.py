@@ -7,7 +7,7 @@ from api.documents import HTML, JSON
 from api.forms import FORM
 from api.openapi_operation import KEYED, TEXT, operation
 from api.openapi_parts import parameter
-from api.routes import applications, grants, notifications, organisations, own_keys, people, scenarios
+from api.routes import applications, grants, notifications, organisations, own_keys, people, public_scenarios, scenarios
 from cim.catalogue import scenario
 from cim.catalogue.application import CONDITIONS
 from cim.people.document import ORGANISATION_MEMBERS, PERSON_MEMBERS
@@ -35,6 +35,8 @@ def _schema(names: Iterable[str], needed: Sequence[str] = ()) -> dict[str, Any]:
             kind = {"type": ["array", "null"], "items": TEXT}
         elif name in _NUMBERS or name == "grant_id":
             kind = {"type": ["integer", "null"], "minimum": 1}
+        elif name == "is_public":
+            kind = {"type": "boolean"}
         elif name in ("precision_m", "overlap_s"):
             kind = {"type": ["number", "null"], "minimum": 0}
         elif name in ("wanted", "conditions"):
@@ -219,6 +221,17 @@ def _grants() -> dict[str, Any]:
             "patch": _operation(
                 "editScenario", "Change a scenario", parameters=one, body=_schema(scenario.MEMBERS[1:])
             ),
+        },
+        "/catalogue/scenarios": {
+            "get": _operation(
+                "publicScenarios",
+                "Application scenarios that their organisations made public",
+                parameters=_filters(public_scenarios.FILTERS),
+                is_open=True,
+            )
+        },
+        "/catalogue/scenarios/{scenarioId}": {
+            "get": _operation("publicScenario", "One public scenario", parameters=one, is_open=True)
         },
         "/notifications": {
             "get": _operation("notifications", "Notifications", parameters=_filters(notifications.FILTERS))

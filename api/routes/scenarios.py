@@ -70,8 +70,10 @@ async def create(request: Request) -> Response:
     scope = await scope_of(request)
     organisation_id = require_applicant(scope)
     query_parameters(request, ())
+    given = checked_scenario(await json_object(request))
+    await _check_public(request, scope, given)
     values = {
-        **checked_scenario(await json_object(request)),
+        **given,
         "organisation_id": organisation_id,
         "created_by": scope.caller,
     }
@@ -85,6 +87,12 @@ async def create(request: Request) -> Response:
     return private_json(_shown(await _scenario_of(request, scope)), 201, Location=f"/scenarios/{values['id']}")
 
 
+async def _check_public(request: Request, scope: Scope, values: Mapping[str, Any]) -> None:
+    """Raise Forbidden where somebody without a duty says for the organisation what is public."""
+    if "is_public" in values and not (scope.is_city or scope.roles & {"publisher", "org_admin"}):
+        await refuse(request, scope, "scenario", values["id"], "is_public is set by a publisher or an org_admin")
+
+
 async def edit(request: Request) -> Response:
     """Change members of a scenario of one's own organisation, or archive it."""
     scope = await scope_of(request)
@@ -95,6 +103,7 @@ async def edit(request: Request) -> Response:
     if not scope.is_city:
         require_applicant(scope)
     values = checked_scenario(await json_object(request), is_partial=True)
+    await _check_public(request, scope, {"id": row["id"], **values})
     async with database_of(request).transaction() as transaction:
         await transaction.execute(update_sql("scenario", row["id"], values))
         await record(

@@ -7,7 +7,7 @@ from typing import Any
 from cim.errors import InvalidBody, InvalidParameter, UnknownParameter
 from cim.people.members import key_member, one_of, text_member, url_member
 
-MEMBERS = ("id", "title_zh", "title_en", "description", "contact", "url", "state")
+MEMBERS = ("id", "title_zh", "title_en", "description", "contact", "url", "state", "is_public")
 STATES = ("active", "archived")
 _LONGEST = {"title_zh": 200, "title_en": 200, "description": 4000, "contact": 300}
 
@@ -35,6 +35,10 @@ def _member(name: str, value: Any) -> Any:
             return key_member(name, value)
         case "state":
             return one_of(name, value, STATES)
+        case "is_public":
+            if not isinstance(value, bool):
+                raise InvalidParameter(name, value, "true or false")
+            return value
         case "url":
             return url_member(name, value)
     text = text_member(name, value, _LONGEST[name])

@@ -5,6 +5,7 @@ from typing import Any
 from geoalchemy2 import Geometry
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Computed,
@@ -258,6 +259,7 @@ scenario = Table(
     Column("contact", Text()),
     Column("url", Text()),
     Column("state", Text(), nullable=False, server_default="active"),
+    Column("is_public", Boolean(), nullable=False, server_default=text("false")),
     Column("created_by", Text(), nullable=False),
     _now("created_at"),
     CheckConstraint("state IN ('active', 'archived')", name="scenario_state_check"),

@@ -42,7 +42,7 @@ GRANTS = Listing(
 )
 SCENARIOS = Listing(
     Sql.of(
-        "SELECT c.id, c.organisation_id, c.title_zh, c.title_en, c.description, c.contact, c.url, c.state, c.created_by, "
+        "SELECT c.id, c.organisation_id, c.title_zh, c.title_en, c.description, c.contact, c.url, c.state, c.is_public, c.created_by, "
         "c.created_at, ARRAY(SELECT g.id FROM cim.service_grant AS g WHERE g.scenario_id = c.id "
         "AND g.organisation_id = c.organisation_id AND g.revoked_at IS NULL "
         "AND (g.expires_at IS NULL OR g.expires_at > now()) ORDER BY g.id) AS grants FROM cim.scenario AS c"

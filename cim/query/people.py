@@ -22,7 +22,7 @@ PEOPLE = Listing(
     ),
     Sql.of("p.id"),
 )
-_CASTS = {"duties": "text[]"}
+_CASTS = {"duties": "text[]", "is_public": "boolean"}
 
 
 def organisations_seen(scope: Scope) -> list[Sql]:

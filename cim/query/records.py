@@ -101,6 +101,11 @@ def _pattern(text: str) -> Sql:
     )
 
 
+def holds(column: Sql, term: str) -> Sql:
+    """The condition that the term stands in a text of few rows, whatever its capitals and width."""
+    return Sql.of("cim.folded({}) LIKE {}", column, _pattern(term))
+
+
 def _pairs(term: str) -> Sql:
     """Pairs of characters within the words of a term, made once a statement; none of a single character."""
     return Sql.of(
@@ -125,11 +130,7 @@ def any_of(terms: Sequence[str]) -> Sql:
 def _names_hold(terms: Sequence[str]) -> Sql:
     return Sql.join(
         " OR ",
-        [
-            Sql.of("cim.folded({}) LIKE {}", Identifier(name), _pattern(term))
-            for term in terms
-            for name in ("name_zh", "name_en")
-        ],
+        [holds(Sql.of("{}", Identifier(name)), term) for term in terms for name in ("name_zh", "name_en")],
     )
 
 
