@@ -9,7 +9,7 @@ from starlette.routing import Route
 from api.portal.ask import Refused, ask
 from api.portal.desk import at_desk, desk_page
 from api.portal.desk_compare import differences_of
-from api.portal.desk_services import standing, take_event
+from api.portal.desk_services import may_ask, standing, take_event
 from api.portal.forms import Form, form_of, onward
 from api.portal.listing import asked_of, next_of, organisations_of
 from cim.query.reviews import WAITING
@@ -46,6 +46,8 @@ async def _review_page(
     versions = await ask(request, "GET", "/catalogue/items/{}/versions", service_id, query={"limit": 100})
     found = await ask(request, "GET", "/catalogue/items/{}", service_id)
     at: dict[str, Any] = standing(found, versions.document["versions"])
+    draft = await may_ask(request, "/catalogue/items/{}/draft", service_id)
+    is_own = draft is not None and draft["own"]
     changes = None
     if at["face"] is not None and at["is_worked_on"]:
         face = str(found.document["properties"]["version"])
@@ -57,6 +59,8 @@ async def _review_page(
         status=200 if refused is None else refused.status,
         **at,
         changes=changes,
+        is_own=is_own,
+        may_decide=draft is not None and bool({"approve", "return"} & set(draft["allowed"])),
         organisations=await organisations_of(request),
         refused=refused,
         form=form,

@@ -34,6 +34,7 @@ from cim.interval import now_text
 from cim.model import EVERYTHING, Scope
 from cim.query.cursor import encode_cursor
 from cim.query.records import FACETS, page_sql
+from cim.query.service_life import working_sql
 
 router = APIRouter(tags=["catalogue"])
 
@@ -144,6 +145,8 @@ async def records(request: Request) -> Response:
         document = catalogue_document(page.rows, base, here=links[0].href, following=following, titles=titles)
         return answer(request, orjson.dumps(document), JSON_LD, links=links, vary=VARY)
     found = [record_of(row, base, lang, home) for row in page.rows]
+    if "mine" in values:
+        await _tell_work(request, found)
     facts: dict[str, Any] = {"numberReturned": len(found)}
     if page.matched is not None:
         facts["numberMatched"] = page.matched
@@ -153,6 +156,15 @@ async def records(request: Request) -> Response:
     text = orjson.dumps(body)
     stamped = b"".join((b'{"type":"FeatureCollection","timeStamp":"', now_text().encode(), b'",', text[1:]))
     return answer(request, stamped, GEOJSON, links=links, vary=VARY, etag=etag_of(text))
+
+
+async def _tell_work(request: Request, found: Sequence[dict[str, Any]]) -> None:
+    """Add to records that are the caller's own which version of each is in work, and its state."""
+    rows = await database_of(request).fetch_rows(working_sql([one["id"] for one in found]))
+    work = {row["service_id"]: {"version": row["number"], "state": row["state"]} for row in rows}
+    for one in found:
+        if one["id"] in work:
+            one["working"] = work[one["id"]]
 
 
 def _page_links(home: str, values: Mapping[str, str], page: RecordPage, kind: Representation) -> list[Link]:

@@ -11,12 +11,12 @@ from api.context import database_of, registry_of, scope_of, settings_of
 from api.documents import JSON, Link, private_json, url_of
 from api.params import parse_limit, query_parameters
 from api.services import is_inside, visible_row, working_of
-from cim.catalogue.life import differences
+from cim.catalogue.life import EVENTS, differences, identity_of
 from cim.catalogue.review import standing_of
 from cim.errors import Forbidden, InvalidParameter, NotFound, Unauthorized
 from cim.interval import instant_text
 from cim.query.cursor import decode_cursor, encode_cursor
-from cim.query.service_life import standing_sql, version_sql, versions_sql
+from cim.query.service_life import editors_sql, standing_sql, version_sql, versions_sql
 
 router = APIRouter(tags=["catalogue"])
 
@@ -58,14 +58,20 @@ async def _version(request: Request, service_id: str, name: str) -> Any:
 
 
 async def draft(request: Request) -> Response:
-    """The version in work, what it misses for the shelf, and what may be done with it."""
+    """The version in work, what it misses for the shelf, and what may be done with it.
+
+    `own`: the caller edited or submitted what it holds, so its review is another's and not among `allowed`.
+    """
     service_id = await _service(request)
     query_parameters(request, ())
     scope = await scope_of(request)
     working = await working_of(request, scope, {"id": service_id})
     if working is None or working["state"] not in ("draft", "in_review", "approved"):
         raise NotFound("draft of the service", service_id)
-    return private_json({"service": service_id, **working})
+    people = (await database_of(request).fetch_one(editors_sql(service_id, working["version"])))["people"] or ()
+    is_own = identity_of(scope) in people
+    allowed = [name for name in working["allowed"] if not (is_own and EVENTS[name].is_review)]
+    return private_json({"service": service_id, **working, "own": is_own, "allowed": allowed})
 
 
 async def versions(request: Request) -> Response:

@@ -1,6 +1,6 @@
 """Statements over versions of services: locked, written, moved, shown. The document of a version is what a review is of."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -176,6 +176,15 @@ def delete_sql(service_id: str) -> Sql:
         "WITH gone AS (DELETE FROM cim.service_version WHERE service_id = {}) DELETE FROM cim.service WHERE id = {}",
         service_id,
         service_id,
+    )
+
+
+def working_sql(service_ids: Sequence[str]) -> Sql:
+    """Number and state of the version in work of each of the services that has one."""
+    return Sql.of(
+        "SELECT service_id, number, state FROM cim.service_version "
+        "WHERE service_id = ANY({}) AND state IN ('draft', 'in_review', 'approved')",
+        Cast(list(service_ids), "text[]"),
     )
 
 

@@ -112,6 +112,12 @@ def test_from_the_form_to_the_shelf_and_off_it(visit, portal_url):
     assert "坐标有误" in owner.page.locator(".trace").inner_text()
     act(owner, "resume")
     assert badge(owner) == "已上架"
+    act(owner, "withdraw", "由新服务代替")
+    act(owner, "republish")
+    act(owner, "withdraw", "由新服务代替")
+    act(owner, "archive", "不再提供")
+    assert badge(owner) == "已归档"
+    assert owner.page.locator(".acts form").count() == 0, "nothing more can be done with it"
 
 
 def test_of_two_editors_the_slower_sees_both_and_keeps_what_was_typed(visit, portal_url):
@@ -134,6 +140,8 @@ def test_of_two_editors_the_slower_sees_both_and_keeps_what_was_typed(visit, por
     assert page.input_value("#f-description_en") == "Footprints and floors, each month."
     page.get_by_role("button", name="仍按我的内容保存").click()
     page.wait_for_url("**/desk/services/ds-two?said=saved")
+    slower.open("/desk/services?words=ds-two")
+    assert page.locator("tbody tr").inner_text().split("\t")[1].split("\n") == ["已上架", "另有新版本：草稿"]
     slower.open("/desk/services/ds-two/compare?a=1&b=3")
     assert page.locator(".compare tbody tr").count() == 1
     assert page.locator(".compare ins").all_inner_texts() == ["floors"]
@@ -148,11 +156,32 @@ def test_nobody_reviews_their_own_and_is_told_so(visit, portal_url):
     row = visitor.page.locator("tr", has_text="ds-own")
     assert "须由他人审核" in row.inner_text()
     visitor.open("/desk/reviews/ds-own")
-    visitor.page.fill("#f-why", "看起来不错")
-    visitor.page.get_by_role("button", name="审核通过").click()
-    visitor.page.wait_for_load_state()
-    assert "another reviewer has to" in refused(visitor, 409)
-    assert visitor.page.input_value("#f-why") == "看起来不错"
+    assert "须由他人审核" in visitor.page.locator(".notice").inner_text()
+    assert visitor.page.get_by_role("button", name="审核通过").count() == 0
+    token = visitor.page.evaluate("JSON.parse(document.getElementById('config').textContent).csrf")
+    draft = visitor.page.request.get(portal_url + "/catalogue/items/ds-own/draft").json()
+    form = {"csrf": token, "do": "approve", "content_hash": draft["contentHash"], "why": "看起来不错"}
+    answer = visitor.page.request.post(portal_url + "/desk/reviews/ds-own", form=form)
+    assert answer.status == 409
+    assert "another reviewer has to" in answer.text(), "also of who sends the form all the same"
+
+
+def test_a_review_is_of_what_was_read(visit, portal_url):
+    with ExitStack() as stack:
+        author = office.session(portal_url, "qian.publisher", stack)
+        assert author.post("/catalogue/items", json=office.draft("ds-pinned")).status_code == 201
+        assert author.post("/catalogue/items/ds-pinned/submit", json={}).status_code == 200
+        reader = visit(width=1280, height=900).log_in("sun.reviewer", "/desk/reviews/ds-pinned")
+        assert author.post("/catalogue/items/ds-pinned/recall", json={}).status_code == 200
+        edit = {"licence": "all rights reserved"}
+        assert author.patch("/catalogue/items/ds-pinned", json=edit, headers={"If-Match": "*"}).status_code == 200
+        assert author.post("/catalogue/items/ds-pinned/submit", json={}).status_code == 200
+    reader.page.fill("#f-why", "看起来不错")
+    reader.page.get_by_role("button", name="审核通过").click()
+    reader.page.wait_for_load_state()
+    assert "the content is another now" in refused(reader, 409)
+    assert reader.page.input_value("#f-why") == "看起来不错"
+    assert "all rights reserved" in reader.page.locator(".facts").first.inner_text(), "read again, it is another"
 
 
 def test_the_whole_way_without_a_script(visit, portal_url):
