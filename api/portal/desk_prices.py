@@ -37,7 +37,7 @@ async def prices(request: Request) -> Response:
         "prices",
         rows=[row for row in rows if scope.is_city or row["payee"] == scope.organisation_id],
         units=UNITS,
-        services=[(one["id"], one["properties"].get("title", "")) for one in services],
+        services=[(one["id"], one["properties"]) for one in services],
     )
 
 

@@ -19,7 +19,7 @@ SERVICE = "desk-story"
 @pytest.fixture(scope="module")
 def shelf(portal_url):
     """A service of the planning bureau, and sessions of both sides to set the scene with."""
-    office.on_the_shelf(portal_url, SERVICE)
+    office.on_the_shelf(portal_url, SERVICE, title_zh=f"故事 {HOSTILE}", title_en=f"Story {HOSTILE}")
     with ExitStack() as stack:
         yield {login: office.session(portal_url, login, stack) for login in ("li.owner", "zhou.caller", "zhao.city")}
 
@@ -89,6 +89,8 @@ def test_a_grant_from_application_to_revocation_with_the_same_numbers_on_both_si
         caller.page.locator("figure .chart canvas").wait_for()
         table = caller.page.locator(".figure tbody tr td:nth-child(2)").all_text_contents()
         assert sum(map(int, table)) == 3, "the numbers stand under the chart"
+        assert HOSTILE in caller.page.locator(".is-ranked").inner_text(), "B43"
+        assert caller.page.locator("img[src=x]").count() == 0
         with caller.page.expect_download() as file:
             caller.page.click("a[href*='f=csv']")
         assert f"{SERVICE}," in file.value.path().read_text("utf-8-sig")
@@ -138,6 +140,10 @@ def test_an_application_is_refused_and_another_renews_without_a_script(visit, sh
     page.click("form[action$='/refuse'] button")
     holder.open(f"/desk/applications/{renewal}")
     assert "ask again next year" in holder.page.locator(".facts").first.inner_text()
+    again = made(caller.post("/applications", json={"grant_id": grant["id"], "purpose": "once more"}))["id"]
+    holder.open(f"/desk/applications/{again}")
+    holder.page.click("form[action$='/withdraw'] button")
+    assert holder.page.locator(".page-head .badge").inner_text() == "Withdrawn"
     holder.open("/desk/scenarios/desk-plain")
     assert holder.page.locator("h1").inner_text() == HOSTILE
     holder.page.click("form:has(input[value=archived]) button")

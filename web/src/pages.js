@@ -18,4 +18,5 @@ for (const place of document.querySelectorAll("[data-does]")) {
   }
 }
 
+document.querySelector(".sections [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" }); // on a phone they are one long row
 document.getElementById("alert")?.focus(); // a form that came back says why at once
