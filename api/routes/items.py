@@ -27,7 +27,6 @@ from cim.query.counts import number_matched
 from cim.query.cursor import encode_cursor
 from cim.query.feature_query import FeatureQuery, Reference
 from cim.query.item import AS_IT_IS
-from cim.query.items import page_sql
 from cim.query.output import GEOJSON as GEOJSON_OUTPUT
 from cim.query.output import OUTPUTS, Frame, Output
 from cim.query.predicate import validity
@@ -95,7 +94,7 @@ async def read_page(request: Request, asked: Asking, output: Output = GEOJSON_OU
     collection, scope, query, count = asked.collection, asked.scope, page_query(asked), count_mode(asked)
     context = context_of(request)
     await check_geometries(request, query)
-    row = await context.database.fetch_one(page_sql(collection, query, scope, output))
+    row = await context.together.page(collection, query, scope, output)
     cursor = None
     if row["has_more"] and query.nearest is None:
         cursor = encode_cursor(context.registry.cursor_key, binding_of(collection, query), row["last"])

@@ -12,7 +12,7 @@ from cim.query.order import POSITION, ordered_rows
 from cim.query.output.form import Output
 from cim.query.output.geojson import GEOJSON
 from cim.query.predicate import is_gathered, where
-from cim.query.shapes import Shapes
+from cim.query.shapes import BoxShape, Shapes, is_open, is_plain
 from cim.query.shown import area_column, as_shown
 from cim.query.source import rows
 from cim.sql import Cast, Sql
@@ -25,6 +25,10 @@ WALKED, WALKED_EACH = 200, 3
 feature of the page. It takes 5 µs a feature."""
 WALKED_FROM = 20_000
 """A smaller collection is always gathered."""
+
+LIGHT_LIMIT = 50
+LIGHT_FEATURES = 500
+"""Of a page that shares a statement: its limit, and how many features are to be expected in its box."""
 
 _SHAPES = Shapes()
 
@@ -60,6 +64,22 @@ class _Written:
     size: Sql
     body: Sql
     joined: Sql
+
+
+def box_shape(collection: Collection, query: FeatureQuery, scope: Scope, output: Output) -> BoxShape | None:
+    """What gives `page_sql` of this and of other boxes by one statement; None for pages that are worth one of their own."""
+    bounds, count = collection.extent.bounds_crs84, collection.feature_count
+    if query.bbox is None or query.after is not None or query.limit > LIGHT_LIMIT or not is_plain(query):
+        return None
+    if bounds is None or count is None or not is_open(collection, scope):
+        return None
+    if query.bbox.share_of(bounds) * count > LIGHT_FEATURES:
+        return None
+
+    def composed(asked: FeatureQuery) -> Sql:
+        return _composed(collection, asked, scope, output, PAGE_BYTES)
+
+    return _SHAPES.boxes(collection, query, scope, (output.f, PAGE_BYTES), composed)
 
 
 def _written(collection: Collection, query: FeatureQuery, scope: Scope, output: Output) -> _Written:

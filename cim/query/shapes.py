@@ -4,7 +4,7 @@ Most questions ask for a box, a page or an id and nothing else. Composing their 
 rows by an index does, and all of it but those values is the same each time.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
 
@@ -13,7 +13,7 @@ from cim.model import Collection, Scope
 from cim.query.feature_query import FeatureQuery
 from cim.query.masking import sees_whole
 from cim.query.predicate import STORED_SRID, is_broad
-from cim.sql import Sql
+from cim.sql import Cast, Sql
 
 MAX_SHAPES = 1_024
 
@@ -25,6 +25,9 @@ _LIMIT = 1_000_003
 """A page size that no query has: it shows where the size, and one more, stand among the values."""
 _TEXT = "\ue000 a text that nobody asks for"
 _IDS = [_TEXT]
+_SIDES = ("west", "south", "east", "north")
+_FIRST_SIDE = 3
+"""Where a box stands in `_given`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,21 @@ class _Shape:
     collection: Collection
     fragments: tuple[str, ...]
     constants: Values
+    places: tuple[int, ...]
     fill: Callable[[Values], Values]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BoxShape:
+    """A page of each of some boxes, all else being equal, by one statement."""
+
+    fragments: tuple[str, ...]
+    values: Values
+
+    def sql(self, boxes: Sequence[Bbox]) -> Sql:
+        """The rows of the pages of all boxes, each with its `number` from 1 on."""
+        sides = ([b.min_x for b in boxes], [b.min_y for b in boxes], [b.max_x for b in boxes], [b.max_y for b in boxes])
+        return Sql(self.fragments, (*sides, *self.values))
 
 
 class Shapes:
@@ -42,19 +59,35 @@ class Shapes:
 
     def __init__(self) -> None:
         self._known: dict[Hashable, _Shape] = {}
+        self._boxes: dict[Hashable, tuple[Collection, BoxShape]] = {}
 
     def page(self, collection: Collection, query: FeatureQuery, scope: Scope, form: Hashable, compose: Compose) -> Sql:
         """What `compose(query)` gives; `form` is what the statement depends on beside collection, query and scope."""
-        if not is_plain(query) or not _is_open(collection, scope):
+        if not is_plain(query) or not is_open(collection, scope):
             return compose(query)
-        is_first, has_box = query.after is None, query.bbox is not None
-        broad = has_box and is_broad(collection, query)
-        key = (id(collection), scope, form, has_box, broad, is_first, query.crs, query.shown, query.has_geometry)
+        shape = self._page_shape(_page_key(collection, query, scope, form), collection, query, compose)
+        return Sql(shape.fragments, shape.fill((*_given(query), *shape.constants)))
+
+    def boxes(
+        self, collection: Collection, query: FeatureQuery, scope: Scope, form: Hashable, compose: Compose
+    ) -> BoxShape:
+        """The same for many boxes at once; `query` is plain, and of a box."""
+        page_key = _page_key(collection, query, scope, form)
+        key = (page_key, query.limit)
+        known = self._boxes.get(key)
+        if known is None or known[0] is not collection:
+            if len(self._boxes) >= MAX_SHAPES:
+                self._boxes.clear()
+            shape = self._page_shape(page_key, collection, query, compose)
+            known = self._boxes[key] = collection, BoxShape(*_of_boxes(shape, query))
+        return known[1]
+
+    def _page_shape(self, key: Hashable, collection: Collection, query: FeatureQuery, compose: Compose) -> _Shape:
         shape = self._of(key, collection)
         if shape is None:
             marked = _marked(query)
             shape = self._keep(key, _learnt(collection, compose(marked), _given(marked)))
-        return Sql(shape.fragments, shape.fill((*_given(query), *shape.constants)))
+        return shape
 
     def item(
         self,
@@ -65,7 +98,7 @@ class Shapes:
         compose: Callable[[list[str]], Sql],
     ) -> Sql:
         """What `compose(ids)` gives: the statement of features by their ids."""
-        if not is_plain(query) or query.bbox is not None or not _is_open(collection, scope):
+        if not is_plain(query) or query.bbox is not None or not is_open(collection, scope):
             return compose(ids)
         key = (id(collection), scope, query.crs, query.shown, query.has_geometry)
         shape = self._of(key, collection)
@@ -84,7 +117,34 @@ class Shapes:
         return shape
 
 
-def _is_open(collection: Collection, scope: Scope) -> bool:
+def _page_key(collection: Collection, query: FeatureQuery, scope: Scope, form: Hashable) -> Hashable:
+    has_box = query.bbox is not None
+    broad = has_box and is_broad(collection, query)
+    is_first = query.after is None
+    return (id(collection), scope, form, has_box, broad, is_first, query.crs, query.shown, query.has_geometry)
+
+
+def _of_boxes(shape: _Shape, query: FeatureQuery) -> tuple[tuple[str, ...], Values]:
+    """The statement of a page, as one of every row of boxes: its sides are columns where they were values."""
+    values = (*_given(query), *shape.constants)
+    fragments, kept = [shape.fragments[0]], []
+    for place, fragment in zip(shape.places, shape.fragments[1:], strict=True):
+        if 0 <= place - _FIRST_SIDE < len(_SIDES):
+            fragments[-1] += f"asked.{_SIDES[place - _FIRST_SIDE]}{fragment}"
+        else:
+            kept.append(values[place])
+            fragments.append(fragment)
+    arrays = [Cast([], "float8[]") for _ in _SIDES]
+    whole = Sql.of(
+        "SELECT asked.number, made.* FROM unnest({}, {}, {}, {}) WITH ORDINALITY AS asked(west, south, east, north, number), "
+        "LATERAL ({}) AS made",
+        *arrays,
+        Sql(tuple(fragments), tuple(kept)),
+    )
+    return whole.fragments, tuple(kept)
+
+
+def is_open(collection: Collection, scope: Scope) -> bool:
     """True where the caller sees the collection as the registry has it; others are given one of their own each time."""
     return scope.area_code is None and sees_whole(collection, scope)
 
@@ -136,7 +196,7 @@ def _learnt(collection: Collection, sql: Sql, given: Values) -> _Shape:
             constants.append(value)
         places.append(place)
     fill = itemgetter(*places) if len(places) > 1 else lambda values: tuple(values[place] for place in places)
-    return _Shape(collection, sql.fragments, tuple(constants), fill)
+    return _Shape(collection, sql.fragments, tuple(constants), tuple(places), fill)
 
 
 def _is_size(one: object, value: object) -> bool:

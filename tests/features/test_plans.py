@@ -15,8 +15,9 @@ from cim.model import Collection, Scope
 from cim.query.feature_query import FeatureQuery, Reference, SortKey
 from cim.query.grids import parse_tile
 from cim.query.item import item_sql
-from cim.query.items import page_sql
+from cim.query.items import box_shape, page_sql
 from cim.query.order import parse_sort
+from cim.query.output import GEOJSON
 from cim.query.reference import one_feature, place_written, some_features
 from cim.query.relations import intersecting, lying_within, near
 from cim.query.tiles import tile_sql
@@ -86,6 +87,28 @@ def test_a_small_box_is_gathered_from_the_spatial_index(seeded: str) -> None:
     assert "building_no_geom_idx" in text
     assert "Seq Scan" not in text
     assert "InitPlan" in text  # the box is made once, not once a row
+
+
+def test_small_boxes_of_one_statement_are_each_gathered_from_the_spatial_index(seeded: str) -> None:
+    boxes = [parse_bbox("114.0,22.5,114.01,22.51"), parse_bbox("114.1,22.6,114.11,22.61")]
+
+    async def explain() -> str:
+        database = Database(Settings(DATABASE_URL=seeded))
+        await database.open()
+        try:
+            registry = Registry(database)
+            await registry.reload()
+            shape = box_shape(registry.get("buildings"), FeatureQuery(bbox=boxes[0]), Scope(), GEOJSON)
+            assert shape is not None
+            rows = await database.fetch_rows(Sql.of("EXPLAIN {}", shape.sql(boxes)))
+            return "\n".join(row[0] for row in rows)
+        finally:
+            await database.close()
+
+    text = asyncio.run(explain())
+    assert "building_geom_idx" in text
+    assert "Seq Scan" not in text
+    assert "InitPlan" in text
 
 
 def test_a_box_across_the_antimeridian_uses_the_index_twice(seeded: str) -> None:
