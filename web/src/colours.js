@@ -34,6 +34,9 @@ export const SENSOR_COLOURS = {
   other: "#77838a",
 };
 
+/** From few buildings in a cell to many. */
+export const DENSITY = ["#e4efe4", "#9fcdb9", "#4f9f9b", "#1b6673", "#0d3850"];
+
 const isDark = window.matchMedia("(prefers-color-scheme: dark)").matches;
 /** The ground under everything, by the reader's wish for light or dark. */
 export const GROUND = isDark

@@ -7,13 +7,15 @@ import { byId, element, number, t } from "./page.js";
 import { BUILT_IN, collections, collectionOf } from "./registry.js";
 import { change, current, whenever } from "./state.js";
 
+/** With more scenes than these their outlines hide the map: they are drawn when they are asked for. */
+const MANY_SCENES = 200;
 const MARKS = { areas: ["line", AREA], cameras: ["dot", CAMERA], imagery: ["dash", IMAGERY] };
 
 /** Ids of the collections that are drawn under `state`. */
 export function drawnIds({ on }) {
   if (on === "none") return [];
   if (on) return on.split(",");
-  return BUILT_IN.filter((id) => collectionOf(id));
+  return BUILT_IN.filter((id) => collectionOf(id) && !(id === "imagery" && collectionOf(id).count > MANY_SCENES));
 }
 
 export function swatch(shape, colour) {

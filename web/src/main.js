@@ -5,7 +5,7 @@ import { wireExport } from "./exporting.js";
 import { wireFilters } from "./filters.js";
 import { colourOf, drawnIds, showLayerPanel } from "./layers.js";
 import { MapView } from "./map.js";
-import { byId, copyButton, isNarrow, say, t } from "./page.js";
+import { byId, copyButton, isNarrow, number, say, t } from "./page.js";
 import { frame, isBusy, wirePlace } from "./place.js";
 import { wirePrint } from "./printing.js";
 import { RecordPanel } from "./record.js";
@@ -75,6 +75,10 @@ function wireClicks(view) {
   const count = collectionOf("buildings")?.count;
   const hint = () => { byId("zoom-hint").hidden = !count || map.getZoom() >= buildingZoom(count); };
   map.on("zoomend", hint);
+  view.density.onChange = (most) => {
+    byId("density-legend").hidden = !most;
+    byId("density-most").textContent = number(most);
+  };
   hint();
 }
 

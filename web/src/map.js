@@ -1,6 +1,7 @@
 // A map view: MapLibre, in a chunk of its own so that the rest of the page works without it, and what it draws.
 import { allFeatures, getJson } from "./api.js";
 import { showAreas } from "./areas.js";
+import { Density } from "./density.js";
 import { config, isNarrow, say, t } from "./page.js";
 import { tileParametersOf } from "./question.js";
 import { BUILT_IN, collectionOf, collections } from "./registry.js";
@@ -11,7 +12,7 @@ const NOTHING = { type: "FeatureCollection", features: [] };
 
 /** Collection → ids of the map's layers that draw it; those of other collections come when they are first shown. */
 export const DRAWN = {
-  buildings: ["buildings"],
+  buildings: ["buildings", "buildings-flat", "buildings-clusters"],
   areas: ["areas-tint", "areas-community", "areas-street", "areas-district", "areas-city",
     "areas-name-city", "areas-name-district", "areas-name-street", "areas-name-community"],
   sensors: ["sensors", "sensors-clusters"],
@@ -80,19 +81,24 @@ export class MapView {
     this.conditions = { about: "", filter: "", date: "", known: "" };
     this.drawn = { ...DRAWN };
     this.selection = null;
+    this.density = new Density(map);
     showAreas(map).catch((error) => say(error.message, { isError: true }));
-    this.readImagery();
+    this.visible = [];
     this.showFieldsOfView();
   }
 
   /** Scenes are few and without tiles: as GeoJSON. */
   async readImagery() {
-    if (!this.map.getSource("imagery")) return;
+    if (!this.map.getSource("imagery") || !this.visible.includes("imagery")) return;
+    const conditions = JSON.stringify(tileParametersOf("imagery", this.conditions));
+    if (this.scenesOf === conditions) return;
+    this.scenesOf = conditions;
     try {
       const features = await allFeatures("imagery", tileParametersOf("imagery", this.conditions), 5000);
       for (const feature of features) feature.properties.id = feature.id;
       this.map.getSource("imagery")?.setData({ type: "FeatureCollection", features: features.filter((feature) => feature.geometry) });
     } catch (error) {
+      this.scenesOf = null;
       say(error.message, { isError: true });
     }
   }
@@ -102,6 +108,7 @@ export class MapView {
     const before = this.conditions;
     this.conditions = { about: state.about, filter: state.filter, date: state.date, known: state.known };
     const differs = (id) => JSON.stringify(tileParametersOf(id, before)) !== JSON.stringify(tileParametersOf(id, this.conditions));
+    this.density.setConditions(this.conditions);
     for (const { id } of collections()) {
       if (id === "areas" || !differs(id)) continue;
       if (id === "imagery") this.readImagery();
@@ -122,6 +129,8 @@ export class MapView {
         if (this.map.getLayer(layer)) this.map.setLayoutProperty(layer, "visibility", isVisible ? "visible" : "none");
       }
     }
+    this.density.show();
+    this.readImagery();
   }
 
   /** A collection that is not built in, drawn as its own style says. */
@@ -142,6 +151,7 @@ export class MapView {
 
   setColour(property) {
     if (this.map.getLayer("buildings")) this.map.setPaintProperty("buildings", "fill-extrusion-color", buildingColour(property));
+    if (this.map.getLayer("buildings-flat")) this.map.setPaintProperty("buildings-flat", "fill-color", buildingColour(property));
   }
 
   /** Draws the outline of the place that is asked about; null for none. */
@@ -173,7 +183,7 @@ export class MapView {
 
   /** True where a mark that stands for several points is under the point. */
   hitsCluster(point) {
-    const layers = ["cameras-clusters", "sensors-clusters"].filter((id) => this.map.getLayer(id));
+    const layers = ["cameras-clusters", "sensors-clusters", "buildings-clusters"].filter((id) => this.map.getLayer(id));
     return layers.length > 0 && this.map.queryRenderedFeatures([[point.x - 4, point.y - 4], [point.x + 4, point.y + 4]], { layers }).length > 0;
   }
 

@@ -1,11 +1,16 @@
 // The map's style: no glyph server, no sprite, no tiles but our own. Names are drawn with the reader's own fonts.
-import { ACCENT, CAMERA, CHOSEN, GROUND, IMAGERY, SENSOR_COLOURS, UNKNOWN, WEDGE, byCode, expressionOf } from "./colours.js";
+import { ACCENT, CAMERA, CHOSEN, DENSITY, GROUND, IMAGERY, SENSOR_COLOURS, UNKNOWN, WEDGE, byCode, expressionOf } from "./colours.js";
 import { address } from "./api.js";
 
 export const FONTS = "'Noto Sans CJK SC','PingFang SC','Microsoft YaHei','Source Han Sans SC',sans-serif";
 const BUILDING_PROPERTIES = "use,status,height_m,year_built,floors_above";
 /** Below this zoom the tiles of `count` buildings are too much to draw: the page says so instead. */
-export const buildingZoom = (count) => ((count ?? Infinity) <= 20_000 ? 11 : 13);
+export const buildingZoom = (count) => ((count ?? Infinity) <= 20_000 ? 11 : DENSE_ZOOM);
+const DENSE_ZOOM = 13;
+/** The density goes on a little under the first buildings: the fullest tiles of that zoom leave out their smallest ones. */
+export const DENSITY_REACHES = 1;
+/** Of so many buildings bodies are drawn from this zoom on, only their ground below it: there are 70,000 in a view, and a storey is a pixel. */
+const BODIES_ZOOM = 14.3;
 export const WEDGE_ZOOM = 16;
 const EMPTY = { type: "FeatureCollection", features: [] };
 const FACE = ["sans-serif"]; // any name: with local fonts it only chooses the weight
@@ -87,9 +92,17 @@ const wedgeLayers = () => [
   { id: "wedges", type: "fill", source: "wedges", minzoom: WEDGE_ZOOM - 0.5, paint: { "fill-color": WEDGE, "fill-opacity": 0.13 } },
   line("wedges-line", "wedges", WEDGE, 0.8, { layer: { minzoom: WEDGE_ZOOM - 0.5 }, paint: { "line-opacity": 0.45 } }),
 ];
-const buildingLayer = () => ({
-  id: "buildings", type: "fill-extrusion", source: "buildings", "source-layer": "buildings",
+const buildingLayer = (minzoom) => ({
+  id: "buildings", type: "fill-extrusion", source: "buildings", "source-layer": "buildings", minzoom,
   paint: { "fill-extrusion-color": buildingColour("use"), "fill-extrusion-height": HEIGHT, "fill-extrusion-vertical-gradient": true },
+});
+const flatBuildings = (maxzoom) => ({
+  id: "buildings-flat", type: "fill", source: "buildings", "source-layer": "buildings", maxzoom,
+  paint: { "fill-color": buildingColour("use"), "fill-antialias": false },
+});
+const densityLayer = (maxzoom) => ({
+  id: "buildings-clusters", type: "fill", source: "density", maxzoom: maxzoom + DENSITY_REACHES,
+  paint: { "fill-color": ["interpolate", ["linear"], ["get", "share"], ...DENSITY.flatMap((colour, i) => [i / (DENSITY.length - 1), colour])], "fill-opacity": ["interpolate", ["linear"], ["zoom"], maxzoom - 0.1, 0.8, maxzoom, 0.3, maxzoom + DENSITY_REACHES, 0.1], "fill-antialias": false },
 });
 const sketchLayers = () => [
   { id: "sketch-fill", type: "fill", source: "sketch", filter: ["==", ["geometry-type"], "Polygon"], paint: { "fill-color": ACCENT, "fill-opacity": 0.14 } },
@@ -115,7 +128,7 @@ export function styleDocument(has, buildingMinzoom) {
   const sources = Object.fromEntries(["wedges", "question", "selection", "sketch"].map((id) => [id, geojson()]));
   if (has("areas")) for (const id of ["areas-city", "areas-district", "areas-street", "areas-community", "areas-names"]) sources[id] = geojson();
   if (has("imagery")) sources.imagery = geojson();
-  if (has("buildings")) sources.buildings = tiles("buildings", buildingMinzoom);
+  if (has("buildings")) Object.assign(sources, { buildings: tiles("buildings", buildingMinzoom), density: geojson() });
   if (has("sensors")) sources.sensors = tiles("sensors");
   if (has("cameras")) sources.cameras = tiles("cameras");
   return {
@@ -124,8 +137,8 @@ export function styleDocument(has, buildingMinzoom) {
     sources,
     layers: [
       { id: "ground", type: "background", paint: { "background-color": GROUND.sea } },
-      ...areaLayers(), ...imageryLayers(), ...questionLayers(), ...wedgeLayers(),
-      buildingLayer(),
+      ...areaLayers().flatMap((layer) => (layer.id === "areas-tint" ? [layer, densityLayer(buildingMinzoom)] : [layer])), ...imageryLayers(), ...questionLayers(), ...wedgeLayers(),
+      ...(buildingMinzoom < DENSE_ZOOM ? [buildingLayer(buildingMinzoom)] : [flatBuildings(BODIES_ZOOM), buildingLayer(BODIES_ZOOM)]),
       line("selection", "selection", CHOSEN, 3, { layer: { filter: ["!=", ["geometry-type"], "Point"] } }), // seen through what stands before it
       clusters("sensors", UNKNOWN),
       clusters("cameras", CAMERA),
