@@ -101,6 +101,22 @@ def test_a_filter_by_hand_is_refused_beside_the_field_and_then_mended(visit):
     visitor.errors = [error for error in visitor.errors if "400" not in error]
 
 
+def test_one_of_several_codes_is_asked_for_and_the_link_brings_it_back(visit):
+    visitor = visit().open(
+        f"/#tab=ask&place=area:{town.CITY}&rows=%5B%5B%22use%22,%22%3D%22,%22office%22%5D%5D&filter=use%20%3D%20'office'"
+    )
+    page = visitor.page
+    await_count(visitor, sum(one["use"] == "office" for one in BUILDINGS))
+    page.select_option("#filter-rows select >> nth=1", "in")
+    page.check("#filter-rows [value=education]")
+    await_count(visitor, sum(one["use"] in ("office", "education") for one in BUILDINGS))
+    assert page.locator("#filter-text").input_value() == "use IN ('office', 'education')"
+    page.reload()
+    await_count(visitor, sum(one["use"] in ("office", "education") for one in BUILDINGS))
+    ticked = page.locator("#filter-rows :checked[type=checkbox]").evaluate_all("(all) => all.map((one) => one.value)")
+    assert sorted(ticked) == ["education", "office"]
+
+
 def test_a_pasted_place_is_asked_about_or_refused_with_the_reason(visit):
     visitor = visit().open("/#tab=ask")
     box = town.square(*town.block(4, 2), 2 * town.STEP, town.STEP)

@@ -5,7 +5,7 @@ import { byId, element, say, t } from "./page.js";
 import { change, current, whenever } from "./state.js";
 
 const NUMBERS = [">=", "<=", "=", "between", "null", "not-null"];
-const CODES = ["=", "<>", "null", "not-null"];
+const CODES = ["=", "in", "<>", "null", "not-null"];
 const TEXTS = ["has", "starts", "=", "null", "not-null"];
 const DAYS = [">=", "<=", "between", "null", "not-null"];
 const WITHOUT_VALUE = new Set(["null", "not-null"]);
@@ -24,12 +24,14 @@ function literal(property, value) {
 }
 
 /** One row as CQL2, or "" while it is not complete. */
-function clauseOf([name, operator, first, second], properties) {
+function clauseOf([name, operator, ...values], properties) {
+  const [first, second] = values;
   const property = properties[name];
   if (!property) return "";
   if (operator === "null") return `${named(name)} IS NULL`;
   if (operator === "not-null") return `${named(name)} IS NOT NULL`;
   if (!first || (isNumber(property) && !Number.isFinite(Number(first)))) return "";
+  if (operator === "in") return `${named(name)} IN (${values.filter(Boolean).map((value) => literal(property, value)).join(", ")})`;
   if (operator === "between") return second ? `${named(name)} BETWEEN ${literal(property, first)} AND ${literal(property, second)}` : "";
   if (operator === "has") return `CASEI(${named(name)}) LIKE CASEI(${quoted(`%${pattern(first)}%`)})`;
   if (operator === "starts") return `CASEI(${named(name)}) LIKE CASEI(${quoted(`${pattern(first)}%`)})`;
@@ -62,6 +64,18 @@ function valueField(property, name, value, label, onInput) {
   return input;
 }
 
+/** One box for each code; `onInput` is given the codes that are ticked. */
+function severalField(property, values, label, onInput) {
+  const boxes = [...codesOf(property)].map(([code, title]) => {
+    const box = element("input", { type: "checkbox", value: code });
+    box.checked = values.includes(code);
+    return [box, element("label", { class: "check" }, box, title)];
+  });
+  const group = element("span", { class: "several", role: "group", "aria-label": label }, ...boxes.map(([, shown]) => shown));
+  group.addEventListener("change", () => onInput(boxes.filter(([box]) => box.checked).map(([box]) => box.value)));
+  return group;
+}
+
 /** The form; it follows the state and the collection that is asked about. */
 export function wireFilters() {
   const list = byId("filter-rows");
@@ -83,11 +97,12 @@ export function wireFilters() {
       names.addEventListener("change", () => { rows[i] = [names.value, operatorsOf(properties[names.value])[0], ""]; draw(); send(); });
       const operators = element("select", { "aria-label": t("filter.operator") }, ...operatorsOf(property).map((one) => element("option", { value: one }, t(`op.${one}`))));
       operators.value = operator;
-      operators.addEventListener("change", () => { rows[i] = [name, operators.value, row[2] ?? "", row[3] ?? ""]; draw(); send(); });
+      operators.addEventListener("change", () => { rows[i] = [name, operators.value, row[2] ?? "", ...(operators.value === "between" ? [row[3] ?? ""] : [])]; draw(); send(); });
       const value = (at, label) => valueField(property, name, row[at] ?? "", label, (given) => { rows[i][at] = given; send(); });
       return element("li", { class: "filter-row" }, names, operators,
         element("span", { class: "filter-values" },
-          WITHOUT_VALUE.has(operator) ? null : value(2, t("filter.value")),
+          operator === "in" ? severalField(property, row.slice(2), t("filter.value"), (codes) => { rows[i] = [name, operator, ...codes]; send(); }) : null,
+          WITHOUT_VALUE.has(operator) || operator === "in" ? null : value(2, t("filter.value")),
           operator === "between" ? value(3, t("filter.value-to")) : null),
         element("button", { type: "button", class: "close is-small", "aria-label": t("filter.remove"), onclick: () => { rows.splice(i, 1); draw(); send(); byId("filter-add").focus(); } }, "×"));
     }));
