@@ -6,7 +6,7 @@ worker made it. Bodies are kept in the content codings they were asked for, so t
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 
 from api.compression import coding_of, encoded
 from api.documents import etag_of
@@ -122,6 +122,17 @@ class TileCache:
         while self.bytes > self._max_bytes:
             _, oldest = self._kept.popitem(last=False)
             self.bytes -= oldest.size
+
+    def joined(self, layers: Sequence[KeptTile]) -> tuple[Hashable, KeptTile]:
+        """Tiles one behind the other as one, and what it is kept under: their tags, so that it is never out of date."""
+        key = ("joined", *(layer.etag for layer in layers))
+        kept = self._kept.get(key)
+        if kept is None:
+            kept = KeptTile(b"".join(layer.bodies["identity"] for layer in layers), "", None)
+            self._keep(key, kept)
+        else:
+            self._kept.move_to_end(key)
+        return key, kept
 
     def coded(self, key: Hashable, tile: KeptTile, accept_encoding: str) -> tuple[str, bytes]:
         """The body in a coding the caller accepts, kept in it from now on."""

@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.conditions import SHARED, asking, read_conditions
-from api.context import registry_of, scope_of, settings_of, visible_collections
-from api.documents import JSON, MVT, answer, etag_of, json_answer, url_of
+from api.context import context_of, registry_of, scope_of, settings_of, visible_collections
+from api.documents import JSON, json_answer, url_of
 from api.negotiate import choose
 from api.params import query_parameters
 from api.routes.tiles import (
@@ -25,6 +25,7 @@ from api.routes.tiles import (
     deepest,
     kept_tile,
     key_of,
+    tile_answer,
 )
 from api.tile_cache import KeptTile
 from api.tiling import Tiled, tilejson_document, tileset_document, tilesets_document
@@ -110,19 +111,13 @@ async def tile(request: Request) -> Response:
     coord = parse_tile(parts["zoom"], parts["row"], parts["col"], grid, deepest=_deepest(collections, scope, grid))
     asked = [_asked(request, scope, one, values, coord) for one in collections]
     made = await _made(request, asked)
-    headers = {}
-    body = b"".join(layer.bodies["identity"] for layer in made)
-    if not body:
-        return Response(None, 204, {"vary": _VARY, "cache-control": "no-cache"})
     reduced = [
         f"{one.collection.id}={layer.truncated}"
         for one, layer in zip(asked, made, strict=True)
         if layer.truncated is not None
     ]
-    if reduced:
-        headers["X-CIM-Truncated"] = ", ".join(reduced)
-    etag = etag_of(*(layer.etag.encode() for layer in made))
-    return answer(request, body, MVT, headers=headers, vary=_VARY, etag=etag)
+    key, whole = context_of(request).tiles.joined(made)
+    return tile_answer(request, key, whole, ", ".join(reduced) or None)[0]
 
 
 def _asked(

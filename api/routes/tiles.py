@@ -72,7 +72,11 @@ async def tile(request: Request) -> Response:
     scope = await scope_of(request)
     context = context_of(request)
     asked = _remembered(request, context, scope) or await _read(request, context)
-    return _answer(request, context, asked, await kept_tile(request, asked))
+    made = await kept_tile(request, asked)
+    answered, coding = tile_answer(request, asked.key, made, None if made.truncated is None else str(made.truncated))
+    if coding and asked.key is not None:
+        request.scope["state"]["sent"] = TileSent(asked.source, asked.key, made, coding, _TILE, asked.scope)
+    return answered
 
 
 async def kept_tile(request: Request, asked: Asked) -> KeptTile:
@@ -181,24 +185,23 @@ async def make_tile(request: Request, asked: Asked) -> KeptTile:
     return KeptTile(body, row["stamp"] or "", plan.truncated(asked.collection, row["taken"]))
 
 
-def _answer(request: Request, context: Context, asked: Asked, made: KeptTile) -> Response:
+def tile_answer(request: Request, key: Hashable | None, made: KeptTile, truncated: str | None) -> tuple[Whole, str]:
+    """The tile for the caller, 304 where they have it, 204 where it is empty; and its coding, "" where no body is sent."""
     headers = [(b"vary", _VARY), (b"cache-control", b"no-cache")]
-    if made.truncated is not None:
-        headers.append((b"x-cim-truncated", str(made.truncated).encode()))
+    if truncated is not None:
+        headers.append((b"x-cim-truncated", truncated.encode()))
     if not made.bodies["identity"]:
-        return Whole(b"", 204, headers)
+        return Whole(b"", 204, headers), ""
     headers.append((b"etag", made.etag.encode()))
     if is_unchanged(request, made.etag):
-        return Whole(b"", 304, headers)
+        return Whole(b"", 304, headers), ""
     accepted = request.headers.get("accept-encoding", "")
-    coding, body = context.tiles.coded(asked.key, made, accepted)
+    coding, body = context_of(request).tiles.coded(key, made, accepted)
     headers.append((b"content-type", MVT.encode()))
     if coding != "identity":
         headers.append((b"content-encoding", coding.encode()))
     headers.append((b"content-length", str(len(body)).encode()))
-    if asked.key is not None:
-        request.scope["state"]["sent"] = TileSent(asked.source, asked.key, made, coding, _TILE, asked.scope)
-    return Whole(body, 200, headers)
+    return Whole(body, 200, headers), coding
 
 
 async def tilesets(request: Request) -> Response:

@@ -188,3 +188,15 @@ def test_a_tile_of_all_is_within_the_budget_of_one(town: City, client: httpx2.Cl
     assert len(answer.content) <= 500_000
     assert set(read(answer.content)) == {"marks", "plots"}
     assert "marks=" in answer.headers["x-cim-truncated"]
+
+
+def test_a_coded_tile_of_all_is_the_same_tile(town: City, client: httpx2.Client) -> None:
+    plain = client.get(address(HERE), headers={"Accept-Encoding": "identity"})
+    for coding in ("gzip", "br", "zstd"):
+        for _ in range(2):
+            coded = client.get(address(HERE), headers={"Accept-Encoding": coding})
+            assert coded.content == plain.content
+            assert coded.headers["content-type"] == "application/vnd.mapbox-vector-tile"
+            assert "Accept-Encoding" in coded.headers["vary"]
+    again = client.get(address(HERE), headers={"If-None-Match": coded.headers["etag"], "Accept-Encoding": "zstd"})
+    assert (again.status_code, again.content) == (304, b"")
