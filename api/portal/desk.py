@@ -56,5 +56,5 @@ at_desk = a_page("desk", needs_login=True)
 async def desk_page(request: Request, template: str, section: str, **values: Any) -> Response:
     """A page of the desk; `section` is the key of the one it belongs to."""
     scope = (await who_of(request)).scope
-    shown = [one for one in SECTIONS if one.is_for(scope)]
+    shown = {one.key: one.group for one in SECTIONS if one.is_for(scope)}
     return await page(request, template, "desk", section=section or "overview", sections=shown, **values)
