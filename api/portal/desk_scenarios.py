@@ -16,7 +16,9 @@ from cim.model import Scope
 
 PAGE = 30
 FILTERS = ("state", "organisation")
-TEXTS = tuple(name for name in MEMBERS if name not in ("id", "state"))
+TEXTS = tuple(name for name in MEMBERS if name not in ("id", "state", "is_public"))
+PUBLISHERS = {"publisher", "org_admin", "city_admin"}
+"""Who says for the organisation what is public."""
 
 
 def acts_for_many(scope: Scope) -> bool:
@@ -86,6 +88,7 @@ async def _one(request: Request, form: Form | None = None, refused: Refused | No
         used=used.document,
         names=await organisations_of(request),
         values=shown_again(form, {name: row[name] or "" for name in TEXTS}),
+        publishes=bool(PUBLISHERS & scope.roles),
         is_ours=row["organisation_id"] == scope.organisation_id or scope.is_city,
         refused=refused,
         bad=refused.problem.get("parameter", "") if refused else "",
@@ -101,11 +104,13 @@ async def scenario(request: Request) -> Response:
 
 @at_desk
 async def edit(request: Request) -> Response:
-    """Writes the form's fields; an empty one is emptied. `state` archives a scenario or takes it up again."""
+    """Writes the form's fields; an empty one is emptied. A form of `state`, or of `is_public`, changes that alone."""
     form, key = await form_of(request), request.path_params["scenario_id"]
     body: dict[str, Any] = {name: form.text(name) for name in TEXTS if name in form}
     if form.text("state"):
         body = {"state": form.text("state")}
+    if form.text("is_public"):
+        body = {"is_public": form.text("is_public") == "true"}
     try:
         await ask(request, "PATCH", "/scenarios/{}", key, body=body)
     except Refused as refused:

@@ -146,8 +146,10 @@ def test_an_application_is_refused_and_another_renews_without_a_script(visit, sh
     assert holder.page.locator(".page-head .badge").inner_text() == "Withdrawn"
     holder.open("/desk/scenarios/desk-plain")
     assert holder.page.locator("h1").inner_text() == HOSTILE
+    holder.page.click("form:has(input[name=is_public]) button")
+    assert caller.get("/scenarios/desk-plain").json()["is_public"]
     holder.page.click("form:has(input[value=archived]) button")
-    assert holder.page.locator(".page-head .badge").inner_text() == "Archived"
+    assert holder.page.locator(".page-head .badge").first.inner_text() == "Archived"
 
 
 def test_a_key_is_rotated_and_revoked_and_nothing_is_done_without_the_token_of_the_page(visit, shelf):
