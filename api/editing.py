@@ -13,7 +13,7 @@ from api.context import context_of
 from api.documents import uncoded
 from api.params import parse_json
 from cim.crs import CRS84, Crs
-from cim.db.idempotency import forget_sql, keep_sql, kept_sql
+from cim.db.idempotency import keep_sql, kept_sql
 from cim.db.pool import Runs, Transaction
 from cim.errors import (
     Conflict,
@@ -160,7 +160,6 @@ async def once(
         try:
             write = await prepare()
             async with database.transaction() as transaction:
-                await transaction.execute(forget_sql())
                 kept = await write(transaction)
                 await _follow(transaction, kept)
                 if await transaction.fetch_row(keep_sql(scope.caller, key, digest, kept.to_json())) is None:

@@ -16,15 +16,14 @@ def kept_sql(caller: str, key: str) -> Sql:
 def keep_sql(caller: str, key: str, digest: bytes, answer: str) -> Sql:
     """Keep an answer; no row comes back where another request with the key was first. Answers of yesterday go."""
     return Sql.of(
-        "INSERT INTO cim.idempotency (caller, key, digest, answer) VALUES ({}, {}, {}, {}) "
-        "ON CONFLICT (caller, key) DO NOTHING RETURNING key",
+        "WITH gone AS (DELETE FROM cim.idempotency WHERE created_at <= now() - interval '24 hours' AND (caller, key) <> ({}, {})) "
+        "INSERT INTO cim.idempotency AS kept (caller, key, digest, answer) VALUES ({}, {}, {}, {}) "
+        "ON CONFLICT (caller, key) DO UPDATE SET digest = EXCLUDED.digest, answer = EXCLUDED.answer, created_at = now() "
+        "WHERE kept.created_at <= now() - interval '24 hours' RETURNING key",
+        Cast(caller, "text"),
+        Cast(key, "text"),
         caller,
         key,
         Cast(digest, "bytea"),
         Cast(answer, "jsonb"),
     )
-
-
-def forget_sql() -> Sql:
-    """Take out what is older than 24 hours."""
-    return Sql.of("DELETE FROM cim.idempotency WHERE created_at <= now() - interval '24 hours'")
