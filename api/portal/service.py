@@ -73,7 +73,7 @@ async def service(request: Request) -> Response:
         told(request, "/catalogue/items/{}/health", service_id),
         told(request, "/catalogue/items/{}/usage", service_id),
         told(request, "/collections/{}/schema", collection_id, lang=lang) if collection else _nothing(),
-        sample_of(request, offer, call),
+        sample_of(request, offer, call, (await who_of(request)).scope.organisation_id == properties["organisation"]),
         access_of(request, service_id, properties),
         area_names(request, [properties["areaCode"]]),
     )
@@ -124,12 +124,17 @@ def fields_of(schema: Any) -> list[Mapping[str, Any]]:
     ]
 
 
-async def sample_of(request: Request, offer: Offer, call: Call) -> Mapping[str, Any] | None:
-    """The first of what a service of this node's own data answers to everybody, asked now where it is not metered.
+async def sample_of(request: Request, offer: Offer, call: Call, is_owner: bool) -> Mapping[str, Any] | None:
+    """The first of what a service of this node's own data answers, asked now where it is not metered.
 
     None where a grant decides what is seen, or where another server answers: these are called in the page.
     """
-    if not offer.is_own or offer.needs_key or "{" in offer.url or call.gives not in ("features", "json"):
+    if (
+        not offer.is_own
+        or (offer.needs_key and not is_owner)
+        or "{" in offer.url
+        or call.gives not in ("features", "json")
+    ):
         return None
     registered = urlsplit(offer.url)
     query = {**dict(parse_qsl(registered.query)), **dict(call.parameters)}

@@ -151,8 +151,18 @@ def test_owners_see_the_version_in_work(visit, shelf):
     page = visit(locale="zh-CN").log_in("li.owner", "/catalogue/items/shelf-flood?f=html").page
     assert page.locator("#inside ~ p a").get_attribute("href").endswith("desk/services/shelf-flood")
     assert "不需要申请" in page.locator(".access").inner_text()
-    key = httpx2.post(f"{shelf}/apply/shelf-flood", data={"purpose": "forged"})
-    assert key.status_code in (303, 403), "no form of ours (B44)"
+    assert page.locator(".is-sample tbody tr").count() == 3
+
+
+def test_a_forged_form_applies_for_nothing(shelf):
+    with ExitStack() as stack:
+        caller = office.session(shelf, "zhou.caller", stack)
+        del caller.headers["X-CSRF-Token"]
+        before = caller.get("/applications?service=shelf-hostile").json()["applications"]
+        forged = caller.post("/apply/shelf-hostile", data={"purpose": "forged", "csrf": "guessed"})
+        assert forged.status_code == 403
+        assert caller.get("/applications?service=shelf-hostile").json()["applications"] == before
+        assert httpx2.post(f"{shelf}/apply/shelf-hostile", data={"purpose": "forged"}).status_code in (303, 403)
 
 
 @pytest.mark.parametrize(("locale", "scheme", "width"), [("zh-CN", "light", 390), ("en-GB", "dark", 1280)])

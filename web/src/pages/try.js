@@ -25,7 +25,8 @@ function addressOf(form) {
   const url = new URL(base.href + (path && !path.startsWith("/") ? "/" : "") + path);
   if (url.origin !== base.origin || !url.pathname.startsWith(base.pathname)) throw new Error(path);
   for (const input of form.querySelectorAll("input[name], input[data-name]")) {
-    if (input.value.trim() || input.name) if (input.value !== "" || input.name === "STYLES") url.searchParams.append(input.name || input.dataset.name, input.value.trim());
+    const isMeantEmpty = input.name && input.defaultValue === ""; // STYLES of a map
+    if (input.value.trim() || isMeantEmpty) url.searchParams.append(input.name || input.dataset.name, input.value.trim());
   }
   for (const [name, value] of new URLSearchParams(form.querySelector("[data-rest]").value)) url.searchParams.append(name, value);
   return url;
