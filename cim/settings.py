@@ -24,6 +24,10 @@ class Settings(BaseSettings):
     database_url: str | None = Field(
         None, validation_alias="DATABASE_URL", description="libpq URL of a database to use instead of the embedded one."
     )
+    api_password: str | None = Field(
+        None,
+        description="Password of the login cim_api, which owns nothing: `cim db upgrade` sets it, the API logs in by it.",
+    )
     data_dir: Path = Field(default_factory=default_data_dir, description="Folder of the embedded cluster and uploads.")
     host: str = Field("127.0.0.1", description="Address the API listens on; 0.0.0.0 to serve other machines.")
     port: int = Field(8000, description="Port the API listens on.")

@@ -27,11 +27,16 @@ def _print_json(value: object) -> None:
 @app.command()
 def upgrade() -> None:
     """Bring the schema up to date. Safe to repeat. Example: cim db upgrade"""
-    from cim.db.connect import database, shown
+    from cim.db.connect import connect, database, shown
+    from cim.db.guard import set_api_password
     from cim.db.migrate import upgrade as bring_up
 
-    with database(Settings()) as url:
+    settings = Settings()
+    with database(settings) as url:
         bring_up(url)
+        if settings.api_password:
+            with connect(url) as connection:
+                set_api_password(connection, settings.api_password)
         console().print(f"{shown(url)} is up to date")
 
 

@@ -7,10 +7,14 @@ start-up packet, which costs nothing afterwards. Where the owner may not make ro
 from typing import Any
 
 import psycopg
+import psycopg.sql
 
+from cim.errors import SetupProblem
 from cim.sql import Identifier, Sql
 
 ROLE = "cim_app"
+LOGIN = "cim_api"
+"""Logs in for the API's sessions; it owns nothing, and may nothing but take `ROLE`."""
 LEDGER = ("call", "call_minute", "call_day", "call_late", "call_quarantine", "call_close")
 """Tables of the meter that its own sessions write."""
 GUARDED = ("audit", "audit_head", *LEDGER)
@@ -28,6 +32,8 @@ def ensure_guard(connection: Connection) -> bool:
         with connection.transaction():
             if not may_take_role(connection):
                 _make_role(connection)
+            if not _has_login(connection):
+                _make_login(connection)
             _grant(connection)
     except (psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidGrantOperation):
         return False
@@ -64,6 +70,37 @@ def _make_role(connection: Connection) -> None:
         pass
     if not may_take_role(connection):
         _run(connection, Sql.of("GRANT {} TO CURRENT_USER", role))
+
+
+def _has_login(connection: Connection) -> bool:
+    """True when the login of the API is there and may take the role."""
+    row = connection.execute(
+        "SELECT pg_has_role(l.oid, r.oid, 'MEMBER') FROM pg_roles AS l, pg_roles AS r WHERE l.rolname = %s AND r.rolname = %s",
+        [LOGIN, ROLE],
+    ).fetchone()
+    return row is not None and bool(row[0])
+
+
+def _make_login(connection: Connection) -> None:
+    """Without a password: nobody logs in by it over the network before it has one."""
+    try:
+        with connection.transaction():
+            _run(connection, Sql.of("CREATE ROLE {} LOGIN NOINHERIT", Identifier(LOGIN)))
+    except (psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
+        pass
+    _run(connection, Sql.of("GRANT {} TO {}", Identifier(ROLE), Identifier(LOGIN)))
+
+
+def set_api_password(connection: Connection, password: str) -> None:
+    """Give the login of the API a password; the server gets its SCRAM verifier only. Raises SetupProblem without the right to."""
+    verifier = connection.pgconn.encrypt_password(password.encode(), LOGIN.encode(), b"scram-sha-256").decode()
+    try:
+        connection.execute(psycopg.sql.SQL("ALTER ROLE {} PASSWORD {}").format(psycopg.sql.Identifier(LOGIN), verifier))
+    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.UndefinedObject) as error:
+        raise SetupProblem(
+            f"the role {LOGIN} has no password, which the owner of the tables may not give: let the superuser run "
+            f"CREATE ROLE {LOGIN} LOGIN NOINHERIT PASSWORD '…' and GRANT {ROLE} TO {LOGIN}"
+        ) from error
 
 
 def _grant(connection: Connection) -> None:

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 import asyncpg
 import structlog
 
-from cim.db.guard import ROLE
 from cim.db.loans import Loans
+from cim.db.login import ways
 from cim.errors import CimError, OutsideCrs, Unavailable, WriteBusy
 from cim.settings import Settings
 from cim.sql import Sql
@@ -38,6 +38,13 @@ _LOST = (
     OSError,
     TimeoutError,
 )
+
+_REFUSED = (
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidParameterValueError,
+    asyncpg.InsufficientPrivilegeError,
+)
+"""A login, or a role to take, that the database does not know or does not let us have."""
 
 _CONTENDED = (asyncpg.LockNotAvailableError, asyncpg.TransactionRollbackError)
 _FAILURES = (*_LOST, *_CONTENDED, asyncpg.InternalServerError, asyncpg.DataError)
@@ -128,7 +135,7 @@ class Database:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self.is_guarded = True
+        self._ways = ways(settings)
         self._pool: Any = None
         self._loans: Loans | None = None
 
@@ -152,16 +159,19 @@ class Database:
         except _LOST as error:
             raise unavailable(error) from error
 
-    async def _connect(self, *address: Any, server_settings: dict[str, str], **more: Any) -> Any:
-        """A session as the role that cannot change the audit; as the owner where there is no such role, or not for us."""
-        if self.is_guarded:
+    async def _connect(self, *_address: Any, server_settings: dict[str, str], **more: Any) -> Any:
+        """A session by the best of the `ways` that the database lets in."""
+        while True:
+            tried = self._ways
+            way, others = tried[0], tried[1:]
             try:
-                guarded = {**server_settings, "role": ROLE}
-                return await asyncpg.connect(*address, server_settings=guarded, **more)
-            except (asyncpg.InvalidParameterValueError, asyncpg.InsufficientPrivilegeError):
-                self.is_guarded = False
-                log.warning("the audit is guarded by its chain alone", role=ROLE, mend="cim doctor")
-        return await asyncpg.connect(*address, server_settings=server_settings, **more)
+                return await asyncpg.connect(way.url, server_settings={**server_settings, **way.settings}, **more)
+            except _REFUSED:
+                if not others:
+                    raise
+                if self._ways is tried:  # the first of those who try at once tells it
+                    self._ways = others
+                    log.warning("the API's sessions log in another way", lacks=others[0].lacks)
 
     async def open(self) -> None:
         """Make the pool; connections are opened when first needed, so that a node starts before its database."""
