@@ -254,6 +254,8 @@ def _qgis(offer: Offer, call: Call) -> Way | None:
             return Way("qgis", offer.address, f"qgis.{offer.kind}")
         case "arcgis":
             return Way("qgis", offer.address, "qgis.arcgis")
+        case "ogcapi" if call.gives == "json":
+            return Way("qgis", offer.address, "qgis.wfs")
         case "3dtiles":
             return Way("qgis", f"{offer.address}/tileset.json", "qgis.3dtiles")
     if call.gives == "features":

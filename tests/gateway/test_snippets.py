@@ -39,6 +39,7 @@ ELSEWHERE = {
     "far-xyz": ("xyz", "/xyz/{z}/{x}/{y}.png", PNG, "image/png"),
     "far-layer": ("arcgis", "/arcgis/rest/services/city/FeatureServer/0", FEATURES, "application/json"),
     "far-oapif": ("ogcapi", "/ogc/collections/roads", FEATURES, "application/geo+json"),
+    "far-landing": ("ogcapi", "/landing", b'{"links":[]}', "application/json"),
     "far-3d": ("3dtiles", "/3d/tileset.json", b'{"asset":{"version":"1.1"}}', "application/json"),
     "far-file": ("file", "/files/terrain.tif", PNG, "image/tiff"),
     "far-rest": ("rest", "/rest/v1", b'{"ok":true}', "application/json"),
@@ -122,4 +123,5 @@ def test_ways_that_make_no_sense_are_left_out(offers: dict[str, Offer]) -> None:
     assert "{bbox-epsg-3857}" in ways["far-wms"]["maplibre"].text
     assert ways["far-wms"]["qgis"].text == offers["far-wms"].address
     assert ways["own-tiles"]["qgis"].text.endswith("/services/own-tiles/WebMercatorQuad/{z}/{y}/{x}")
+    assert ways["far-landing"]["qgis"].how == "qgis.wfs"
     assert "transformRequest" in ways["kept"]["maplibre"].text

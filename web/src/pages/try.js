@@ -85,7 +85,7 @@ function bodyOf(type, bytes, size) {
   }
   const isLong = text.length > MOST_SHOWN;
   return [
-    element("pre", { tabindex: "0", class: "is-tall", "aria-label": t("try.status") }, isLong ? text.slice(0, MOST_SHOWN) : text),
+    element("pre", { tabindex: "0", class: "is-tall", "aria-label": t("try.answer") }, isLong ? text.slice(0, MOST_SHOWN) : text),
     isLong ? element("p", { class: "hint" }, t("try.cut", { shown: number(MOST_SHOWN), size })) : element("span"),
   ];
 }
