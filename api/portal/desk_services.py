@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -57,6 +58,7 @@ async def services(request: Request) -> Response:
         kinds=tuple(KINDS),
         states=STATES,
         healths=HEALTH,
+        table=urlencode({"f": "xlsx", "mine": "true", **{name: asked[name] for name in FILTERS if name in asked}}),
         may_register=registers(scope),
         next=next_of(request, found.document),
     )

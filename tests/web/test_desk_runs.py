@@ -189,7 +189,7 @@ def test_the_audit_is_filtered_read_on_and_taken_away(visit, portal_url):
     assert page.locator("tbody tr").count() == 6
     assert page.locator("tbody tr").last.locator("td").nth(1).inner_text() == "登记"
     with page.expect_download() as download:
-        page.get_by_role("link", name="下载（CSV）").click()
+        page.get_by_role("link", name="下载（CSV").click()
     rows = list(csv.DictReader(io.StringIO(download.value.path().read_text(encoding="utf-8-sig"))))
     assert len(rows) == 56
     assert {row["actor"] for row in rows} == {"person qian.publisher"}
