@@ -3,6 +3,9 @@
 import json
 import re
 import shlex
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -10,10 +13,11 @@ import pytest
 
 from cim.cli.sample import generate_and_load
 from cim.settings import Settings
-from tests.conftest import ROOT, serving
+from tests.conftest import ROOT, environment, serving
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMANDS = re.findall(r"^curl .*?(?=\n\n|\n```)", README, re.MULTILINE | re.DOTALL)
+SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", README, re.MULTILINE | re.DOTALL))
+COMMANDS = re.findall(r"^curl .*?(?=\n\n|\n```)", SECTIONS["The first five questions"], re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -41,3 +45,23 @@ def test_each_question_has_an_answer(url: str, command: str) -> None:
     document = json.loads(answer.content)
     found = document.get("features") or document.get("groups") or document.get("collections")
     assert found, document
+
+
+def test_five_steps_lead_from_a_service_to_its_meter(url: str, module_database_url: str, tmp_path: Path) -> None:
+    (block,) = re.findall(
+        r"^```sh\n(.*?)^```$", SECTIONS["A service, from the shelf to its meter"], re.MULTILINE | re.DOTALL
+    )
+    assert [int(n) for n in re.findall(r"(\d)\. [A-Z]", block)] == [1, 2, 3, 4, 5]
+    program = shlex.join([sys.executable, "-m", "cim.cli.main"])
+    script = f"set -euo pipefail\n{block.replace('.venv/bin/cim', program).replace('http://127.0.0.1:8000', url)}"
+    asked = f'curl -sf -H "X-API-Key: $CALLER" {url}/statements'
+    booked = f"until {asked} | grep -q '\"calls\":1'; do sleep 0.5; done"
+    script = script.replace("sleep 2 ", f"{booked} ")
+    env = environment(DATABASE_URL=module_database_url, PYTHONPATH=str(ROOT))
+    done = subprocess.run(
+        ["bash", "-c", script], env=env, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert '"FeatureCollection"' in done.stdout
+    (group,) = json.loads(done.stdout[done.stdout.rindex('{"side"') :])["groups"]
+    assert (group["service"], group["calls"]) == ("towers", 1)
