@@ -68,7 +68,7 @@ def _loads() -> dict[str, Any]:
             "get": _operation("serviceLoad", tag, "One load with its account", parameters=[run])
         },
         "/catalogue/loads/{runId}/rejections": {
-            "get": _operation("serviceRejections", tag, "Rejected rows", parameters=[run])
+            "get": _operation("serviceRejections", tag, "Rejected rows", parameters=[run, _PAGING[0]])
         },
     }
 
@@ -95,7 +95,7 @@ def _harvests() -> dict[str, Any]:
             "get": _operation("harvestRun", tag, "One run with its account", parameters=[one, run])
         },
         f"{home}/runs/{{runId}}/rejections": {
-            "get": _operation("harvestRejections", tag, "What was not taken", parameters=[one, run])
+            "get": _operation("harvestRejections", tag, "What was not taken", parameters=[one, run, _PAGING[0]])
         },
     }
 

@@ -55,14 +55,14 @@ async def load(request: Request) -> Response:
 
 async def run_page(request: Request, section: str, run: dict[str, Any], home: str, back: str) -> Response:
     """A run with its account and rejections; `home`: its address in the API, `back`: the page that lists such runs."""
-    rejections = await ask(request, "GET", f"/{home}/rejections")
+    rejections = await ask(request, "GET", f"/{home}/rejections", query={"limit": SHOWN})
     return await desk_page(
         request,
         "desk/runs/run.html",
         section,
         run=run,
-        rejections=rejections.document[:SHOWN],
-        rejected=len(rejections.document),
+        rejections=rejections.document,
+        rejected=run["account"]["rejected"],
         table=f"{home}/rejections?f=csv",
         back=back,
     )

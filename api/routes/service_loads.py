@@ -177,11 +177,12 @@ async def rejections(request: Request) -> Response:
 
 
 async def rejections_answer(request: Request, row: Any) -> Response:
-    """The rejections of a run in the form asked for."""
-    form = query_parameters(request, ()).get("f", "json")
+    """The rejections of a run, or the first `limit` of them, in the form asked for."""
+    values = query_parameters(request, ("limit",))
+    form, limit = values.get("f", "json"), parse_limit(values["limit"]) if "limit" in values else None
     if form not in ("json", "csv"):
         raise InvalidParameter("f", form, "json or csv")
-    found = await database_of(request).fetch_one(rejections_sql(row["id"]))
+    found = await database_of(request).fetch_one(rejections_sql(row["id"], limit))
     listed = orjson.loads(found["rejections"])
     if form == "json":
         return private_json(listed)

@@ -86,8 +86,16 @@ def runs_sql(
     )
 
 
-def rejections_sql(run_id: int) -> Sql:
-    """The rejections of one run, as JSON text."""
+def rejections_sql(run_id: int, limit: int | None = None) -> Sql:
+    """The rejections of one run, or the first `limit` of them, as JSON text."""
+    if limit is not None:
+        return Sql.of(
+            "SELECT coalesce((SELECT jsonb_agg(first.one ORDER BY first.place) FROM (SELECT one, place FROM "
+            "jsonb_array_elements(r.rejections) WITH ORDINALITY AS listed(one, place) ORDER BY place LIMIT {}) AS first), "
+            "'[]'::jsonb)::text AS rejections FROM cim.intake_run AS r WHERE r.id = {}",
+            Cast(limit, "bigint"),
+            Cast(run_id, "bigint"),
+        )
     return Sql.of(
         "SELECT r.rejections::text AS rejections FROM cim.intake_run AS r WHERE r.id = {}", Cast(run_id, "bigint")
     )
