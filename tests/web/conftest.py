@@ -38,10 +38,8 @@ def elsewhere() -> Iterator[Source]:
 
 
 @pytest.fixture(scope="session")
-def portal_url(
-    built: dict[str, Any], cluster: str, template: str, elsewhere: Source, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
-    """The real server over a database with the town in it, loaded as a user would."""
+def portal_database(cluster: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A database with the town in it, loaded as a user would."""
     files = town.write(tmp_path_factory.mktemp("town"))
     with clone(cluster, template) as url:
         with psycopg.connect(url, autocommit=True) as connection:
@@ -49,9 +47,15 @@ def portal_url(
                 collection = "trees" if kind == "dataset" else None
                 request = LoadRequest(kind, path, SourceOptions(), collection_id=collection, source="town")
                 load_source(connection, Settings(), request)
-        with serving(url, CIM_ADMIN_KEY=office.ADMIN, CIM_ALLOWED_UPSTREAMS=elsewhere.pair) as running:
-            office.populate(running.url)
-            yield running.url
+        yield url
+
+
+@pytest.fixture(scope="session")
+def portal_url(built: dict[str, Any], portal_database: str, elsewhere: Source) -> Iterator[str]:
+    """The real server over the town's database."""
+    with serving(portal_database, CIM_ADMIN_KEY=office.ADMIN, CIM_ALLOWED_UPSTREAMS=elsewhere.pair) as running:
+        office.populate(running.url)
+        yield running.url
 
 
 @pytest.fixture(scope="module")

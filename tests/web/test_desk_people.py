@@ -6,7 +6,14 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 
 import httpx2
+import psycopg
 import pytest
+
+from cim.db import closes
+from cim.metering.shipper import connected, ship
+from cim.metering.spool import Spool
+from cim.settings import Settings
+from tests.metering.test_statements import DAYS, MONTH, at, calls
 
 from . import office
 from .test_accessibility import AXE, findings
@@ -29,9 +36,9 @@ def made(answer):
     return answer.json() if answer.content else None
 
 
-def until(check, seconds=6.0):
+def until(check):
     """Waits until `check()` gives something true: what workers keep in mind is two seconds old at most."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + 6
     while not (found := check()):
         assert time.monotonic() < deadline, "it did not come about"
         time.sleep(0.2)
@@ -268,6 +275,55 @@ def test_a_price_is_set_by_tiers_and_taken_back(visit, shelf):
     assert "up to 300: 0.015" in page.locator("tbody").first.inner_text()
     page.click("button:has-text('Withdraw')")
     assert shelf["li.owner"].get(f"/prices/{SERVICE}").json()["prices"] == []
+
+
+def test_what_is_overdue_is_marked_and_counted_first(visit, portal_database, shelf):
+    body = {"service_id": SERVICE, "scenario_id": _scenario(shelf, "desk-late"), "purpose": "late"}
+    number = made(shelf["zhou.caller"].post("/applications", json=body))["id"]
+    with psycopg.connect(portal_database, autocommit=True) as connection:
+        connection.execute("UPDATE cim.application SET due_at = '2020-01-03T16:00:00Z' WHERE id = %s", [number])
+    visitor = visit(java_script_enabled=False, locale="en-GB").log_in("li.owner")
+    tile = visitor.page.locator("[data-tile]").first
+    assert tile.get_attribute("data-tile") == "overdue"
+    assert number == int(visitor.page.locator(".notes a").first.get_attribute("href").rpartition("/")[2])
+    tile.click()
+    row = visitor.page.locator("tbody tr", has=visitor.page.locator(f"a[href$='applications/{number}']"))
+    assert row.locator(".is-bad").inner_text() == "Overdue"
+    assert "2020-01-03" in row.inner_text(), "the last day, not the midnight after it"
+
+
+def test_a_month_that_is_over_is_settled_with_the_digest_of_its_last_close(
+    visit, portal_url, portal_database, shelf, tmp_path
+):
+    office.on_the_shelf(portal_url, "desk-priced", title_en="Priced")
+    tiers = [{"up_to": 300, "price": "0.015"}, {"up_to": None, "price": "0.0101"}]
+    plan = {"monthly_fee": "100.00", "per_call": {"free": 1000, "tiers": tiers}}
+    made(shelf["li.owner"].put(f"/prices/desk-priced/{datetime.now(UTC):%Y-%m}", json=plan))
+    spool = Spool(tmp_path, 10**8)
+    spool.open()
+    for line in calls(1500, "desk-priced", "water", at(MONTH)):
+        spool.append(line)
+    spool.seal()
+    settings = Settings(database_url=portal_database, data_dir=tmp_path, meter_window_days=70)
+    with connected(settings) as connection:
+        ship(spool, connection, settings)
+        closes.close_due(connection, DAYS, at(datetime.now(UTC).date().replace(day=1)))
+    with psycopg.connect(portal_database, autocommit=True) as connection:
+        connection.execute("UPDATE cim.price_plan SET valid_from = %s WHERE service_id = 'desk-priced'", [MONTH])
+    path = f"/desk/settlements?month={MONTH:%Y-%m}&side="
+    visitor = visit(java_script_enabled=False, locale="en-GB").log_in("li.owner")
+    visitor.open(path + "owner")
+    assert visitor.page.locator("#state").inner_text() == "The month is closed"
+    digest = visitor.page.locator("dd.is-code").inner_text()
+    line = visitor.page.locator("tbody tr", has_text="desk-priced")
+    # a hundred a month, and of 500 calls beyond the free ones 300 at 0.015 and 200 at 0.0101
+    assert line.locator("td").last.inner_text() == "106.52 CNY"
+    payer = visit(java_script_enabled=False, locale="en-GB").log_in("zhou.caller")
+    payer.open(path + "consumer")
+    assert payer.page.locator("tbody tr", has_text="desk-priced").locator("td").last.inner_text() == "106.52 CNY"
+    city = visit(java_script_enabled=False, locale="en-GB").log_in("zhao.city")
+    city.open(f"/desk/settlements/closes?before={datetime.now(UTC):%Y-%m}-01")
+    assert city.page.locator(".is-digest").first.inner_text() == digest
 
 
 def test_an_organisation_is_made_changed_and_suspended_by_the_city(visit, shelf):
