@@ -37,6 +37,7 @@ class Visit:
     def __init__(
         self, browser: Browser, base: str, *, width: int = 900, height: int = 540, locale: str = "zh-CN", **options: Any
     ):
+        options.setdefault("reduced_motion", "reduce")  # flights of the map and fading names are drawn in software here
         self.base = base
         self.context = browser.new_context(viewport={"width": width, "height": height}, locale=locale, **options)
         self.context.set_default_timeout(30_000)

@@ -57,7 +57,7 @@ export class MapView {
     const map = new maplibre.Map({
       container, ...start,
       style: styleDocument(has, buildingZoom(buildings?.count)),
-      maxPitch: 70, minZoom: 4, attributionControl: false, localIdeographFontFamily: FONTS, fadeDuration: 150, locale: locale(),
+      maxPitch: 70, minZoom: 4, attributionControl: false, localIdeographFontFamily: FONTS, fadeDuration: matchMedia("(prefers-reduced-motion: reduce)").matches ? 0 : 150, locale: locale(),
     });
     map.addControl(new maplibre.NavigationControl({ visualizePitch: true }), "top-right");
     map.addControl(new maplibre.ScaleControl({ maxWidth: 90 }), "bottom-right");

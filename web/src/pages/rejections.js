@@ -88,7 +88,7 @@ function wire(map, features, line) {
     mark(key, true);
     const { bbox, geometry, properties } = known.get(key);
     map.getSource("box").setData(boxOf(bbox));
-    const told = [properties.field, properties.value].filter(Boolean).join(" = ");
+    const told = properties.value ? [properties.field, properties.value].filter(Boolean).join(" = ") : "";
     line.textContent = [`${t("rejections.row", { row: number(properties.row) })}: ${properties.reason}`, told].filter(Boolean).join(" · ");
     if (moves) map.easeTo({ center: geometry.coordinates, zoom: Math.max(map.getZoom(), 15) });
     if (scrolls) rows.get(key)?.scrollIntoView({ block: "nearest", behavior: "smooth" });
