@@ -1,4 +1,4 @@
-"""A node whose catalogue has services of two upstreams of the test, and of its own data."""
+"""A node whose catalogue has services of two upstreams of the test, and of its own data; one for all tests of the folder."""
 
 import hashlib
 import secrets
@@ -13,35 +13,42 @@ import psycopg
 import pytest
 
 from tests.city import City
-from tests.conftest import Server, serving
+from tests.conftest import Server, clone, serving
 from tests.gateway.upstream import Upstream, upstream
 
 ADMIN = "admin-key-of-the-gateway-tests"
 TTL_S = 2.1
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
+def node_url(cluster: str, template: str) -> Iterator[str]:
+    """The node's database."""
+    with clone(cluster, template) as url:
+        yield url
+
+
+@pytest.fixture(scope="package")
 def maps() -> Iterator[Upstream]:
     """An upstream that may be called."""
     with upstream() as running:
         yield running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def closed() -> Iterator[Upstream]:
     """A listener on the same machine that is in no list."""
     with upstream() as running:
         yield running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def other() -> Iterator[Upstream]:
     """Another upstream that may be called."""
     with upstream() as running:
         yield running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def spares() -> Iterator[list[Upstream]]:
     """More upstreams that may be called."""
     with ExitStack() as stack:
@@ -54,12 +61,12 @@ def fresh(spares: list[Upstream]) -> Upstream:
     return spares.pop()
 
 
-@pytest.fixture(scope="module")
-def node(module_database_url: str, maps: Upstream, other: Upstream, spares: list[Upstream]) -> Iterator[Server]:
+@pytest.fixture(scope="package")
+def node(node_url: str, maps: Upstream, other: Upstream, spares: list[Upstream]) -> Iterator[Server]:
     """The node, with budgets that a test can wait for."""
     pairs = [f"127.0.0.1:{one.port}" for one in (maps, other, *spares)]
     with serving(
-        module_database_url,
+        node_url,
         CIM_ADMIN_KEY=ADMIN,
         CIM_ALLOWED_UPSTREAMS=", ".join(pairs),
         CIM_UPSTREAM_FIRST_BYTE_S="2",
@@ -70,18 +77,18 @@ def node(module_database_url: str, maps: Upstream, other: Upstream, spares: list
         yield running
 
 
-@pytest.fixture(scope="module")
-def city(module_database_url: str) -> Iterator[City]:
+@pytest.fixture(scope="package")
+def city(node_url: str) -> Iterator[City]:
     """The city of the node."""
-    made = City(module_database_url)
+    made = City(node_url)
     yield made
     made.close()
 
 
-@pytest.fixture(scope="module")
-def shelf(node: Server, module_database_url: str) -> Iterator["Shelf"]:
+@pytest.fixture(scope="package")
+def shelf(node: Server, node_url: str) -> Iterator["Shelf"]:
     """The catalogue as rows."""
-    with psycopg.connect(module_database_url, autocommit=True) as connection:
+    with psycopg.connect(node_url, autocommit=True) as connection:
         yield Shelf(connection)
 
 
@@ -145,14 +152,14 @@ class Shelf:
             time.sleep(0.1)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def anyone(node: Server) -> Iterator[httpx2.Client]:
     """A caller without a key, who follows no redirect."""
     with httpx2.Client(base_url=node.url, timeout=30) as client:
         yield client
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def admin(node: Server) -> Iterator[httpx2.Client]:
     """An admin."""
     with httpx2.Client(base_url=node.url, timeout=30, headers={"Authorization": f"Bearer {ADMIN}"}) as client:

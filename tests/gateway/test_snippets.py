@@ -58,10 +58,10 @@ def offers(shelf: Shelf, city: City, node: Server, maps: Upstream) -> dict[str, 
         offer = Offer(service_id, kind, "", maps.url + path, False, (114.0, 22.5, 114.1, 22.6))
         asked = path.partition("?")[0].partition("/{")[0] + call_of(offer).path
         maps.on(asked, answer(body, content_type=media_type))
-    shelf.put("kept", "/collections/buildings/items", "features", share_class="conditional", **BOX)
-    shelf.grant("kept", "water")
+    shelf.put("by-key", "/collections/buildings/items", "features", share_class="conditional", **BOX)
+    shelf.grant("by-key", "water")
     with httpx2.Client(base_url=node.url, timeout=30) as client:
-        names = (*OWN, *ELSEWHERE, "kept")
+        names = (*OWN, *ELSEWHERE, "by-key")
         return {name: offer_of(client.get(f"/catalogue/items/{name}").json(), node.url) for name in names}
 
 
@@ -74,7 +74,7 @@ def test_the_curl_lines_get_data(offers: dict[str, Offer], shelf: Shelf, tmp_pat
     key = shelf.key("water")["Authorization"].removeprefix("Bearer ")
     for name, offer in offers.items():
         call, text = written(offer, "curl")
-        assert ("$KEY" in text) == (name == "kept")
+        assert ("$KEY" in text) == (name == "by-key")
         run = subprocess.run(
             ["bash", "-c", text],
             cwd=tmp_path,
@@ -112,7 +112,7 @@ def test_the_python_programs_get_data(offers: dict[str, Offer], shelf: Shelf, tm
     told = dict(part.split("\n", 1) for part in run.stdout.decode().split("## ")[1:])
     assert told.keys() == programs.keys()
     assert "黄埔" in told["far-layer"]
-    assert "POLYGON" in told["kept"]
+    assert "POLYGON" in told["by-key"]
     assert (tmp_path / "far-file.tif").read_bytes() == PNG
 
 
@@ -124,4 +124,4 @@ def test_ways_that_make_no_sense_are_left_out(offers: dict[str, Offer]) -> None:
     assert ways["far-wms"]["qgis"].text == offers["far-wms"].address
     assert ways["own-tiles"]["qgis"].text.endswith("/services/own-tiles/WebMercatorQuad/{z}/{y}/{x}")
     assert ways["far-landing"]["qgis"].how == "qgis.wfs"
-    assert "transformRequest" in ways["kept"]["maplibre"].text
+    assert "transformRequest" in ways["by-key"]["maplibre"].text

@@ -15,9 +15,10 @@ import httpx2
 import psycopg
 import pytest
 
+from cim.db import ledger
+from cim.db.guard import LEDGER
 from cim.metering.spool import Spool
-from cim.settings import Settings
-from tests.conftest import ROOT, environment, free_port
+from tests.conftest import ROOT, clone, environment, free_port
 
 
 class Door:
@@ -95,6 +96,29 @@ def door_at(url: str, **settings: str) -> Iterator[Door]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture(scope="package")
+def url(cluster: str, template: str) -> Iterator[str]:
+    """The database of `door`."""
+    with clone(cluster, template) as made:
+        yield made
+
+
+@pytest.fixture(scope="package")
+def door(url: str) -> Iterator[Door]:
+    """A server of four processes for all tests that end none of them."""
+    with door_at(url, CIM_WORKERS="4", CIM_POOL_SIZE="3") as running:
+        yield running
+
+
+def empty(url: str) -> None:
+    """Take everything out of the ledger, its partitions and closes among it."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        for name in ledger.partitions(connection):
+            connection.execute(f"DROP TABLE cim.{name}".encode())
+        listed = ", ".join(f"cim.{name}" for name in (*LEDGER, "quota_use") if name not in ("call", "call_minute"))
+        connection.execute(f"TRUNCATE {listed}".encode())
+
+
 def settled(url: str, folder: Path, timeout_s: float = 30) -> None:
     """Wait until nothing is spooled."""
     deadline = time.monotonic() + timeout_s
@@ -139,12 +163,6 @@ def spool(tmp_path: Path) -> Spool:
     made = Spool(tmp_path / "spool", 10_000_000)
     made.open()
     return made
-
-
-@pytest.fixture
-def settings(database_url: str, tmp_path: Path) -> Settings:
-    """Settings of a node with this test's database and folder."""
-    return Settings(database_url=database_url, data_dir=tmp_path)
 
 
 def call_id() -> str:

@@ -23,20 +23,8 @@ from cim.db.migrate import upgrade
 from tests.conftest import clone
 from tests.hostile.raw import connect
 from tests.hostile.test_faults import crash
-from tests.metering.conftest import Door, call_id, check_sums, door_at, rows, settled
+from tests.metering.conftest import Door, call_id, check_sums, door_at, empty, rows, settled
 from tests.problems import assert_problem
-
-
-@pytest.fixture(scope="module")
-def url(cluster: str, template: str) -> Iterator[str]:
-    with clone(cluster, template) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def door(url: str) -> Iterator[Door]:
-    with door_at(url, CIM_WORKERS="4", CIM_POOL_SIZE="3") as running:
-        yield running
 
 
 def of_service(url: str, service: str) -> list[tuple[object, ...]]:
@@ -218,16 +206,25 @@ def test_F04_calls_through_workers_that_are_killed_are_counted_once_each(
         check_sums(url)
 
 
-@pytest.fixture
-def own_cluster() -> Iterator[Cluster]:
+@pytest.fixture(scope="module")
+def crashing() -> Iterator[Cluster]:
+    """A cluster that may crash."""
     folder = Path(tempfile.mkdtemp(prefix="cim-meter-"))
     folder.chmod(0o755)
     cluster = Cluster(folder, ("fsync=off",))
     cluster.prepare()
     cluster.start()
+    upgrade(cluster.url())
     yield cluster
     cluster.stop()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def own_cluster(crashing: Cluster) -> Cluster:
+    """It, with nothing in the ledger."""
+    empty(crashing.url())
+    return crashing
 
 
 @pytest.mark.parametrize("away_s", [2, pytest.param(30, marks=WHOLE)])
@@ -237,7 +234,6 @@ def test_F05_calls_are_spooled_while_the_database_is_away_and_booked_to_the_unit
 ) -> None:
     """The stated mode: calls without a quota go on, those with one are refused (503)."""
     url = own_cluster.url()
-    upgrade(url)
     with door_at(url, CIM_WORKERS="2") as door:
         load = Load(f"{door.url}/door/away", 4, pause_s=0.005)
         time.sleep(1)
@@ -261,7 +257,6 @@ def test_F05_calls_are_spooled_while_the_database_is_away_and_booked_to_the_unit
 
 def test_F05_the_spools_bound_is_respected(own_cluster: Cluster) -> None:
     url = own_cluster.url()
-    upgrade(url)
     with door_at(url, CIM_METER_SPOOL_BYTES="60000") as door:
         crash(own_cluster)
         load = Load(f"{door.url}/door/bound", 4, most=1000)

@@ -18,7 +18,7 @@ from cim.metering.shipper import connected, ship
 from cim.metering.spool import HEAD, MAGIC, Damaged, Spool, closed_segments, lines_of
 from cim.settings import Settings
 from tests.conftest import ROOT, environment
-from tests.metering.conftest import check_sums, rows
+from tests.metering.conftest import check_sums, empty, rows
 
 ZONE = ZoneInfo("Asia/Shanghai")
 DAYS = Days(ZONE)
@@ -42,6 +42,13 @@ def line(
 
 def ago(days: float) -> float:
     return time.time() - days * 86_400
+
+
+@pytest.fixture
+def settings(module_database_url: str, tmp_path: Path) -> Settings:
+    """Settings of a node with this test's folder, and with nothing in the ledger."""
+    empty(module_database_url)
+    return Settings(database_url=module_database_url, data_dir=tmp_path)
 
 
 def test_what_is_spooled_is_booked_once_however_often_it_is_shipped(spool: Spool, settings: Settings) -> None:
@@ -90,6 +97,21 @@ def test_a_torn_tail_is_recognised_wherever_it_is_torn() -> None:
     with pytest.raises(Damaged) as caught:
         lines_of(whole + b"\0" * 4096)
     assert caught.value.lines == [first, second]
+
+
+def test_calls_that_are_written_together_are_each_booked_or_torn_together(spool: Spool, settings: Settings) -> None:
+    spool.append(line() + line() + line(status=503))
+    spool.append(line())
+    spool.seal()
+    [path] = spool.folder.iterdir()
+    frames = lines_of(path.read_bytes())
+    assert [one.count(b"\n") for one in frames] == [3, 1]
+    assert lines_of(path.read_bytes()[: len(MAGIC) + HEAD.size + len(frames[0]) - 1]) == []
+    with connected(settings) as connection:
+        assert (ship(spool, connection, settings).new, path.exists()) == (4, False)
+    url = str(settings.database_url)
+    assert rows(url, "SELECT sum(calls), sum(failed), count(*) FROM cim.call_day") == [(4, 1, 1)]
+    check_sums(url)
 
 
 def test_a_damaged_segment_is_set_aside_and_what_was_before_it_is_booked(spool: Spool, settings: Settings) -> None:
@@ -324,13 +346,13 @@ def test_a_day_is_that_of_the_platform() -> None:
 
 
 def test_the_command_closes_days_verifies_them_and_notes_them_in_the_audit(
-    spool: Spool, settings: Settings, cim
+    spool: Spool, database_url: str, tmp_path: Path, cim
 ) -> None:
-    url = str(settings.database_url)
+    url = database_url
     for days in (2, 1):
         spool.append(line(at=ago(days)))
     spool.seal()
-    folder = str(settings.data_dir)
+    folder = str(tmp_path)
     assert json.loads(cim("meter", "ship", "--json", CIM_DATA_DIR=folder).out) == {
         "segments": 1,
         "lines": 2,

@@ -1,9 +1,6 @@
 """Calls through `/services/{id}/…` of a real server with four workers: counted, limited, and told to both sides alike."""
 
-import shutil
-import tempfile
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +12,7 @@ import pytest
 from cim.db.keys import create_key
 from cim.db.rights import Rights
 from tests.city import City, square
-from tests.conftest import serving
-from tests.metering.conftest import check_sums, rows, settled
+from tests.metering.conftest import Door, check_sums, rows, settled
 from tests.problems import assert_problem
 
 ITEMS = "/services/parcels/items"
@@ -40,13 +36,13 @@ class Town:
 
 
 @pytest.fixture(scope="module")
-def town(module_database_url: str) -> Iterator[Town]:
+def town(door: Door, url: str) -> Town:
     """Two buildings, offered by one organisation as two services; another has a grant of 100 calls a day for one of them."""
-    city = City(module_database_url)
+    city = City(url)
     city.building(square(114, 22.5))
     city.building(square(114.1, 22.5))
     city.close()
-    with psycopg.connect(module_database_url, autocommit=True) as connection:
+    with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(
             "INSERT INTO cim.organisation (id, name_zh, name_en) VALUES ('owner', '甲', 'Owner'), ('caller', '乙', 'Caller')"
         )
@@ -63,10 +59,7 @@ def town(module_database_url: str) -> Iterator[Town]:
         )
         keys = {name: create_key(connection, Rights("reader"), label=name) for name in ("owner", "caller")}
         connection.execute("UPDATE cim.api_key SET organisation_id = label")
-    folder = Path(tempfile.mkdtemp(prefix="cim-town-"))
-    with serving(module_database_url, CIM_WORKERS="4", CIM_POOL_SIZE="3", CIM_DATA_DIR=str(folder)) as running:
-        yield Town(running.url, module_database_url, folder, keys["owner"], keys["caller"])
-    shutil.rmtree(folder, ignore_errors=True)
+    return Town(door.url, url, door.folder, keys["owner"], keys["caller"])
 
 
 def test_a_call_has_its_rows_bytes_grant_and_key_in_the_ledger(town: Town) -> None:
