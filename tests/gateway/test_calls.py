@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from tests.city import City, square
-from tests.conftest import Server
+from tests.conftest import NO_TLS, Server
 from tests.gateway.conftest import Shelf
 from tests.gateway.upstream import Asked, Upstream, answer
 from tests.problems import assert_problem
@@ -249,7 +249,7 @@ def test_many_callers_at_once_are_each_counted(shelf: Shelf, node: Server, maps:
     statuses: list[int] = []
 
     def ask() -> None:
-        with httpx2.Client(base_url=node.url, timeout=30) as client:
+        with httpx2.Client(base_url=node.url, timeout=30, verify=NO_TLS) as client:
             statuses.extend(client.get(path).status_code for _ in range(10))
 
     threads = [threading.Thread(target=ask) for _ in range(8)]

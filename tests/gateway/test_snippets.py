@@ -24,12 +24,12 @@ FEATURES = orjson.dumps(
 )
 XML = b'<?xml version="1.0"?><WMS_Capabilities version="1.3.0"/>'
 OWN = {
-    "own-items": ("features", "/collections/buildings/items"),
-    "own-collection": ("features", "/collections/buildings"),
-    "own-statistics": ("statistics", "/collections/buildings/aggregate"),
-    "own-tiles": ("tiles", "/collections/buildings/tiles"),
-    "own-grid": ("tiles", "/collections/buildings/tiles/WebMercatorQuad"),
-    "own-stac": ("stac", "/stac"),
+    "here-items": ("features", "/collections/buildings/items"),
+    "here-collection": ("features", "/collections/buildings"),
+    "here-statistics": ("statistics", "/collections/buildings/aggregate"),
+    "here-tiles": ("tiles", "/collections/buildings/tiles"),
+    "here-grid": ("tiles", "/collections/buildings/tiles/WebMercatorQuad"),
+    "here-stac": ("stac", "/stac"),
 }
 ELSEWHERE = {
     "far-wms": ("wms", "/wms?layers=city", PNG, "image/png"),
@@ -122,6 +122,6 @@ def test_ways_that_make_no_sense_are_left_out(offers: dict[str, Offer]) -> None:
     assert "qgis" not in ways["far-file"]
     assert "{bbox-epsg-3857}" in ways["far-wms"]["maplibre"].text
     assert ways["far-wms"]["qgis"].text == offers["far-wms"].address
-    assert ways["own-tiles"]["qgis"].text.endswith("/services/own-tiles/WebMercatorQuad/{z}/{y}/{x}")
+    assert ways["here-tiles"]["qgis"].text.endswith("/services/here-tiles/WebMercatorQuad/{z}/{y}/{x}")
     assert ways["far-landing"]["qgis"].how == "qgis.wfs"
     assert "transformRequest" in ways["by-key"]["maplibre"].text

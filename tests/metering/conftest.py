@@ -18,7 +18,7 @@ import pytest
 from cim.db import ledger
 from cim.db.guard import LEDGER
 from cim.metering.spool import Spool
-from tests.conftest import ROOT, clone, environment, free_port
+from tests.conftest import NO_TLS, ROOT, clone, environment, free_port
 
 
 class Door:
@@ -42,11 +42,10 @@ class Door:
             )
         deadline = time.monotonic() + 60
         while True:
-            try:
-                if httpx2.get(f"{self.url}/health/ready", timeout=2).status_code == 200:
+            with suppress(httpx2.HTTPError):
+                if httpx2.get(f"{self.url}/health/ready", timeout=2, verify=NO_TLS).status_code == 200:
                     return
-            except httpx2.HTTPError:
-                time.sleep(0.05)
+            time.sleep(0.05)
             assert self.process.poll() is None, self.log.read_text(errors="replace")[-3000:]
             assert time.monotonic() < deadline, self.log.read_text(errors="replace")[-3000:]
 

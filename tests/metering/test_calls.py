@@ -20,7 +20,7 @@ import pytest
 
 from cim.db.embedded import Cluster
 from cim.db.migrate import upgrade
-from tests.conftest import clone
+from tests.conftest import NO_TLS, clone
 from tests.hostile.raw import connect
 from tests.hostile.test_faults import crash
 from tests.metering.conftest import Door, call_id, check_sums, door_at, empty, rows, settled
@@ -49,7 +49,7 @@ class Load:
             thread.start()
 
     def _run(self, url: str) -> None:
-        with httpx2.Client(timeout=20) as client:
+        with httpx2.Client(timeout=20, verify=NO_TLS) as client:
             while not self._stop.is_set() and len(self.sent) < self._most:
                 name = call_id()
                 self.sent.add(name)
@@ -79,7 +79,7 @@ def booked(url: str) -> Counter[str]:
 
 def test_what_a_call_was_stands_in_the_ledger(door: Door, url: str) -> None:
     asked = {"org": "planning", "scenario": "s1"}
-    with httpx2.Client(base_url=door.url) as client:
+    with httpx2.Client(base_url=door.url, verify=NO_TLS) as client:
         whole = client.get("/door/facts", params={**asked, "size": 1234})
         pieces = client.get("/door/facts", params={**asked, "size": 100, "chunks": 3})
         head = client.head("/door/facts", params=asked)
@@ -115,7 +115,9 @@ def test_F06_a_quota_of_100_passes_exactly_100_of_200_parallel_calls_over_4_proc
     asked = {"org": "transport", "grant": "race", "quota": 100}
 
     def call(_: int) -> httpx2.Response:
-        with httpx2.Client(base_url=door.url, timeout=30) as client:  # a connection of its own: workers share them out
+        with httpx2.Client(
+            base_url=door.url, timeout=30, verify=NO_TLS
+        ) as client:  # a connection of its own: workers share them out
             return client.get("/door/race", params=asked)
 
     with ThreadPoolExecutor(50) as pool:
@@ -146,7 +148,7 @@ def test_F06_a_large_quota_that_is_leased_in_parts_passes_exactly_as_many(door: 
 
 
 def test_what_a_worker_does_not_use_of_a_lease_is_given_back(door: Door, url: str) -> None:
-    with httpx2.Client(base_url=door.url) as client:
+    with httpx2.Client(base_url=door.url, verify=NO_TLS) as client:
         for _ in range(3):
             assert client.get("/door/back", params={"grant": "back", "quota": 100_000}).status_code == 200
     deadline = time.monotonic() + 10
@@ -159,7 +161,7 @@ def test_a_rate_is_held_over_all_workers_and_told(door: Door) -> None:
     asked = {"grant": "rate", "rate": "20/3600"}
 
     def call(_: int) -> httpx2.Response:
-        with httpx2.Client(base_url=door.url, timeout=30) as client:
+        with httpx2.Client(base_url=door.url, timeout=30, verify=NO_TLS) as client:
             return client.get("/door/rate", params=asked)
 
     with ThreadPoolExecutor(10) as pool:
@@ -269,7 +271,7 @@ def test_F05_the_spools_bound_is_respected(own_cluster: Cluster) -> None:
         own_cluster.start()
         settled(url, door.folder)
         deadline = time.monotonic() + 10
-        while httpx2.get(f"{door.url}/door/more").status_code != 200:
+        while httpx2.get(f"{door.url}/door/more", verify=NO_TLS).status_code != 200:
             assert time.monotonic() < deadline
             time.sleep(0.1)
         passed = {name for name, status in load.answered.items() if status == 200}

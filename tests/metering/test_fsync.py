@@ -10,6 +10,7 @@ import httpx2
 import pytest
 
 from tests.city import City, square
+from tests.conftest import NO_TLS
 from tests.gateway.conftest import Shelf
 from tests.metering.conftest import Door, door_at, rows, settled
 from tests.tiles.places import tile_at
@@ -34,7 +35,9 @@ def ended_while_stuck(door: Door, disk: Path, path: str) -> tuple[bool, int]:
     found: list[int] = []
     (disk / "stuck").touch()
     try:
-        asking = threading.Thread(target=lambda: found.append(httpx2.get(door.url + path, timeout=20).status_code))
+        asking = threading.Thread(
+            target=lambda: found.append(httpx2.get(door.url + path, timeout=20, verify=NO_TLS).status_code)
+        )
         asking.start()
         asking.join(0.7)
         is_early = not asking.is_alive()
@@ -61,7 +64,7 @@ def test_a_tile_that_is_sent_again_waits_as_well(door: Door, disk: Path, module_
     city = City(module_database_url)
     city.building(square(114.01, 22.51, 0.001), height_m=3.0)
     path = Shelf(city.connection).put("tiles", "/collections/buildings/tiles", collection_id="buildings") + TILE
-    with httpx2.Client(base_url=door.url, timeout=20) as client:
+    with httpx2.Client(base_url=door.url, timeout=20, verify=NO_TLS) as client:
         city.settle(client)
         assert [client.get(path).status_code for _ in range(3)] == [200] * 3
     city.close()
@@ -70,7 +73,7 @@ def test_a_tile_that_is_sent_again_waits_as_well(door: Door, disk: Path, module_
 
 def test_calls_that_end_together_share_a_flush(door: Door, disk: Path, module_database_url: str) -> None:
     def call(_: int) -> int:
-        return httpx2.get(f"{door.url}/door/shared", timeout=30).status_code
+        return httpx2.get(f"{door.url}/door/shared", timeout=30, verify=NO_TLS).status_code
 
     before, begun = len((disk / "flushes").read_text()), time.monotonic()
     (disk / "stuck").touch()
