@@ -18,7 +18,6 @@ from api.gateway.door import Gateway
 from api.hot import HotAnswers
 from api.jobs import Runner
 from api.keeper import Keeper
-from api.kept_texts import KeptTexts
 from api.metrics import Metrics
 from api.middleware import BodyLimit, Border
 from api.oidc import Issuer
@@ -33,6 +32,7 @@ from api.tile_cache import TileCache
 from api.uploads import Store
 from cim.catalogue.deadline import calendar_of, working_days_of
 from cim.crs import CrsList, parse_codes
+from cim.db.kept_texts import KeptTexts
 from cim.db.pool import Database
 from cim.db.registry import Registry
 from cim.db.stamps import Stamps

@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+import asyncpg
 import structlog
 
 from cim.db.pool import Database
@@ -78,8 +79,12 @@ class KeptTexts:
                 pass
             await self._database.execute(forget(gone))
         for form, entry in wanted.items():
-            if known.get(form) != entry.version:
+            if known.get(form) == entry.version:
+                continue
+            try:
                 await self._keep(entry, known.get(form))
+            except asyncpg.PostgresError as error:  # a feature whose text cannot be made: its page says so to who asks
+                log.warning("texts cannot be kept", collection=entry.collection.id, error=str(error)[:200])
 
     async def _keep(self, entry: Entry, version: int | None) -> None:
         """Keep the texts of all rows that were written since `version`."""
