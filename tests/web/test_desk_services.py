@@ -106,7 +106,14 @@ def test_from_the_form_to_the_shelf_and_off_it(visit, portal_url):
     anyone = visit().open("/catalogue/items/ds-story?f=html")
     assert "建筑高度服务" in anyone.page.inner_text("body")
 
-    act(owner, "suspend", "坐标有误，正在核对")
+    keyboard = owner.page.keyboard
+    owner.page.locator("summary", has_text="暂停服务").focus()
+    keyboard.press("Enter")
+    keyboard.press("Tab")
+    keyboard.insert_text("坐标有误，正在核对")
+    keyboard.press("Tab")
+    keyboard.press("Enter")
+    owner.page.wait_for_url("**?said=suspend")
     assert badge(owner) == "已暂停"
     assert "坐标有误，正在核对" in owner.page.locator(".notice").inner_text()
     assert "坐标有误" in owner.page.locator(".trace").inner_text()
