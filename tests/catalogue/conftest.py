@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from cim.db.keys import new_key
-from tests.conftest import Server, serving
+from tests.conftest import NO_TLS, Server, serving
 
 ADMIN = "admin-key-of-the-catalogue-tests"
 
@@ -30,7 +30,8 @@ class Admin(httpx2.Client):
 def admin(running: Server, module_database_url: str) -> Iterator[Admin]:
     """An admin; the organisations 'planning' and 'water' are there."""
     reviewer = keyed(running, module_database_url, ("reviewer",), None)
-    with Admin(base_url=running.url, timeout=30, headers={"Authorization": f"Bearer {ADMIN}"}) as client, reviewer:
+    headers = {"Authorization": f"Bearer {ADMIN}"}
+    with Admin(base_url=running.url, timeout=30, headers=headers, verify=NO_TLS) as client, reviewer:
         client.reviewer = reviewer
         for key, zh, en in (("planning", "规划局", "Planning Bureau"), ("water", "水务局", "Water Authority")):
             response = client.put(f"/catalogue/organisations/{key}", json={"name_zh": zh, "name_en": en})
@@ -49,13 +50,13 @@ def keyed(
             "VALUES (%s, %s, %s, 'reader', %s, %s, %s)",
             [made.prefix, made.digest, "-".join(duties), organisation_id, list(duties), area_code],
         )
-    return httpx2.Client(base_url=server.url, timeout=30, headers={"X-API-Key": made.key})
+    return httpx2.Client(base_url=server.url, timeout=30, headers={"X-API-Key": made.key}, verify=NO_TLS)
 
 
 @pytest.fixture(scope="module")
 def anyone(running: Server) -> Iterator[httpx2.Client]:
     """A caller without a key."""
-    with httpx2.Client(base_url=running.url, timeout=30) as client:
+    with httpx2.Client(base_url=running.url, timeout=30, verify=NO_TLS) as client:
         yield client
 
 

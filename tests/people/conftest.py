@@ -10,7 +10,7 @@ import httpx2
 import psycopg
 import pytest
 
-from tests.conftest import Server, serving
+from tests.conftest import NO_TLS, Server, serving
 
 ADMIN = "admin-key-of-the-tests-of-people"
 PASSWORD = "correct horse 正确 battery"
@@ -28,7 +28,7 @@ class Node:
 
     def client(self, **headers: str) -> httpx2.Client:
         """A client with headers of its own."""
-        opened = httpx2.Client(base_url=self.url, timeout=30, headers=headers, verify=False)
+        opened = httpx2.Client(base_url=self.url, timeout=30, headers=headers, verify=NO_TLS)
         return self.stack.enter_context(opened)
 
     @cached_property
@@ -37,7 +37,7 @@ class Node:
         return self.client(Authorization=f"Bearer {ADMIN}")
 
     def session(self, login: str) -> httpx2.Client:
-        """Somebody logged in, whose changes carry the token."""
+        """Somebody logged in, whose changes carry the token; each time a session of its own."""
         client = self.client()
         answer = client.post("/login", json={"login": login, "password": PASSWORD})
         assert answer.status_code == 200, answer.text

@@ -8,7 +8,7 @@ import httpx2
 import psycopg
 import pytest
 
-from tests.conftest import Server, serving
+from tests.conftest import NO_TLS, Server, serving
 
 ADMIN = "admin-key-of-the-records-tests"
 
@@ -129,14 +129,16 @@ def running(module_database_url: str) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def admin(running: Server) -> Iterator[httpx2.Client]:
     """An admin."""
-    with httpx2.Client(base_url=running.url, timeout=30, headers={"Authorization": f"Bearer {ADMIN}"}) as client:
+    with httpx2.Client(
+        base_url=running.url, timeout=30, headers={"Authorization": f"Bearer {ADMIN}"}, verify=NO_TLS
+    ) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
 def anyone(running: Server) -> Iterator[httpx2.Client]:
     """A caller without a key."""
-    with httpx2.Client(base_url=running.url, timeout=30) as client:
+    with httpx2.Client(base_url=running.url, timeout=30, verify=NO_TLS) as client:
         yield client
 
 
