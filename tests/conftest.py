@@ -223,5 +223,5 @@ def module_server(module_database_url: str) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def client(module_server: Server) -> Iterator[Any]:
     """An HTTP client of `module_server`."""
-    with httpx2.Client(base_url=module_server.url, timeout=30) as opened:
+    with httpx2.Client(base_url=module_server.url, timeout=30, verify=NO_TLS) as opened:
         yield opened
