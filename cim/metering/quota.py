@@ -25,8 +25,8 @@ ASK_AGAIN_S = 0.1
 KNOWN_EMPTY_S = 0.5
 """Time for which a worker does not ask again for what was used up."""
 MAX_LEASES = 20_000
-LOW = 64
-"""With so many left of a lease a worker asks for the next, so that its callers need not wait for it."""
+AHEAD = 3
+"""A worker asks for the next lease when one of so many calls of a lease is left, so that its callers need not wait for it."""
 
 DAY_S = 86_400
 _SIZES = {"day": (2048, 256), "rate": (1024, 32)}
@@ -44,7 +44,10 @@ class Limits(NamedTuple):
 
 @dataclass(slots=True)
 class _Lease:
-    """What a worker has of one limit in one window. `held`: what the database counts as not asked for yet."""
+    """What a worker has of one limit in one window. `held`: what the database counts as not asked for yet.
+
+    `low`: with so many left the next lease is asked for.
+    """
 
     grant_id: str
     policy: str
@@ -53,6 +56,7 @@ class _Lease:
     window: int = -1
     reset_at: int = 0
     left: int = 0
+    low: int = 0
     held: int = 0
     leased_at: float = 0.0
     remaining: int = 0
@@ -120,7 +124,7 @@ class Quotas:
         standing = []
         for lease in leases:
             lease.left = left = lease.left - 1
-            if left == LOW:
+            if left == lease.low:
                 self._ask_ahead(lease)
             standing.append((lease.policy, lease.remaining + left, int(lease.reset_at - now) + 1))
         return standing
@@ -165,13 +169,13 @@ class Quotas:
             self._entered.clear()
 
     def _ask_ahead(self, lease: _Lease) -> None:
-        if lease.task is None:
+        if lease.task is None and lease.low:
             lease.task = asyncio.create_task(self._ask(lease), name="lease")
 
     async def _take(self, lease: _Lease) -> None:
         if lease.left > 0:
             lease.left -= 1
-            if lease.left == LOW:
+            if lease.left == lease.low:
                 self._ask_ahead(lease)
             return
         if lease.empty_until > time.monotonic():
@@ -229,6 +233,7 @@ class Quotas:
         over = granted - self._answer(lease, granted, is_granted=True)
         if lease.window == window and over > 0:
             lease.left += over
+            lease.low = lease.left // AHEAD
             lease.held += max(granted - want, 0)
             lease.leased_at = time.monotonic()
 
