@@ -10,7 +10,7 @@ import httpx2
 import psycopg
 import pytest
 
-from tests.conftest import NO_TLS, Server, serving
+from tests.conftest import NO_TLS, Server, clone, serving
 
 ADMIN = "admin-key-of-the-tests-of-people"
 PASSWORD = "correct horse 正确 battery"
@@ -22,6 +22,7 @@ class Node:
 
     server: Server
     url: str
+    database_url: str
     stack: ExitStack
     people: dict[str, str] = field(default_factory=dict)
     """Login → id."""
@@ -73,29 +74,41 @@ def populate(node: Node) -> None:
     node.person("mayor", "planning", "city_admin")
 
 
+def started(stack: ExitStack, url: str, *, is_populated: bool = True, **settings: str) -> Node:
+    """A node over that database, which ends with the stack."""
+    server = stack.enter_context(serving(url, CIM_ADMIN_KEY=ADMIN, **settings))
+    node = Node(server, server.url, url, stack)
+    if is_populated:
+        populate(node)
+    return node
+
+
 @pytest.fixture(scope="module")
 def make_node() -> Iterator[Callable[..., Node]]:
     """`make_node(database_url, CIM_X="…")`: a populated node."""
     with ExitStack() as stack:
 
         def make(url: str, *, is_populated: bool = True, **settings: str) -> Node:
-            server = stack.enter_context(serving(url, CIM_ADMIN_KEY=ADMIN, **settings))
-            node = Node(server, server.url, stack)
-            if is_populated:
-                populate(node)
-            return node
+            return started(stack, url, is_populated=is_populated, **settings)
 
         yield make
 
 
-@pytest.fixture(scope="module")
-def node(module_database_url: str, make_node: Callable[..., Node]) -> Node:
-    """One node for a file of tests."""
-    return make_node(module_database_url)
+@pytest.fixture(scope="package")
+def shared_node(cluster: str, template: str) -> Iterator[Node]:
+    """One node for the files of this folder that need no settings of their own: what a test makes has a name of its own."""
+    with ExitStack() as stack:
+        yield started(stack, stack.enter_context(clone(cluster, template)))
 
 
 @pytest.fixture(scope="module")
-def connection(module_database_url: str) -> Iterator[Any]:
+def node(shared_node: Node) -> Node:
+    """The node that a file of tests speaks to."""
+    return shared_node
+
+
+@pytest.fixture(scope="module")
+def connection(node: Node) -> Iterator[Any]:
     """The node's database."""
-    with psycopg.connect(module_database_url, autocommit=True) as opened:
+    with psycopg.connect(node.database_url, autocommit=True) as opened:
         yield opened

@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
 
 from cim.catalogue.grant import Grants
@@ -24,20 +25,21 @@ class Face:
 
 
 @pytest.fixture(scope="module")
-def node(module_database_url, make_node, connection):
+def node(module_database_url, make_node):
     made = make_node(module_database_url, CIM_REMINDER_EVERY_S="0.3")
-    for service_id, owner, share_class, state in (
-        ("roads-wms", "planning", "conditional", "published"), ("rivers", "planning", "conditional", "published"),
-        ("bridges", "planning", "conditional", "published"), ("tunnels", "planning", "conditional", "published"),
-        ("open-map", "planning", "unconditional", "published"), ("secrets", "planning", "not_shared", "published"),
-        ("piers", "planning", "conditional", "published"), ("weirs", "planning", "conditional", "published"),
-        ("drafted", "planning", "conditional", "draft"), ("lamps", "roads", "conditional", "published"),
-    ):  # fmt: skip
-        connection.execute(
-            "INSERT INTO cim.service (id, kind, organisation_id, title_zh, title_en, share_class, state) "
-            "VALUES (%s, 'wms', %s, '', '', %s, %s)",
-            [service_id, owner, share_class, state],
-        )
+    with psycopg.connect(module_database_url, autocommit=True) as connection:
+        for service_id, owner, share_class, state in (
+            ("roads-wms", "planning", "conditional", "published"), ("rivers", "planning", "conditional", "published"),
+            ("bridges", "planning", "conditional", "published"), ("tunnels", "planning", "conditional", "published"),
+            ("open-map", "planning", "unconditional", "published"), ("secrets", "planning", "not_shared", "published"),
+            ("piers", "planning", "conditional", "published"), ("weirs", "planning", "conditional", "published"),
+            ("drafted", "planning", "conditional", "draft"), ("lamps", "roads", "conditional", "published"),
+        ):  # fmt: skip
+            connection.execute(
+                "INSERT INTO cim.service (id, kind, organisation_id, title_zh, title_en, share_class, state) "
+                "VALUES (%s, 'wms', %s, '', '', %s, %s)",
+                [service_id, owner, share_class, state],
+            )
     return made
 
 

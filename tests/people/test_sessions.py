@@ -24,8 +24,9 @@ def test_a_log_in_gives_a_cookie_that_scripts_do_not_read(node, connection):
 
 
 def test_a_session_is_who_logged_in(node):
-    me = node.session("publisher").get("/sessions/current").json()
-    assert (me["person_id"], me["organisation_id"]) == (node.people["publisher"], "planning")
+    node.person("sessions.publisher", "planning", "publisher")
+    me = node.session("sessions.publisher").get("/sessions/current").json()
+    assert (me["person_id"], me["organisation_id"]) == (node.people["sessions.publisher"], "planning")
     assert set(me["roles"]) == {"reader", "publisher"}
     assert "admin" in node.session("mayor").get("/sessions/current").json()["roles"]
     assert node.session("nanshan").get("/sessions/current").json()["area_code"] == "440305"
@@ -58,7 +59,8 @@ def test_a_log_out_ends_the_session(node):
 
 
 def test_one_lists_and_ends_ones_own_sessions_only(node):
-    here, there, other = node.session("boss.roads"), node.session("boss.roads"), node.session("clerk")
+    node.person("sessions.boss", "roads", "org_admin")
+    here, there, other = node.session("sessions.boss"), node.session("sessions.boss"), node.session("clerk")
     listed = here.get("/sessions").json()["sessions"]
     assert [one["is_current"] for one in listed] == [False, True]
     assert_problem(other.delete(f"/sessions/{listed[0]['id']}"), status=404, code="not-found")
