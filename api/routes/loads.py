@@ -169,7 +169,11 @@ async def again(request: Request) -> Response:
             raise InvalidParameter(name, value, "a text")
     if row["state"] != "failed":
         raise Conflict(f"load {run_id} is {row['state']}: only one that failed can be loaded again from its file")
-    kept = store.quarantine / str(run_id)
+    kept, leaving = store.quarantine / str(run_id), store.uploads / str(run_id)
+    for _ in range(40):  # the runner puts the file away right after it has said that the load failed
+        if not await asyncio.to_thread(leaving.is_dir):
+            break
+        await asyncio.sleep(0.05)
     with store.incoming() as folder:
         try:
             folder.rmdir()
@@ -280,7 +284,9 @@ async def load(request: Request) -> Response:
     shown = [
         {"code": r["code"], "rejected": r["is_rejected"], "count": r["count"], "placed": r["placed"]} for r in found
     ]
-    return private_json({**document_of(row, settings_of(request).public_url), "reasons": shown})
+    store, name = context_of(request).store, str(row["id"])
+    is_kept = row["state"] == "failed" and any((top / name).is_dir() for top in (store.uploads, store.quarantine))
+    return private_json({**document_of(row, settings_of(request).public_url), "reasons": shown, "isKept": is_kept})
 
 
 router.add_route("/admin/loads", send, methods=["POST"])

@@ -19,7 +19,7 @@ TABLE = "编号,东坐标,北坐标\nx1,505000,2493000\nx2,505100,2493100\n".enc
 
 def test_a_refused_file_tells_the_field_at_fault_and_is_loaded_again_without_being_sent(sender):
     failed = sender.ended(sender.form("点位.csv", TABLE, kind="sensors", source="again"))
-    assert (failed["state"], failed["error"]["parameter"]) == ("failed", "crs")
+    assert (failed["state"], failed["error"]["parameter"], failed["isKept"]) == ("failed", "crs", True)
     answer = sender.http.post(f"/admin/loads/{failed['id']}/again", json={"crs": "EPSG:4547"})
     load = sender.ended(answer)
     assert (load["state"], load["source"], load["account"]["inserted"]) == ("completed", "again", 2), load["error"]
@@ -29,6 +29,7 @@ def test_a_refused_file_tells_the_field_at_fault_and_is_loaded_again_without_bei
     assert 22.5 < south < north < 22.6
     gone = sender.http.post(f"/admin/loads/{failed['id']}/again", json={})
     assert_problem(gone, status=409, code="conflict")
+    assert not sender.http.get(f"/admin/loads/{failed['id']}").json()["isKept"]
     ended = sender.http.post(f"/admin/loads/{load['id']}/cancel")
     assert_problem(ended, status=409, code="conflict")
 

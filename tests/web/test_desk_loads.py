@@ -173,6 +173,20 @@ def test_a_form_that_lacks_something_comes_back_with_what_was_typed(visit):
     visitor.errors.clear()
 
 
+def test_with_a_script_a_refused_form_keeps_the_file_that_was_chosen(visit):
+    visitor = visit(locale="zh-CN")
+    page = visitor.log_in("zhao.city", "/desk/loads").page
+    drop(page, "a.geojson", ugly("kept"))
+    page.select_option("#f-kind", "dataset")
+    page.click("form[data-does=upload] [type=submit]")
+    page.locator("#alert:focus").wait_for()
+    assert "不正确" in page.locator("#alert").inner_text()
+    assert page.locator("#f-collection[aria-invalid=true]").count() == 1
+    assert page.locator("#f-file").evaluate("(field) => field.files[0].name") == "a.geojson"
+    assert page.url == visitor.base + "/desk/loads"
+    visitor.errors.clear()
+
+
 def test_who_forges_a_form_or_is_no_admin_sends_nothing(portal_url):
     form = {"kind": "buildings", "source": "forged"}
     file = {"file": ("forged.geojson", ugly("forged"))}

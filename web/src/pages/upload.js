@@ -22,7 +22,7 @@ function refuse(form, answer) {
   const alert = document.importNode(told, true);
   form.before(alert);
   for (const field of form.elements) {
-    const other = field.id && answer.getElementById(field.id);
+    const other = field.id ? answer.getElementById(field.id) : null;
     if (other?.getAttribute("aria-invalid")) {
       field.setAttribute("aria-invalid", "true");
       const fold = field.closest("details");
