@@ -25,14 +25,14 @@ Compose = Callable[[list[Any]], Sql]
 
 
 class _Lane:
-    """Those who wait for answers by statements of one text."""
+    """Those who wait for answers by statements of one text; `late` of those `running` are slow."""
 
-    __slots__ = ("compose", "is_numbered", "running", "waiting")
+    __slots__ = ("compose", "is_numbered", "late", "running", "waiting")
 
     def __init__(self, compose: Compose, *, is_numbered: bool) -> None:
         self.compose, self.is_numbered = compose, is_numbered
         self.waiting: Asked = []
-        self.running = 0
+        self.running = self.late = 0
 
 
 class Together:
@@ -67,7 +67,7 @@ class Together:
     async def _ask(self, key: Hashable, lane: _Lane, question: Any) -> Row | None:
         told: asyncio.Future[Row | None] = asyncio.get_running_loop().create_future()
         lane.waiting.append((question, told))
-        if not lane.running:
+        if lane.running == lane.late:
             self._lanes[key] = lane
             self._start(key, lane)
         return await told
@@ -90,8 +90,17 @@ class Together:
                 del self._lanes[key]
 
     async def _answer_all(self, key: Hashable, lane: _Lane, asked: Asked) -> None:
+        is_late = False
+
+        def overtake() -> None:
+            nonlocal is_late
+            is_late = True
+            lane.late += 1
+            if lane.waiting:
+                self._start(key, lane)
+
         questions = [question for question, _ in asked]
-        timer = asyncio.get_running_loop().call_later(SLOW_S, self._overtake, key, lane)
+        timer = asyncio.get_running_loop().call_later(SLOW_S, overtake)
         try:
             rows = await self._database.fetch_rows(lane.compose(questions))
         except BaseException as error:
@@ -103,11 +112,8 @@ class Together:
             return
         finally:
             timer.cancel()
+            lane.late -= is_late
         found = {row[0]: row for row in rows}
         for number, (question, told) in enumerate(asked, 1):
             if not told.done():
                 told.set_result(found.get(number if lane.is_numbered else question))
-
-    def _overtake(self, key: Hashable, lane: _Lane) -> None:
-        if lane.waiting:
-            self._start(key, lane)

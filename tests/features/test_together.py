@@ -6,6 +6,10 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 
+from cim.db.pool import Database
+from cim.db.together import Together, _Lane
+from cim.settings import Settings
+from cim.sql import Cast, Sql
 from tests.city import City, square
 from tests.conftest import Server, serving
 
@@ -95,3 +99,29 @@ def test_a_box_that_fails_fails_alone(server):
     asks = ["?bbox=114,22.49,114.01,22.51&limit=5", "?bbox=114,22.51,114.01,22.49&limit=5", "?bbox=114,x&limit=5"] * 10
     found = [answer.status_code for answer in asked(server, [(one, {}) for one in asks])]
     assert found == [200, 400, 400] * 10
+
+
+def test_a_quick_question_does_not_wait_for_a_slow_one(module_database_url):
+    asleep = "SELECT seconds, pg_sleep(seconds) FROM unnest({}) AS seconds"
+
+    async def ask() -> list[float]:
+        database = Database(Settings(DATABASE_URL=module_database_url))
+        await database.open()
+        together = Together(database)
+        lane = _Lane(lambda seconds: Sql.of(asleep, Cast(seconds, "float8[]")), is_numbered=False)
+        ended: list[float] = []
+
+        async def one(seconds: float, after: float) -> None:
+            await asyncio.sleep(after)
+            row = await together._ask("asleep", lane, seconds)
+            assert row is not None
+            ended.append(row["seconds"])
+
+        try:
+            await asyncio.gather(one(1.0, 0), one(0.01, 0.001), one(0.02, 0.1), one(0.03, 0.3))
+            assert (lane.running, lane.late, lane.waiting, together._lanes) == (0, 0, [], {})
+        finally:
+            await database.close()
+        return ended
+
+    assert asyncio.run(ask()) == [0.01, 0.02, 0.03, 1.0]
