@@ -198,7 +198,7 @@ async def revoke(request: Request) -> Response:
 ROUTES = (
     Route("/desk/keys", keys, methods=["GET"]),
     Route("/desk/keys", create, methods=["POST"]),
-    Route("/desk/keys/new", form, methods=["GET"]),
+    Route("/desk/new/keys", form, methods=["GET"]),
     Route("/desk/keys/{prefix}", key, methods=["GET"]),
     Route("/desk/keys/{prefix}/rotate", rotate, methods=["POST"]),
     Route("/desk/keys/{prefix}/revoke", revoke, methods=["POST"]),

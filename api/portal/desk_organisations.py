@@ -123,7 +123,7 @@ async def delete(request: Request) -> Response:
 ROUTES = (
     Route("/desk/organisations", organisations, methods=["GET"]),
     Route("/desk/organisations", create, methods=["POST"]),
-    Route("/desk/organisations/new", new, methods=["GET"]),
+    Route("/desk/new/organisations", new, methods=["GET"]),
     Route("/desk/organisations/{organisation_id}", organisation, methods=["GET"]),
     Route("/desk/organisations/{organisation_id}", edit, methods=["POST"]),
     Route("/desk/organisations/{organisation_id}/delete", delete, methods=["POST"]),

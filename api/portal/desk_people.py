@@ -161,7 +161,7 @@ async def invite(request: Request) -> Response:
 ROUTES = (
     Route("/desk/people", people, methods=["GET"]),
     Route("/desk/people", create, methods=["POST"]),
-    Route("/desk/people/new", new, methods=["GET"]),
+    Route("/desk/new/people", new, methods=["GET"]),
     Route("/desk/people/{person_id}", person, methods=["GET"]),
     Route("/desk/people/{person_id}", edit, methods=["POST"]),
     Route("/desk/people/{person_id}/invitation", invite, methods=["POST"]),

@@ -207,8 +207,8 @@ async def _refused(
 
 
 ROUTES = (
-    Route("/desk/services/new", at_desk(new), methods=["GET"]),
-    Route("/desk/services/new", at_desk(register), methods=["POST"]),
+    Route("/desk/new/services", at_desk(new), methods=["GET"]),
+    Route("/desk/new/services", at_desk(register), methods=["POST"]),
     Route("/desk/services/{service_id}/edit", at_desk(edit), methods=["GET"]),
     Route("/desk/services/{service_id}/edit", at_desk(save), methods=["POST"]),
 )

@@ -123,7 +123,7 @@ async def edit(request: Request) -> Response:
 ROUTES = (
     Route("/desk/scenarios", scenarios, methods=["GET"]),
     Route("/desk/scenarios", create, methods=["POST"]),
-    Route("/desk/scenarios/new", new, methods=["GET"]),
+    Route("/desk/new/scenarios", new, methods=["GET"]),
     Route("/desk/scenarios/{scenario_id}", scenario, methods=["GET"]),
     Route("/desk/scenarios/{scenario_id}", edit, methods=["POST"]),
 )

@@ -76,7 +76,7 @@ def test_a_grant_from_application_to_revocation_with_the_same_numbers_on_both_si
     caller = visit(width=1280, height=900).log_in("zhou.caller", f"/desk/grants?service={SERVICE}")
     caller.page.click("tbody th a")
     grant = int(caller.page.url.rpartition("/")[2])
-    caller.page.click(f"a[href$='keys/new?grant={grant}']")
+    caller.page.click(f"a[href$='new/keys?grant={grant}']")
     caller.page.fill("#f-label", HOSTILE)
     with caller.page.expect_response(lambda answer: answer.request.method == "POST") as shown:
         caller.page.click("button[type=submit]")
@@ -161,7 +161,7 @@ def test_an_application_is_refused_and_another_renews_without_a_script(visit, sh
 
 
 def test_a_key_is_rotated_and_revoked_and_nothing_is_done_without_the_token_of_the_page(visit, shelf):
-    visitor = visit(java_script_enabled=False, locale="en-GB").log_in("zhou.caller", "/desk/keys/new")
+    visitor = visit(java_script_enabled=False, locale="en-GB").log_in("zhou.caller", "/desk/new/keys")
     page = visitor.page
     page.fill("#f-label", "rotating")
     page.click("button:has-text('Make a key')")
@@ -177,7 +177,7 @@ def test_a_key_is_rotated_and_revoked_and_nothing_is_done_without_the_token_of_t
         answer = visitor.context.request.post(visitor.base + "/desk/keys", form=form)
         assert answer.status == 403, "B44"
     headers = {"Origin": "https://elsewhere.example"}
-    visitor.open("/desk/keys/new")
+    visitor.open("/desk/new/keys")
     token = page.locator("[name=csrf]").first.get_attribute("value")
     answer = visitor.context.request.post(visitor.base + "/desk/keys", form={"csrf": token}, headers=headers)
     assert answer.status == 403, "B44: the right token from another site"
@@ -204,7 +204,7 @@ def test_B44_no_form_of_any_page_is_taken_without_the_token_of_its_session(porta
 
 
 def test_somebody_is_invited_given_a_duty_and_suspended(visit, shelf):
-    boss = visit(java_script_enabled=False, locale="en-GB").log_in("zhou.caller", "/desk/people/new")
+    boss = visit(java_script_enabled=False, locale="en-GB").log_in("zhou.caller", "/desk/new/people")
     boss.page.fill("#f-login", "desk.newcomer")
     boss.page.fill("#f-name", HOSTILE)
     boss.page.check("[name=duties][value=publisher]")
@@ -342,7 +342,7 @@ def test_a_month_that_is_over_is_settled_with_the_digest_of_its_last_close(
 
 
 def test_an_organisation_is_made_changed_and_suspended_by_the_city(visit, shelf):
-    visitor = visit(java_script_enabled=False, locale="en-GB").log_in("zhao.city", "/desk/organisations/new")
+    visitor = visit(java_script_enabled=False, locale="en-GB").log_in("zhao.city", "/desk/new/organisations")
     page = visitor.page
     page.fill("#f-id", "desk-made")
     page.fill("#f-name_en", HOSTILE)
@@ -362,8 +362,8 @@ def test_an_organisation_is_made_changed_and_suspended_by_the_city(visit, shelf)
 
 
 LOOKED_AT = {
-    "li.owner": ("", "/applications?view=all", "/grants?view=given", "/prices", f"/prices/{SERVICE}", "/people/new"),
-    "zhou.caller": ("/keys", "/keys/new", "/scenarios", "/scenarios/new", "/meters", "/settlements", "/me", "/people"),
+    "li.owner": ("", "/applications?view=all", "/grants?view=given", "/prices", f"/prices/{SERVICE}", "/new/people"),
+    "zhou.caller": ("/keys", "/new/keys", "/scenarios", "/new/scenarios", "/meters", "/settlements", "/me", "/people"),
     "zhao.city": ("", "/meters?by=day", "/organisations", "/settlements/closes", "/meters?from=2026-13-01"),
 }
 

@@ -192,7 +192,7 @@ def test_a_review_is_of_what_was_read(visit, portal_url):
 
 
 def test_the_whole_way_without_a_script(visit, portal_url):
-    publisher = visit(java_script_enabled=False, locale="en-GB").log_in("qian.publisher", "/desk/services/new")
+    publisher = visit(java_script_enabled=False, locale="en-GB").log_in("qian.publisher", "/desk/new/services")
     page = publisher.page
     for name, value in office.draft("ds-plain").items():
         if name in ("themes", "endpoints"):
@@ -272,7 +272,7 @@ def test_axe_finds_nothing_serious_and_each_language_is_whole(visit, portal_url,
     visitor.page.add_init_script(path=AXE)
     visitor.log_in("li.owner")
     one = f"services/{key}"
-    for path in (f"services?words={key}", one, f"{one}/edit", f"{one}/compare", "services/new", "reviews"):
+    for path in (f"services?words={key}", one, f"{one}/edit", f"{one}/compare", "new/services", "reviews"):
         visitor.open(f"/desk/{path}")
         visitor.page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
         assert findings(visitor) == [], path
