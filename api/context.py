@@ -1,9 +1,8 @@
 """What a handler needs of the application: settings, database, registry, caller."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, cast
+from typing import Any, cast
 
-from fastapi import Depends
 from starlette.requests import Request
 
 from api.callers import Callers
@@ -96,8 +95,3 @@ async def collection_of(request: Request) -> tuple[Collection, Scope]:
     if not scope.sees(wanted):
         raise NotFound("collection", wanted, [one.id for one in visible_collections(request, scope)])
     return as_seen(registry.get(wanted), scope), scope
-
-
-SettingsParam = Annotated[Settings, Depends(settings_of)]
-DatabaseParam = Annotated[Database, Depends(database_of)]
-RegistryParam = Annotated[Registry, Depends(registry_of)]

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import structlog
 from api.uploads import Store
 from api.work import Locks, Workshop, ended, started
 from cim.db.pool import Database
+from cim.errors import CimError
 from cim.query.loads import fail_sql
 from cim.settings import Settings
 from cim.sql import Cast, Sql
@@ -89,7 +91,7 @@ class Runner:
         heard = asyncio.create_task(process.communicate())
         try:
             while not (await asyncio.wait({heard}, timeout=WATCH_EVERY_S))[0]:
-                if await self._state(run_id) == "failed":  # somebody cancelled it
+                if await self._is_cancelled(run_id):
                     await ended(process)
             output, _ = heard.result()
         except asyncio.CancelledError:
@@ -104,6 +106,12 @@ class Runner:
             return {**error, "code": str(error["code"]), "detail": str(error["detail"])}
         except (IndexError, KeyError, ValueError):
             return {"code": "load-failed", "detail": f"the load ended with exit code {process.returncode}"}
+
+    async def _is_cancelled(self, run_id: int) -> bool:
+        """True when somebody ended the run; while the database does not answer nobody did."""
+        with suppress(CimError):
+            return await self._state(run_id) == "failed"
+        return False
 
     async def _fail(self, run_id: int, error: _ERROR) -> None:
         await self._database.execute(fail_sql(run_id, orjson.dumps(error).decode()))

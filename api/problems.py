@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 
 from api.limits import limit_fields
-from cim.errors import CimError, QuotaExceeded, RangeRefused, TooManyAttempts, TooManyExports, UpstreamClosed
+from cim.errors import CimError, QuotaExceeded, RangeRefused, TooMany, UpstreamClosed
 
 log = structlog.get_logger("api")
 
@@ -156,9 +156,7 @@ def problem_response(request: Request, error: CimError) -> Response:
     headers = {"Content-Range": f"bytes */{error.size}"} if isinstance(error, RangeRefused) else None
     if isinstance(error, QuotaExceeded):
         headers = {**limit_fields(error.standing), "Retry-After": str(error.retry_after_s)}
-    if isinstance(error, TooManyAttempts | TooManyExports) or (
-        isinstance(error, UpstreamClosed) and error.retry_after_s is not None
-    ):
+    if isinstance(error, TooMany) or (isinstance(error, UpstreamClosed) and error.retry_after_s is not None):
         headers = {"Retry-After": str(error.retry_after_s)}
     return _respond(
         request,

@@ -24,7 +24,6 @@ from cim.settings import Settings
 
 TTL_S = 2.0
 MAX_KNOWN = 10_000
-COOKIES = (b"__Host-cim_session=", b"cim_session=")
 CSRF_HEADER = b"x-csrf-token"
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _QUESTIONS = ("/search", "/aggregate")

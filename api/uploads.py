@@ -22,6 +22,7 @@ from urllib.parse import unquote_to_bytes
 
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import Request
 
 from api.params import check_text
 from cim.errors import (
@@ -44,8 +45,6 @@ MAX_MEMBER_RECORD = 1024
 MAX_NAME_BYTES = 150
 ROOM_EVERY_BYTES = 1024 * 1024
 """How often an upload looks again at what is left of the quota: others come in beside it."""
-OWN_FILES = (".request.json", ".lock")
-"""Names in a job's folder that are not the sender's."""
 SHAPEFILE = (".shp", ".dbf", ".shx", ".prj", ".cpg", ".sbn", ".sbx", ".qix", ".qpj")
 """Suffixes of the files that make one shapefile and may come together."""
 ABANDONED_S = 3600.0
@@ -164,6 +163,13 @@ def source_key(name: str) -> str:
     if stem.isascii() and plain:
         return plain
     return f"{plain or 'upload'}-{hashlib.sha256(stem.encode()).hexdigest()[:6]}"
+
+
+async def chunks_of(request: Request) -> AsyncIterator[bytes]:
+    """The body as it comes in, without the empty piece at its end."""
+    async for chunk in request.stream():
+        if chunk:
+            yield chunk
 
 
 async def receive_raw(

@@ -194,26 +194,26 @@ class Unauthorized(CimError):
     title = "A valid key is needed"
 
 
-class TooManyAttempts(CimError):
-    """Guesses at a password, or more log-ins at once than are checked; the fact `retry_after_s` says when to try again."""
+class TooMany(CimError):
+    """More at once than is taken; the fact `retry_after_s` says when to try again."""
+
+    def __init__(self, detail: str, retry_after_s: int) -> None:
+        super().__init__(f"{detail}; try again in {retry_after_s} s", facts={"retry_after_s": retry_after_s})
+        self.retry_after_s = retry_after_s
+
+
+class TooManyAttempts(TooMany):
+    """Guesses at a password, or more log-ins at once than are checked."""
 
     code = "too-many-attempts"
     title = "Too many attempts"
 
-    def __init__(self, detail: str, retry_after_s: int) -> None:
-        super().__init__(f"{detail}; try again in {retry_after_s} s", facts={"retry_after_s": retry_after_s})
-        self.retry_after_s = retry_after_s
 
-
-class TooManyExports(CimError):
-    """A caller has as many exports that are not finished as may be; the fact `retry_after_s` says when to try again."""
+class TooManyExports(TooMany):
+    """A caller has as many exports that are not finished as may be."""
 
     code = "too-many-exports"
     title = "Too many exports at once"
-
-    def __init__(self, detail: str, retry_after_s: int) -> None:
-        super().__init__(f"{detail}; try again in {retry_after_s} s", facts={"retry_after_s": retry_after_s})
-        self.retry_after_s = retry_after_s
 
 
 class Forbidden(CimError):

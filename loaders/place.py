@@ -19,6 +19,7 @@ from shapely.errors import ShapelyError
 from cim.db.rejections import PLACE
 from cim.errors import SourceRefused, nearest
 from loaders.base import MAX_CHOICES, Batch, Rejection, SourceOptions
+from loaders.mapping import plain
 from loaders.reference import CRS84, HOW, by_rule, settle
 from loaders.wkb import MAX_NESTING
 
@@ -91,11 +92,6 @@ class Place:
     def geometry_type(self) -> str:
         """Point for two numbers; a WKT column may hold anything."""
         return "Point" if self.wkt is None else "Geometry"
-
-
-def plain(name: str) -> str:
-    """A column name as it is compared: lower case, separators as one space."""
-    return re.sub(r"[\s_\-.:/（）()\[\]]+", " ", name).strip().lower()
 
 
 def find_place(sample: pa.Table, options: SourceOptions, what: str) -> Place | None:

@@ -29,11 +29,11 @@ from cim.catalogue.application import (
 from cim.catalogue.deadline import calendar_of, working_days_of
 from cim.db.audit import record
 from cim.db.pool import Transaction
-from cim.errors import Conflict, Forbidden, InvalidParameter, NotFound
+from cim.errors import Conflict, InvalidParameter, NotFound
 from cim.interval import instant_text
 from cim.model import Scope
 from cim.people.members import key_member, one_of, text_member
-from cim.people.rights import require_caller
+from cim.people.rights import require_side
 from cim.query import applications as statements
 from cim.query.applications import APPLICATIONS, GRANTS, SCENARIOS, both_sides_seen
 from cim.query.notifications import notify_sql
@@ -45,13 +45,6 @@ MEMBERS = ("service_id", "scenario_id", "grant_id", "purpose", "wanted")
 FILTERS = ("state", "service", "owner", "organisation", "scenario", "overdue", *PAGING)
 _ID = re.compile(r"[1-9]\d{0,17}", re.ASCII)
 _INSTANTS = ("applied_at", "due_at", "decided_at")
-
-
-def require_side(scope: Scope) -> None:
-    """Raise Unauthorized, Forbidden for a caller who is on neither side of an application."""
-    require_caller(scope)
-    if scope.organisation_id is None and not scope.is_city and "district_admin" not in scope.roles:
-        raise Forbidden("the key sent acts for no organisation")
 
 
 def _shown(row: Any, scope: Scope) -> Mapping[str, Any]:

@@ -15,7 +15,6 @@ from api.documents import private_json
 from api.listing import PAGING, listed
 from api.params import check_members, json_object, query_parameters
 from api.refusals import refuse
-from api.routes.applications import require_side
 from cim.catalogue.application import (
     changes_grant,
     checked_conditions,
@@ -30,6 +29,7 @@ from cim.errors import Conflict, InvalidBody, NotFound
 from cim.interval import instant_text
 from cim.model import Scope
 from cim.people.members import one_of, text_member
+from cim.people.rights import require_side
 from cim.query.applications import GRANT_STATES, GRANTS, both_sides_seen, change_grant_sql, revoke_grant_sql
 from cim.query.notifications import notify_sql
 from cim.sql import Sql

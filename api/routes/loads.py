@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from api.documents import GEOJSON, JSON, Link, private_json, url_of
 from api.listing import PAGING, listed
 from api.params import check_members, json_object, query_parameters
 from api.security import require_admin
-from api.uploads import MAX_FIELD_BYTES, look_at, receive_form, receive_raw, source_key, storage_errors
+from api.uploads import MAX_FIELD_BYTES, chunks_of, look_at, receive_form, receive_raw, source_key, storage_errors
 from cim.collections import BUILTIN
 from cim.crs import check_datum
 from cim.errors import Conflict, InvalidParameter, NotFound, UnknownParameter
@@ -102,13 +102,13 @@ async def send(request: Request) -> Response:
     content_type = request.headers.get("content-type", "")
     with store.incoming() as folder:
         if content_type.lower().startswith("multipart/form-data"):
-            upload = await receive_form(_chunks(request), content_type, folder, store, settings)
+            upload = await receive_form(chunks_of(request), content_type, folder, store, settings)
             for name in upload.fields:
                 if name not in FIELDS:
                     raise UnknownParameter(name, FIELDS)
             values = {**values, **upload.fields}
         else:
-            upload = await receive_raw(_chunks(request), folder, values.get("filename", ""), store, settings)
+            upload = await receive_raw(chunks_of(request), folder, values.get("filename", ""), store, settings)
         job = _job(values, upload.path.name, scope.caller)
         for path in upload.paths:
             await asyncio.to_thread(look_at, path, settings)
@@ -205,12 +205,6 @@ async def cancel(request: Request) -> Response:
     await database_of(request).execute(fail_sql(run_id, orjson.dumps(error).decode()))
     context_of(request).runner.wake()
     return private_json(document_of(await row_of_run(request, run_id), base))
-
-
-async def _chunks(request: Request) -> AsyncIterator[bytes]:
-    async for chunk in request.stream():
-        if chunk:
-            yield chunk
 
 
 def _job(values: Mapping[str, str], file_name: str, caller: str) -> dict[str, Any]:

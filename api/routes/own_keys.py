@@ -24,7 +24,7 @@ from cim.interval import instant_text
 from cim.model import Scope
 from cim.people import keys as owned
 from cim.people.members import future_member, key_member, one_of, text_member
-from cim.people.rights import manages, require_caller
+from cim.people.rights import manages, require_side
 from cim.query.grants import grant_in_force_sql
 from cim.query.people import keys_seen
 from cim.sql import Sql
@@ -45,17 +45,11 @@ def _shown(row: Any) -> Mapping[str, Any]:
     return {**{name: row[name] for name in SHOWN}, **instants, "is_in_force": row["is_in_force"]}
 
 
-def _require_holder(scope: Scope) -> None:
-    require_caller(scope)
-    if scope.organisation_id is None and not scope.is_city and "district_admin" not in scope.roles:
-        raise Forbidden("the key sent acts for no organisation")
-
-
 async def keys(request: Request) -> Response:
     """Keys by their prefix, the latest first: one's own, or those of the organisations that the caller acts for."""
     scope = await scope_of(request)
     values = query_parameters(request, FILTERS)
-    _require_holder(scope)
+    require_side(scope)
     conditions = keys_seen(scope)
     if "organisation" in values:
         conditions.append(Sql.of("k.organisation_id = {}", values["organisation"]))
@@ -71,7 +65,7 @@ async def keys(request: Request) -> Response:
 async def create(request: Request) -> Response:
     """Make a key for oneself, or as an admin of the organisation for it; the answer alone ever shows it."""
     scope = await scope_of(request)
-    _require_holder(scope)
+    require_side(scope)
     query_parameters(request, ())
     body = await json_object(request, max_bytes=65_536)
     check_members(body, MEMBERS)
@@ -148,7 +142,7 @@ async def _made(
 
 async def _key_of(request: Request, scope: Scope) -> Any:
     """The key's row where it exists for the caller. Raises NotFound."""
-    _require_holder(scope)
+    require_side(scope)
     prefix, row = request.path_params["prefix"], None
     if "\x00" not in prefix:
         row = await database_of(request).fetch_row(

@@ -24,7 +24,7 @@ from cim.model import Scope
 from cim.model.scope import DUTIES
 from cim.people.document import STATES, checked_person
 from cim.people.passwords import checked_password
-from cim.people.rights import check_district, check_given, manages, require_caller
+from cim.people.rights import check_district, check_given, manages, require_side
 from cim.query.people import PEOPLE, insert_person_sql, invite_sql, people_seen, update_sql
 from cim.query.sessions import end_all_sql
 from cim.sql import Sql
@@ -44,7 +44,7 @@ async def people(request: Request) -> Response:
     """The people that the caller acts for, and the caller."""
     scope = await scope_of(request)
     values = query_parameters(request, FILTERS)
-    _require_person(scope)
+    require_side(scope)
     conditions = people_seen(scope)
     for name, column, allowed in (("state", "p.state", STATES), ("duty", "", DUTIES)):
         if name in values and values[name] not in allowed:
@@ -56,15 +56,9 @@ async def people(request: Request) -> Response:
     return await listed(request, "people", PEOPLE, conditions, values, _shown)
 
 
-def _require_person(scope: Scope) -> None:
-    require_caller(scope)
-    if scope.organisation_id is None and not scope.is_city and "district_admin" not in scope.roles:
-        raise Forbidden("the key sent acts for no organisation")
-
-
 async def _person_of(request: Request, scope: Scope) -> Any:
     """The person's row where they exist for the caller. Raises NotFound."""
-    _require_person(scope)
+    require_side(scope)
     wanted, row = request.path_params["person_id"], None
     if "\x00" not in wanted:
         row = await database_of(request).fetch_row(
@@ -85,7 +79,7 @@ async def person(request: Request) -> Response:
 async def create(request: Request) -> Response:
     """Make a person. Without a password or a subject the answer alone ever shows an invitation, by which they set one."""
     scope = await scope_of(request)
-    _require_person(scope)
+    require_side(scope)
     if not {"org_admin", "district_admin", "city_admin"} & scope.roles:
         await refuse(
             request, scope, "person", "new", "people are made by an org_admin, a district_admin or a city_admin"

@@ -12,7 +12,6 @@ from api.documents import private_json
 from api.listing import PAGING, listed
 from api.params import json_object, query_parameters
 from api.refusals import refuse
-from api.routes.applications import require_side
 from cim.catalogue.application import require_applicant
 from cim.catalogue.scenario import STATES, checked_scenario
 from cim.db.audit import record
@@ -20,6 +19,7 @@ from cim.errors import Conflict, NotFound
 from cim.interval import instant_text
 from cim.model import Scope
 from cim.people.members import one_of
+from cim.people.rights import require_side
 from cim.query.applications import SCENARIOS
 from cim.query.people import hangs_on_seen, insert_scenario_sql, update_sql
 from cim.sql import Sql

@@ -1,7 +1,6 @@
 """Services in bulk: send a table, read what it came to, and get the template. For publishers, of their own organisation."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
@@ -12,7 +11,7 @@ from starlette.responses import Response
 from api.context import context_of, database_of, registry_of, scope_of, settings_of
 from api.documents import JSON, Link, private_json, url_of
 from api.params import parse_limit, query_parameters
-from api.uploads import look_at, receive_form, receive_raw
+from api.uploads import chunks_of, look_at, receive_form, receive_raw
 from api.work import outcome
 from cim.catalogue.life import identity_of
 from cim.catalogue.load import FORMATS
@@ -85,13 +84,13 @@ async def send(request: Request) -> Response:
     limited = settings.model_copy(update=caps)
     with store.incoming() as folder:
         if content_type.lower().startswith("multipart/form-data"):
-            upload = await receive_form(_chunks(request), content_type, folder, store, limited)
+            upload = await receive_form(chunks_of(request), content_type, folder, store, limited)
             for name in upload.fields:
                 if name not in FIELDS:
                     raise UnknownParameter(name, FIELDS)
             values = {**values, **upload.fields}
         else:
-            upload = await receive_raw(_chunks(request), folder, values.get("filename", ""), store, limited)
+            upload = await receive_raw(chunks_of(request), folder, values.get("filename", ""), store, limited)
         if upload.path.suffix.lower() not in FORMATS:
             raise UnsupportedMedia(f"'{upload.path.name[:100]}': a file named {', '.join(FORMATS)} is taken")
         await asyncio.to_thread(look_at, upload.path, limited)
@@ -126,12 +125,6 @@ def _is_dry(values: dict[str, str]) -> bool:
     if word not in ("true", "false"):
         raise InvalidParameter("dry-run", word, "true or false")
     return word == "true"
-
-
-async def _chunks(request: Request) -> AsyncIterator[bytes]:
-    async for chunk in request.stream():
-        if chunk:
-            yield chunk
 
 
 async def loads(request: Request) -> Response:

@@ -35,12 +35,12 @@ from cim.interval import parse_date
 from cim.metering.prices import charges_of, plan_of
 from cim.model import Scope
 from cim.query.cursor import decode_cursor, encode_cursor
+from cim.query.service_life import organisation_sql
 from cim.query.statements import (
     MEASURES,
     closes_sql,
     last_close_sql,
     names_sql,
-    organisation_area_sql,
     page_sql,
     priced_sql,
     series_sql,
@@ -73,7 +73,7 @@ async def _reader(request: Request, names: Sequence[str]) -> tuple[Scope, dict[s
     wanted = values.get("organisation")
     if wanted is None or wanted == scope.organisation_id or "district_admin" not in scope.roles or not scope.area_code:
         return scope, values
-    row = await database_of(request).fetch_row(organisation_area_sql(wanted))
+    row = await database_of(request).fetch_row(organisation_sql(wanted))
     is_of_district = row is not None and scope.covers(row["area_code"])
     return (replace(scope, organisation_id=wanted) if is_of_district else scope), values
 

@@ -22,11 +22,8 @@ REFUSED = "refused"
 """Denied for want of a key, a grant or a right."""
 QUOTA = "quota"
 """Denied since a quota or rate is used up."""
-OUTCOMES = (ANSWERED, ABORTED, UPSTREAM_TIMEOUT, UPSTREAM_ERROR, REFUSED, QUOTA)
 DENIED = (REFUSED, QUOTA)
 """Outcomes that are counted apart: the service was not called."""
-FAILED = (UPSTREAM_TIMEOUT, UPSTREAM_ERROR)
-"""Outcomes of calls that failed through no fault of the caller, as those of status 500 and more have."""
 
 COLUMNS = (
     "day",

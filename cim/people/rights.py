@@ -18,6 +18,13 @@ def require_caller(scope: Scope) -> None:
         raise Unauthorized(f"this needs a key or a session; {HOW}")
 
 
+def require_side(scope: Scope) -> None:
+    """Raise Unauthorized, Forbidden for a caller who acts neither for an organisation, nor for a district or the city."""
+    require_caller(scope)
+    if scope.organisation_id is None and not scope.is_city and "district_admin" not in scope.roles:
+        raise Forbidden("the key sent acts for no organisation")
+
+
 def require_member(scope: Scope) -> str:
     """The organisation that the caller acts for. Raises Unauthorized, Forbidden."""
     require_caller(scope)
@@ -35,11 +42,6 @@ def manages(scope: Scope, organisation_id: str, area_code: str | None) -> bool:
     """True where the caller makes and changes the people and keys of the organisation, which belongs to the area."""
     is_own = "org_admin" in scope.roles and scope.organisation_id == organisation_id
     return scope.is_city or is_own or is_district(scope, area_code)
-
-
-def sees_organisation(scope: Scope, organisation_id: str, area_code: str | None) -> bool:
-    """True where what hangs on the organisation (people, keys, applications) exists for the caller."""
-    return manages(scope, organisation_id, area_code) or scope.organisation_id == organisation_id
 
 
 def may_give(scope: Scope) -> list[str]:

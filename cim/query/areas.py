@@ -24,8 +24,3 @@ def parse_area_code(text: str, *, parameter: str = "area") -> str:
         if len(code) >= length and not code[shorter:].strip("0"):
             return code[:shorter]
     return code
-
-
-def level_of(code: str) -> str | None:
-    """city, district, street or community, by the length of a trimmed code."""
-    return {length: level for level, length in CODE_LENGTHS.items()}.get(len(code))

@@ -11,8 +11,6 @@ from cim.query.predicate import visible_properties
 from cim.sql import Cast, Sql
 
 MAX_MEASURES = 40
-MERGEABLE = ("number", "sum", "min", "max")
-"""Those whose total follows from those of the groups; `avg` is made of the first two."""
 
 _DIRECTIONS = frozenset({"deg"})
 _NUMBERS = (Kind.INTEGER, Kind.NUMBER)

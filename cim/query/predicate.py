@@ -5,7 +5,6 @@ sub-selects, so that a generic plan evaluates them once and not once a row.
 """
 
 from cim.bbox import Bbox
-from cim.errors import UnknownProperty
 from cim.interval import Interval
 from cim.model import Collection, Property, Scope
 from cim.query.areas import AFTER_DIGITS
@@ -28,15 +27,6 @@ def visible_properties(collection: Collection, scope: Scope) -> tuple[Property, 
     if not scope.hidden and scope.precision_m is None:
         return collection.properties
     return tuple(p for p in collection.properties if not hides(collection, scope, p.name))
-
-
-def visible_property(collection: Collection, scope: Scope, name: str, *, parameter: str | None = None) -> Property:
-    """The property `name` if the caller may see it. Raises UnknownProperty."""
-    visible = visible_properties(collection, scope)
-    for candidate in visible:
-        if candidate.name == name:
-            return candidate
-    raise UnknownProperty(collection.id, name, [p.name for p in visible], parameter=parameter)
 
 
 def is_broad(collection: Collection, query: FeatureQuery) -> bool:

@@ -218,8 +218,3 @@ def closes_sql(limit: int, before: date | None) -> Sql:
         where,
         Cast(limit, "bigint"),
     )
-
-
-def organisation_area_sql(organisation_id: str) -> Sql:
-    """The district that an organisation belongs to."""
-    return Sql.of("SELECT area_code FROM cim.organisation WHERE id = {}", organisation_id)

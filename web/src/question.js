@@ -2,7 +2,6 @@
 import { getJson } from "./api.js";
 import { featureOfArea, nameOf } from "./areas.js";
 import { config, t } from "./page.js";
-import { boundsOf } from "./shapes.js";
 import { placeOfText, polygonOfBox, toWkt } from "./wkt.js";
 
 const DAY = /^\d{4}-\d\d-\d\d$/;
@@ -85,8 +84,6 @@ export function featureOf(reference) {
   const [collection, id] = [reference.slice(0, slash), reference.slice(slash + 1)];
   return getJson(`collections/${encodeURIComponent(collection)}/items/${encodeURIComponent(id)}`);
 }
-
-export const boundsOfPlace = async (text) => boundsOf(await outlineOf(text));
 
 /** A command that asks the same anywhere. */
 export function curlOf(path, body) {
