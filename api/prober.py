@@ -7,6 +7,7 @@ pass any more is down, without a connection.
 import asyncio
 import random
 import time
+from datetime import UTC, date, datetime
 from typing import Any
 
 import httpcore2
@@ -23,7 +24,14 @@ from cim.db.services import done
 from cim.errors import CimError
 from cim.gateway.policy import parse_allowed
 from cim.model import Scope, roles_of
-from cim.query.health import collection_sql, due_probes_sql, put_off_sql, record_health_sql, suspended_here_sql
+from cim.query.health import (
+    collection_sql,
+    due_probes_sql,
+    purge_days_sql,
+    put_off_sql,
+    record_health_sql,
+    suspended_here_sql,
+)
 from cim.settings import Settings
 
 log = structlog.get_logger("health")
@@ -45,6 +53,7 @@ class Prober:
         self._services = Services(database, settings)
         self._pool: httpcore2.AsyncConnectionPool | None = None
         self._skipped: dict[str, float] = {}
+        self._forgot_on: date | None = None
 
     async def close(self) -> None:
         """Close connections."""
@@ -57,6 +66,7 @@ class Prober:
         interval = self._settings.health_interval_s
         if interval <= 0:
             return 0
+        await self._forget()
         rows = await self._database.fetch_rows(due_probes_sql(interval, BATCH + len(self._skipped)))
         now = time.monotonic()
         due = [row for row in rows if self._skipped.get(row["id"], 0.0) < now][:BATCH]
@@ -68,6 +78,13 @@ class Prober:
 
         await asyncio.gather(*(probed(row) for row in due))
         return len(due)
+
+    async def _forget(self) -> None:
+        """Once a day, days that are told no more."""
+        today = datetime.now(UTC).date()
+        if self._forgot_on != today:
+            await self._database.execute(purge_days_sql())
+            self._forgot_on = today
 
     async def _probe(self, row: Any, interval: float) -> None:
         service_id = row["id"]

@@ -82,6 +82,10 @@ def connection(module_database_url: str, source: Source, closed: int) -> Iterato
         opened.execute(
             "UPDATE cim.service SET published_at = now() - interval '1 hour' WHERE organisation_id = 'planning'"
         )
+        opened.execute(
+            "INSERT INTO cim.service_health_day (service_id, day, probes, up) "
+            "SELECT id, current_date - n, 1, 1 FROM cim.service, unnest(ARRAY[380, 420]) AS n WHERE id = 'inwards'"
+        )
         yield opened
 
 
@@ -155,6 +159,11 @@ def test_b32_an_address_that_is_closed_is_down_without_a_connection(connection, 
     assert row[0] == "down"
     assert "does not call" in row[1]
     assert hits == []
+
+
+def test_days_of_more_than_a_year_ago_are_forgotten(connection, told):
+    kept = "SELECT array_agg(current_date - day) FROM cim.service_health_day WHERE day < current_date - 30"
+    eventually(lambda: connection.execute(kept).fetchone() == ([380],))
 
 
 def test_what_a_person_suspended_is_not_resumed_by_the_rule(connection, told):
