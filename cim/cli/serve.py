@@ -112,10 +112,15 @@ def _announce(settings: Settings, url: str) -> None:
 
     base = settings.public_url
     with connect(url) as connection:
-        found = connection.execute("SELECT EXISTS (SELECT FROM cim.api_key)").fetchone()
-        key = None if found is None or found[0] else create_key(connection, Rights("admin"), label="first start")
+        found = connection.execute(
+            "SELECT EXISTS (SELECT FROM cim.api_key), EXISTS (SELECT FROM cim.person)"
+        ).fetchone()
+        has_key, has_people = found or (True, True)
+        key = None if has_key else create_key(connection, Rights("admin"), label="first start")
+    first = "" if has_people else "   (nobody can log in yet; make the first person with: cim people add)"
     console.print(
-        f"\n  map        {base}/\n  API        {base}/api?f=html\n  STAC       {base}/stac\n  catalogue  {base}/catalogue"
+        f"\n  map        {base}/\n  catalogue  {base}/catalogue\n  desk       {base}/desk{first}"
+        f"\n  API        {base}/api?f=html\n  STAC       {base}/stac"
     )
     if key is not None:
         console.print(f"  admin key  {key}   (shown once; make others with: cim db key create)")

@@ -65,3 +65,18 @@ def test_five_steps_lead_from_a_service_to_its_meter(url: str, module_database_u
     assert '"FeatureCollection"' in done.stdout
     (group,) = json.loads(done.stdout[done.stdout.rindex('{"side"') :])["groups"]
     assert (group["service"], group["calls"]) == ("towers", 1)
+
+
+def test_the_first_person_is_made_on_the_machine_and_logs_in(url: str, module_database_url: str) -> None:
+    (block,) = re.findall(r"^```sh\n(.*?)^```$", SECTIONS["The same in a browser"], re.MULTILINE | re.DOTALL)
+    program = shlex.join([sys.executable, "-m", "cim.cli.main"])
+    env = environment(DATABASE_URL=module_database_url, PYTHONPATH=str(ROOT))
+    words = ["bash", "-euc", block.replace(".venv/bin/cim", program)]
+    done = subprocess.run(words, env=env, capture_output=True, text=True, check=False, timeout=60)
+    (invitation,) = re.findall(r"inv_[\w-]+", done.stdout)
+    with httpx2.Client(base_url=url) as client:
+        form = {"token": invitation, "password": "correct horse battery"}
+        assert client.post("/invitation", data=form).status_code == 303
+        desk = client.get("/desk", headers={"Accept": "text/html"})
+    assert desk.status_code == 200
+    assert "mayor" in desk.text
