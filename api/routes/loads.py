@@ -16,7 +16,16 @@ from api.documents import GEOJSON, JSON, Link, private_json, url_of
 from api.listing import PAGING, listed
 from api.params import check_members, json_object, query_parameters
 from api.security import require_admin
-from api.uploads import MAX_FIELD_BYTES, chunks_of, look_at, receive_form, receive_raw, source_key, storage_errors
+from api.uploads import (
+    MAX_FIELD_BYTES,
+    Store,
+    chunks_of,
+    look_at,
+    receive_form,
+    receive_raw,
+    source_key,
+    storage_errors,
+)
 from cim.collections import BUILTIN
 from cim.crs import check_datum
 from cim.errors import Conflict, InvalidParameter, NotFound, UnknownParameter
@@ -44,6 +53,9 @@ OPTIONS = {
 STATED = ("kind", "collection", "source", "map", "replace", *OPTIONS)
 FIELDS = (*STATED, "filename")
 KINDS = (*(c.kind for c in BUILTIN), "dataset")
+PUT_AWAY_S = 8.0
+"""How long a load that is begun again waits for the file of the one before: a cancelled process has 5 s to end."""
+_LOOK_S = 0.05
 _BOOLEANS = {"true": True, "false": False, "1": True, "0": False, "on": True, "": False}
 
 
@@ -169,11 +181,7 @@ async def again(request: Request) -> Response:
             raise InvalidParameter(name, value, "a text")
     if row["state"] != "failed":
         raise Conflict(f"load {run_id} is {row['state']}: only one that failed can be loaded again from its file")
-    kept, leaving = store.quarantine / str(run_id), store.uploads / str(run_id)
-    for _ in range(40):  # the runner puts the file away right after it has said that the load failed
-        if not await asyncio.to_thread(leaving.is_dir):
-            break
-        await asyncio.sleep(0.05)
+    kept = await _kept(store, run_id)
     with store.incoming() as folder:
         try:
             folder.rmdir()
@@ -188,6 +196,16 @@ async def again(request: Request) -> Response:
             folder.rename(kept)
             raise
     return await _accepted(request, queued)
+
+
+async def _kept(store: Store, run_id: int) -> Path:
+    """Where the file of a load that failed is kept: it is put there a moment after the state is told, or when its process is gone."""
+    kept, left = store.quarantine / str(run_id), store.uploads / str(run_id)
+    for _ in range(round(PUT_AWAY_S / _LOOK_S)):
+        if kept.is_dir() or not left.is_dir():
+            break
+        await asyncio.sleep(_LOOK_S)
+    return kept
 
 
 async def cancel(request: Request) -> Response:

@@ -56,16 +56,9 @@ def test_a_running_load_is_cancelled_and_can_go_on(sender):
     os.kill(process, signal.SIGSTOP)
     told = sender.http.post(f"/admin/loads/{run_id}/cancel").json()
     assert (told["state"], told["error"]["code"]) == ("failed", "cancelled")
-    os.kill(process, signal.SIGCONT)
-    while loading(sender.data) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    load = sender.http.get(f"/admin/loads/{run_id}").json()
-    if load["state"] == "failed":  # not done by the time it was stopped
-        assert load["error"]["code"] == "cancelled"
-        while not (sender.data / "quarantine" / str(run_id)).is_dir() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        again = sender.ended(sender.http.post(f"/admin/loads/{run_id}/again", json={}))
-        assert (again["state"], again["account"]["read"]) == ("completed", 1)
+    # its process has not ended yet, nor is its file where it is kept
+    again = sender.ended(sender.http.post(f"/admin/loads/{run_id}/again", json={}))
+    assert (again["state"], again["account"]["read"]) == ("completed", 1)
 
 
 def shapefile_parts(folder) -> dict[str, bytes]:
