@@ -124,6 +124,7 @@ function wirePanels() {
 
 async function start() {
   window.cim = { map: null, second: null };
+  import("maplibre-gl").catch(() => {}); // its half a megabyte is compiled while the registry is asked for
   wireTabs();
   byId("language").addEventListener("click", (event) => { event.currentTarget.hash = location.hash; });
   try {
