@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from cim.db.keys import new_key
-from tests.conftest import NO_TLS, Server, serving
+from tests.conftest import NO_TLS, Server, clone, serving
 
 ADMIN = "admin-key-of-the-catalogue-tests"
 
@@ -17,6 +17,20 @@ ADMIN = "admin-key-of-the-catalogue-tests"
 def running(module_database_url: str) -> Iterator[Server]:
     """One server for a file of tests."""
     with serving(module_database_url, CIM_ADMIN_KEY=ADMIN) as server:
+        yield server
+
+
+@pytest.fixture(scope="package")
+def shared_database_url(cluster: str, template: str) -> Iterator[str]:
+    """A database for the files that share one (`tests.catalogue.shared`)."""
+    with clone(cluster, template) as url:
+        yield url
+
+
+@pytest.fixture(scope="package")
+def shared_server(shared_database_url: str) -> Iterator[Server]:
+    """The server over it."""
+    with serving(shared_database_url, CIM_ADMIN_KEY=ADMIN) as server:
         yield server
 
 

@@ -7,9 +7,12 @@ import httpx2
 import psycopg
 import pytest
 
+from tests.catalogue import shared
 from tests.catalogue.conftest import Admin, keyed, service
 from tests.conftest import Server
 from tests.problems import assert_problem
+
+running, module_database_url = shared.running, shared.module_database_url
 
 STEPS: dict[str, tuple[str, ...]] = {
     "draft": (),

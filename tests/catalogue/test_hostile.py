@@ -9,10 +9,13 @@ import psycopg
 import pytest
 
 from cim.catalogue.search import search_terms
+from tests.catalogue import shared
 from tests.catalogue.conftest import ADMIN, put_on_the_shelf, service
 from tests.conftest import Server
 from tests.hostile.payloads import ALL
 from tests.problems import assert_problem
+
+running, module_database_url = shared.running, shared.module_database_url
 
 GETS = (
     "/catalogue/items?q={}",

@@ -8,8 +8,11 @@ import httpx2
 import psycopg
 import pytest
 
+from tests.catalogue import shared
 from tests.catalogue.conftest import ADMIN
 from tests.problems import assert_problem
+
+running, module_database_url = shared.running, shared.module_database_url
 
 
 def dies_within(client: httpx2.Client, key: str, seconds: float) -> bool:

@@ -5,8 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx2
 import pytest
 
+from tests.catalogue import shared
 from tests.catalogue.conftest import ADMIN, put_on_the_shelf, review_and_publish, service
 from tests.problems import assert_problem
+
+running, module_database_url = shared.running, shared.module_database_url
 
 
 def ids(client: httpx2.Client, **query: object) -> set[str]:
