@@ -50,7 +50,7 @@ def test_what_is_no_option_leaves_the_file_where_it_is(sender, body):
 def test_a_running_load_is_cancelled_and_can_go_on(sender):
     run_id = sender.form("a.geojson", collection_of(feature("slow")), kind="buildings", source="slow").json()["id"]
     deadline = time.monotonic() + 20
-    while not (running := loading(sender.data)) and time.monotonic() < deadline:
+    while len(running := loading(sender.data, run_id)) != 1 and time.monotonic() < deadline:
         time.sleep(0.01)
     (process,) = running
     os.kill(process, signal.SIGSTOP)

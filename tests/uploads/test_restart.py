@@ -61,13 +61,14 @@ def test_loads_of_a_killed_server_are_ended_once_by_the_next(database_url: str, 
         assert row.fetchone() == (6000, 3)
 
 
-def loading(data: Path) -> list[int]:
-    """Processes that load a file of the data folder."""
+def loading(data: Path, run_id: int | None = None) -> list[int]:
+    """Processes that load a file of the data folder; of one run, or of any."""
+    job = b"--job=" if run_id is None else b"--job=%d\x00" % run_id
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             words = (process / "cmdline").read_bytes()
-            if b"--job=" in words and str(data).encode() in words:
+            if job in words and str(data).encode() in words:
                 found.append(int(process.name))
     return found
 
