@@ -185,7 +185,7 @@ def cpu_s(pid: int) -> float:
 
 
 def measure(url: str, key: str, folder: Path, rounds: int, seconds: int) -> dict[str, list[float]]:
-    """Rates of each way, in turns."""
+    """Rates of each way, in turns of which every other one goes backwards."""
     tile = tile_of(url)
     servers: dict[str, tuple[int, subprocess.Popen[bytes]]] = {}
     try:
@@ -197,8 +197,8 @@ def measure(url: str, key: str, folder: Path, rounds: int, seconds: int) -> dict
                 servers[kind] = port, subprocess.Popen(command, env=env, stdout=log, stderr=log)
             _wait(port, folder / f"{kind}.log")
         found: dict[str, list[float]] = {way.name: [] for way in ways(tile)}
-        for _ in range(rounds):
-            for way in ways(tile):
+        for turn in range(rounds):
+            for way in ways(tile)[:: -1 if turn % 2 else 1]:
                 port, process = servers[way.server]
                 before = cpu_s(process.pid)
                 answers = rate(port, way, key, seconds)

@@ -29,7 +29,7 @@ AHEAD = 3
 """A worker asks for the next lease when one of so many calls of a lease is left, so that its callers need not wait for it."""
 
 DAY_S = 86_400
-_SIZES = {"day": (2048, 256), "rate": (1024, 32)}
+_SIZES = {"day": (8192, 256), "rate": (4096, 32)}
 """The most calls of a lease, and the part of what is left that it may be."""
 
 
