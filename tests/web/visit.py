@@ -91,6 +91,15 @@ class Visit:
         )
         return found
 
+    def drawn_in_time(self, layer: str, name: str, wanted: set[Any]) -> set[Any]:
+        """Values of a property in what is drawn in `layer`, as soon as the wanted ones are; it has five seconds."""
+        for _ in range(100):
+            found = {one.get(name) for one in self.drawn(layer)}
+            if found >= wanted:
+                break
+            self.page.wait_for_timeout(50)
+        return found
+
     def click(self, lon: float, lat: float, *, count: int = 1) -> None:
         """Clicks the map at a place."""
         x, y = self.page.evaluate("(at) => { const p = window.cim.map.project(at); return [p.x, p.y]; }", [lon, lat])
