@@ -21,11 +21,11 @@ from cim.errors import (
     TooNested,
     UnknownParameter,
     UnsupportedMedia,
-    quoted,
 )
 from cim.interval import parse_date, parse_instant
 from cim.model import Kind, Property
 from cim.query.feature_query import MAX_LIMIT
+from cim.quoting import quoted
 
 MAX_QUERY_BYTES = 16_384
 MAX_TEXT = 2_000

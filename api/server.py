@@ -112,7 +112,8 @@ def check_port(settings: Settings) -> None:
             probe.bind((settings.host, settings.port))
         except OSError as error:
             raise SetupProblem(
-                f"port {settings.port} of {settings.host} cannot be had ({error.strerror}); give another: --port"
+                f"port {settings.port} of {settings.host} cannot be had ({error.strerror}); "
+                f"give another: CIM_PORT={settings.port + 1}, or --port"
             ) from error
 
 

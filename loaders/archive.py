@@ -15,7 +15,8 @@ import zlib
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from cim.errors import DecompressedTooLarge, InsufficientStorage, SourceRefused, TooLarge, quoted
+from cim.errors import DecompressedTooLarge, InsufficientStorage, SourceRefused, TooLarge
+from cim.quoting import quoted
 from loaders.sniff import Content, content_of
 
 BLOCK_BYTES = 1 << 20

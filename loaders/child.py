@@ -83,24 +83,24 @@ def _serve(head: dict[str, Any], scratch: Path, sink: IO[bytes], notes: list[str
                 raise LoadFailed(f"{loader.name}: {len(batch.geometry)} geometries for {len(batch.rows)} rows")
             batch = renumbered(batch)
             prepared = prepare(batch, plan, repairer)
-            metadata = batch.table.schema.metadata or {}
-            write_frame(
-                sink,
-                {
-                    "type": "batch",
-                    "number": number,
-                    "read": prepared.read,
-                    "accepted": prepared.accepted,
-                    "repaired": prepared.repaired,
-                    "last_row": int(np.max(batch.rows, initial=0)),
-                    "bounds": prepared.bounds,
-                    "notes": prepared.notes,
-                    "rejections": [_plain(r) for r in prepared.rejections],
-                    "stac_collections": orjson.loads(metadata.get(b"stac_collections", b"[]")),
-                },
-                prepared.block,
-            )
+            last_row = int(np.max(batch.rows, initial=0))
+            write_frame(sink, {"number": number, "last_row": last_row, **_told(batch, prepared)}, prepared.block)
     write_frame(sink, {"type": "end", "batches": number})
+
+
+def _told(batch: Any, prepared: Any) -> dict[str, Any]:
+    """What the frame of a batch says beside its rows."""
+    metadata = batch.table.schema.metadata or {}
+    return {
+        "type": "batch",
+        "read": prepared.read,
+        "accepted": prepared.accepted,
+        "repaired": prepared.repaired,
+        "bounds": prepared.bounds,
+        "notes": prepared.notes,
+        "rejections": [_plain(r) for r in prepared.rejections],
+        "stac_collections": orjson.loads(metadata.get(b"stac_collections", b"[]")),
+    }
 
 
 def _plain(value: Any) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from typing import Any
 
 import yaml
 
-from cim.errors import InvalidParameter, SourceRefused, UnknownProperty, nearest
+from cim.errors import InvalidParameter, SourceRefused, UnknownProperty
 from cim.model import Collection, Kind
+from cim.quoting import nearest
 from loaders.base import SourceField, SourceInfo
 
 SAMPLES = 5

@@ -17,7 +17,8 @@ import shapely
 from shapely.errors import ShapelyError
 
 from cim.db.rejections import PLACE
-from cim.errors import SourceRefused, nearest
+from cim.errors import SourceRefused
+from cim.quoting import nearest
 from loaders.base import MAX_CHOICES, Batch, Rejection, SourceOptions
 from loaders.mapping import plain
 from loaders.reference import CRS84, HOW, by_rule, settle

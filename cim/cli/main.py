@@ -11,7 +11,8 @@ from rich.markup import escape
 
 from cim import __version__
 from cim.cli import audit, catalogue, collections, db, doctor, load, meter, people, sample, serve, status
-from cim.errors import CimError, SetupProblem, quoted
+from cim.errors import CimError, SetupProblem
+from cim.quoting import quoted
 from cim.settings import Settings
 
 app = typer.Typer(

@@ -6,9 +6,10 @@ from typing import Any
 
 import orjson
 
-from cim.errors import InvalidParameter, nearest
+from cim.errors import InvalidParameter
 from cim.interval import parse_date, parse_instant
 from cim.model import Kind, Property
+from cim.quoting import nearest
 
 MAX_TEXT = 10_000
 
