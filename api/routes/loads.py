@@ -220,7 +220,8 @@ async def cancel(request: Request) -> Response:
     if not (context_of(request).store.uploads / str(run_id)).is_dir():
         raise Conflict(f"load {run_id} does not run on this node: end it where it was started")
     error = {"code": "cancelled", "detail": f"cancelled by {scope.caller}; what was stored before stays"}
-    await database_of(request).execute(fail_sql(run_id, orjson.dumps(error).decode()))
+    if await database_of(request).fetch_row(fail_sql(run_id, orjson.dumps(error).decode())) is None:
+        raise Conflict(f"load {run_id} has ended meanwhile")
     context_of(request).runner.wake()
     return private_json(document_of(await row_of_run(request, run_id), base))
 
