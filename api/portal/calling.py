@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import asinh, floor, log2, pi, radians, tan
+from math import asinh, ceil, floor, log2, pi, radians, tan
 from typing import Any
 from urllib.parse import unquote_plus, urlencode, urlsplit
 
@@ -112,7 +112,9 @@ def call_of(offer: Offer) -> Call:
 
 
 def _text_of(box: Box) -> str:
-    return ",".join(f"{edge:.6g}" for edge in box)
+    """West, south, east, north with four decimals, rounded outward: what lies on the edge of the extent is inside."""
+    low, high = (floor(edge * 1e4) / 1e4 for edge in box[:2]), (ceil(edge * 1e4) / 1e4 for edge in box[2:])
+    return ",".join(f"{edge:.4f}".rstrip("0").rstrip(".") for edge in (*low, *high))
 
 
 def _own_call(path: str, about: tuple[tuple[str, str], ...], offer: Offer) -> Call:

@@ -125,3 +125,22 @@ def test_ways_that_make_no_sense_are_left_out(offers: dict[str, Offer]) -> None:
     assert ways["here-tiles"]["qgis"].text.endswith("/services/here-tiles/WebMercatorQuad/{z}/{y}/{x}")
     assert ways["far-landing"]["qgis"].how == "qgis.wfs"
     assert "transformRequest" in ways["by-key"]["maplibre"].text
+
+
+def test_the_box_that_is_asked_for_holds_the_edges_of_the_extent():
+    """A row of trees on one parallel, whose floats lie a hair above it."""
+    row = (114.05241, 22.534000000000002, 114.05483, 22.534000000000002)
+    record = {
+        "id": "trees",
+        "bbox": row,
+        "properties": {
+            "kind": "features",
+            "endpoints": [{"url": "/collections/trees"}],
+            "shareClass": "unconditional",
+            "collectionId": "trees",
+        },
+    }
+    asked = dict(call_of(offer_of(record, "https://city.example")).parameters)
+    west, south, east, north = map(float, asked["bbox"].split(","))
+    outward = (row[0] - west, row[1] - south, east - row[2], north - row[3])
+    assert all(0 <= distance <= 1.1e-4 for distance in outward), asked["bbox"]
