@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,20 @@ def folder(module_server: Server) -> Path:
 
 def writers(server: Server) -> list[psutil.Process]:
     """The writing processes of a server that runs."""
-    children = psutil.Process(server.process.pid).children(recursive=True)
-    return [one for one in children if "cim.export.child" in " ".join(one.cmdline())]
+    found = []
+    for one in psutil.Process(server.process.pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # it ended meanwhile, or was not waited for yet
+            if "cim.export.child" in " ".join(one.cmdline()):
+                found.append(one)
+    return found
+
+
+def asked_alone(client: Any, server: Server) -> Any:
+    """The answer to a long export, asked for when the writers of former ones have ended."""
+    deadline = time.monotonic() + 30
+    while writers(server) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return client.get("/collections/buildings/export", params={"f": "xlsx"}, headers=ASYNC)
 
 
 def started(client: Any, server: Server, answer: Any) -> psutil.Process:
@@ -98,7 +111,7 @@ def test_conditions_of_a_body_hold_for_an_export(client: Any, plots: Any) -> Non
 def test_a_cancelled_job_ends_its_process_and_leaves_nothing(
     client: Any, module_server: Server, plots: Any, folder: Path
 ) -> None:
-    answer = client.get("/collections/buildings/export", params={"f": "xlsx"}, headers=ASYNC)
+    answer = asked_alone(client, module_server)
     process = started(client, module_server, answer)
     before = len(list(folder.glob("*/")))
     document = client.delete(answer.headers["location"]).json()
@@ -113,7 +126,7 @@ def test_a_cancelled_job_ends_its_process_and_leaves_nothing(
 
 
 def test_a_process_that_dies_is_a_failed_job(client: Any, module_server: Server, plots: Any) -> None:
-    answer = client.get("/collections/buildings/export", params={"f": "xlsx"}, headers=ASYNC)
+    answer = asked_alone(client, module_server)
     started(client, module_server, answer).send_signal(signal.SIGKILL)
     document = finished(client, answer)
     assert document["state"] == "failed"
