@@ -7,6 +7,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.portal.ask import Refused
 from api.portal.forms import a_page
 from api.portal.frame import page, who_of
 from cim.catalogue.life import EDITORS, MANAGERS, REVIEWERS
@@ -53,8 +54,24 @@ at_desk = a_page("desk", needs_login=True)
 """Around every handler of the desk."""
 
 
-async def desk_page(request: Request, template: str, section: str, **values: Any) -> Response:
-    """A page of the desk; `section` is the key of the one it belongs to."""
+def acts_for_many(scope: Scope) -> bool:
+    """True for those who act for more than one organisation."""
+    return scope.is_city or "district_admin" in scope.roles
+
+
+async def desk_page(
+    request: Request, template: str, section: str, *, refused: Refused | None = None, **values: Any
+) -> Response:
+    """A page of the desk; `section` is the key of the one it belongs to.
+
+    `refused`: what the API did not take of the form that was sent; the page has its status, and `bad` names the field.
+    """
     scope = (await who_of(request)).scope
-    shown = {one.key: one.group for one in SECTIONS if one.is_for(scope)}
-    return await page(request, template, "desk", section=section or "overview", sections=shown, **values)
+    values = {
+        "section": section or "overview",
+        "sections": {one.key: one.group for one in SECTIONS if one.is_for(scope)},
+        "refused": refused,
+        "bad": "" if refused is None else str(refused.problem.get("parameter", "")),
+        **values,
+    }
+    return await page(request, template, "desk", status=200 if refused is None else refused.status, **values)

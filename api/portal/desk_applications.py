@@ -9,7 +9,7 @@ from starlette.routing import Route
 from api.context import settings_of
 from api.portal.ask import Refused, ask
 from api.portal.conditions import FIELDS, shown_conditions, typed_conditions
-from api.portal.desk import at_desk, desk_page
+from api.portal.desk import acts_for_many, at_desk, desk_page
 from api.portal.forms import Form, form_of, onward, shown_again
 from api.portal.frame import who_of
 from api.portal.listing import asked_of, next_of, organisations_of
@@ -29,7 +29,7 @@ def is_judge(scope: Scope) -> bool:
 
 def waiting_for(scope: Scope) -> dict[str, str]:
     """Filters of the applications that wait for the caller: for their organisation's services, for all those of more."""
-    is_more = scope.is_city or "district_admin" in scope.roles
+    is_more = acts_for_many(scope)
     return {"state": "submitted", **({} if is_more else {"owner": scope.organisation_id or ""})}
 
 
@@ -77,7 +77,6 @@ async def _one(
         values=shown_again(form, {"note": "", "reason": "", **shown_conditions(wanted, zone)}),
         refused=refused,
         act=act,
-        status=refused.status if refused else 200,
     )
 
 

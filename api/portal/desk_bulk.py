@@ -26,7 +26,6 @@ async def _bulk_page(request: Request, refused: Refused | None = None) -> Respon
         request,
         "desk/runs/bulk.html",
         "bulk",
-        status=200 if refused is None else refused.status,
         runs=found.document["loads"],
         organisations=await organisations_of(request),
         refused=refused,

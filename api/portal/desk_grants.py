@@ -9,7 +9,7 @@ from starlette.routing import Route
 from api.context import settings_of
 from api.portal.ask import Refused, ask
 from api.portal.conditions import FIELDS, shown_conditions, typed_conditions
-from api.portal.desk import at_desk, desk_page
+from api.portal.desk import acts_for_many, at_desk, desk_page
 from api.portal.desk_applications import is_judge
 from api.portal.forms import Form, form_of, onward, shown_again
 from api.portal.frame import who_of
@@ -28,7 +28,7 @@ async def grants(request: Request) -> Response:
     view = request.query_params.get("view", "")
     view = view if view in views else "ours"
     asked = asked_of(request, *FILTERS)
-    is_more = scope.is_city or "district_admin" in scope.roles
+    is_more = acts_for_many(scope)
     of_view: dict[str, Any] = {"organisation": scope.organisation_id}
     if view == "given":
         of_view = {} if is_more else {"owner": scope.organisation_id}
@@ -68,7 +68,6 @@ async def _one(
             **dict.fromkeys(("edit", "revoke", "renew"), ""),
             act: refused.problem.get("parameter", "") if refused else "",
         },
-        status=refused.status if refused else 200,
     )
 
 

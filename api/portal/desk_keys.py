@@ -88,8 +88,6 @@ async def _form_page(request: Request, *, form: Form | None = None, refused: Ref
         grants=[(str(one["id"]), _grant_text(one, request)) for one in grants],
         is_manager=bool(MANAGERS & scope.roles),
         refused=refused,
-        bad=refused.problem.get("parameter", "") if refused else "",
-        status=refused.status if refused else 200,
     )
 
 
@@ -156,8 +154,6 @@ async def _one(request: Request, *, form: Form | None = None, refused: Refused |
         values=shown_again(form, {"overlap_s": "86400", "expires_at": ""}),
         rotates=row["person_id"] in (None, scope.person_id),
         refused=refused,
-        bad=refused.problem.get("parameter", "") if refused else "",
-        status=refused.status if refused else 200,
     )
 
 

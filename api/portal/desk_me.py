@@ -59,9 +59,7 @@ async def _page(request: Request, act: str = "", form: Form | None = None, refus
         about=ABOUT,
         values=shown_again(form if act == "person" else None, stored),
         refused=refused,
-        bad=refused.problem.get("parameter", "") if refused else "",
         act=act,
-        status=refused.status if refused else 200,
     )
 
 

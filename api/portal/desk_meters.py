@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from api.portal.ask import Refused, ask
-from api.portal.desk import at_desk, desk_page
+from api.portal.desk import acts_for_many, at_desk, desk_page
 from api.portal.frame import messages_of, preferred_language, who_of
 from api.portal.listing import asked_of, next_of, organisations_of
 from cim.model import Scope
@@ -65,12 +65,10 @@ async def meters(request: Request) -> Response:
         measures=MEASURES,
         steps=STEPS,
         names=await organisations_of(request),
-        is_wide=scope.is_city or "district_admin" in scope.roles,
+        is_wide=acts_for_many(scope),
         csv=urlencode([(name, value) for name, value in {**which, "by": asked["by"], "f": "csv"}.items() if value]),
         quotas=await _quotas(request, scope) if side == "consumer" else [],
         refused=refused,
-        bad=refused.problem.get("parameter", "") if refused else "",
-        status=refused.status if refused else 200,
         **found,
     )
 

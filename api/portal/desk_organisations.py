@@ -43,8 +43,6 @@ async def _new(request: Request, form: Form | None = None, refused: Refused | No
         "organisations",
         values=shown_again(form, dict.fromkeys(("id", *TEXTS), "")),
         refused=refused,
-        bad=refused.problem.get("parameter", "") if refused else "",
-        status=refused.status if refused else 200,
     )
 
 
@@ -77,8 +75,6 @@ async def _one(request: Request, form: Form | None = None, refused: Refused | No
         manages=manages(scope, row["id"], row["area_code"]),
         is_city=scope.is_city,
         refused=refused,
-        bad=refused.problem.get("parameter", "") if refused else "",
-        status=refused.status if refused else 200,
     )
 
 

@@ -8,11 +8,10 @@ from starlette.routing import Route
 
 from api.context import settings_of
 from api.portal.ask import Refused, ask
-from api.portal.desk import at_desk, desk_page
+from api.portal.desk import acts_for_many, at_desk, desk_page
 from api.portal.forms import Form, form_of, onward, shown_again
 from api.portal.frame import who_of
 from api.portal.listing import asked_of, next_of, organisations_of
-from cim.model import Scope
 from cim.model.scope import DUTIES
 from cim.people.document import STATES
 from cim.people.rights import may_give
@@ -21,10 +20,6 @@ PAGE = 50
 FILTERS = ("organisation", "state", "duty")
 TEXTS = ("name", "email", "area_code")
 _NEW = ("login", "organisation_id", *TEXTS)
-
-
-def _is_wide(scope: Scope) -> bool:
-    return scope.is_city or "district_admin" in scope.roles
 
 
 @at_desk
@@ -42,7 +37,7 @@ async def people(request: Request) -> Response:
         asked={**dict.fromkeys(FILTERS, ""), **asked},
         states=STATES,
         duties=DUTIES,
-        is_wide=_is_wide((await who_of(request)).scope),
+        is_wide=acts_for_many((await who_of(request)).scope),
     )
 
 
@@ -57,11 +52,9 @@ async def _new(request: Request, form: Form | None = None, refused: Refused | No
         given=form.texts("duties") if form else [],
         duties=may_give(scope),
         names=await organisations_of(request),
-        is_wide=_is_wide(scope),
+        is_wide=acts_for_many(scope),
         is_city=scope.is_city,
         refused=refused,
-        bad=refused.problem.get("parameter", "") if refused else "",
-        status=refused.status if refused else 200,
     )
 
 
@@ -112,8 +105,6 @@ async def _one(request: Request, form: Form | None = None, refused: Refused | No
         is_self=row["id"] == scope.person_id,
         is_city=scope.is_city,
         refused=refused,
-        bad=refused.problem.get("parameter", "") if refused else "",
-        status=refused.status if refused else 200,
     )
 
 

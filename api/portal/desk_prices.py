@@ -58,8 +58,6 @@ async def _one(request: Request, form: Form | None = None, refused: Refused | No
         units=UNITS,
         values=values,
         refused=refused,
-        bad=refused.problem.get("parameter", "") if refused else "",
-        status=refused.status if refused else 200,
     )
 
 

@@ -56,7 +56,6 @@ async def _review_page(
         request,
         "desk/services/review.html",
         "reviews",
-        status=200 if refused is None else refused.status,
         **at,
         changes=changes,
         is_own=is_own,

@@ -7,23 +7,17 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from api.portal.ask import Refused, ask
-from api.portal.desk import at_desk, desk_page
+from api.portal.desk import acts_for_many, at_desk, desk_page
 from api.portal.forms import Form, form_of, onward, shown_again
 from api.portal.frame import who_of
 from api.portal.listing import asked_of, next_of, organisations_of
 from cim.catalogue.scenario import MEMBERS, STATES
-from cim.model import Scope
 
 PAGE = 30
 FILTERS = ("state", "organisation")
 TEXTS = tuple(name for name in MEMBERS if name not in ("id", "state", "is_public"))
 PUBLISHERS = {"publisher", "org_admin", "city_admin"}
 """Who says for the organisation what is public."""
-
-
-def acts_for_many(scope: Scope) -> bool:
-    """True for those who act for more than one organisation."""
-    return scope.is_city or "district_admin" in scope.roles
 
 
 @at_desk
@@ -51,8 +45,6 @@ async def _new(request: Request, form: Form | None = None, refused: Refused | No
         "scenarios",
         values=shown_again(form, dict.fromkeys(("id", *TEXTS), "")),
         refused=refused,
-        bad=refused.problem.get("parameter", "") if refused else "",
-        status=refused.status if refused else 200,
     )
 
 
@@ -91,8 +83,6 @@ async def _one(request: Request, form: Form | None = None, refused: Refused | No
         publishes=bool(PUBLISHERS & scope.roles),
         is_ours=row["organisation_id"] == scope.organisation_id or scope.is_city,
         refused=refused,
-        bad=refused.problem.get("parameter", "") if refused else "",
-        status=refused.status if refused else 200,
     )
 
 

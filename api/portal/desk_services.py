@@ -102,7 +102,6 @@ async def service_page(
         request,
         "desk/services/one.html",
         "services",
-        status=200 if refused is None else refused.status,
         **standing(found, versions.document["versions"]),
         versions=versions.document["versions"],
         organisations=organisations,

@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from api.context import settings_of
 from api.portal.ask import Refused, ask
-from api.portal.desk import at_desk, desk_page
+from api.portal.desk import acts_for_many, at_desk, desk_page
 from api.portal.desk_meters import side_of, sides_of, whose_of
 from api.portal.frame import who_of
 from api.portal.listing import organisations_of
@@ -43,12 +43,10 @@ async def settlements(request: Request) -> Response:
         sides=sides_of(scope),
         organisation=organisation,
         names=await organisations_of(request),
-        is_wide=scope.is_city or "district_admin" in scope.roles,
+        is_wide=acts_for_many(scope),
         is_city=scope.is_city,
         csv=urlencode([(name, value) for name, value in {**query, "f": "csv"}.items() if value]),
         refused=refused,
-        bad=refused.problem.get("parameter", "") if refused else "",
-        status=refused.status if refused else 200,
     )
 
 

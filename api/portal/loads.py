@@ -45,9 +45,7 @@ async def _choices(request: Request) -> dict[str, Any]:
     }
 
 
-async def _runs(
-    request: Request, *, status: int = 200, refused: Refused | None = None, form: Form | None = None
-) -> Response:
+async def _runs(request: Request, *, refused: Refused | None = None, form: Form | None = None) -> Response:
     asked = asked_of(request, *FILTERS)
     document = (await ask(request, "GET", "/admin/loads", query={**asked, "limit": 30})).document
     stated = {name: form.text(name) for name in STATED} if form else {"kind": request.query_params.get("send", "")}
@@ -55,7 +53,6 @@ async def _runs(
         request,
         "desk/loads.html",
         SECTION,
-        status=status,
         runs=document["loads"],
         next=next_of(request, document),
         asked=asked,
@@ -88,13 +85,11 @@ async def send(request: Request) -> Response:
     try:
         answer = await ask(request, "POST", "/admin/loads", body=form.body, headers=form.headers)
     except Refused as refused:
-        return await _runs(request, status=refused.status, refused=refused, form=form.fields)
+        return await _runs(request, refused=refused, form=form.fields)
     return onward(request, "desk/loads/{}", str(answer.document["id"]))
 
 
-async def _run(
-    request: Request, *, status: int = 200, refused: Refused | None = None, form: Form | None = None
-) -> Response:
+async def _run(request: Request, *, refused: Refused | None = None, form: Form | None = None) -> Response:
     run_id = request.path_params["run_id"]
     run = (await ask(request, "GET", "/admin/loads/{}", run_id)).document
     code, cursor = (request.query_params.get(name, "") for name in ("code", "cursor"))
@@ -107,7 +102,6 @@ async def _run(
         request,
         "desk/load.html",
         SECTION,
-        status=status,
         run=run,
         rows=rows,
         next=following,
@@ -154,7 +148,7 @@ async def again(request: Request) -> Response:
     try:
         answer = await ask(request, "POST", "/admin/loads/{}/again", request.path_params["run_id"], body=body)
     except Refused as refused:
-        return await _run(request, status=refused.status, refused=refused, form=form)
+        return await _run(request, refused=refused, form=form)
     return onward(request, "desk/loads/{}", str(answer.document["id"]))
 
 
@@ -166,7 +160,7 @@ async def cancel(request: Request) -> Response:
     try:
         await ask(request, "POST", "/admin/loads/{}/cancel", run_id)
     except Refused as refused:
-        return await _run(request, status=refused.status, refused=refused)
+        return await _run(request, refused=refused)
     return onward(request, "desk/loads/{}", run_id, said="load-cancelled")
 
 
