@@ -10,7 +10,7 @@ from api.context import settings_of
 from api.portal.ask import Refused, ask
 from api.portal.calling import offer_of
 from api.portal.conditions import shown_conditions, typed_conditions
-from api.portal.forms import Form, a_page, form_of, onward, shown_again
+from api.portal.forms import Form, a_page, onward, sent, shown_again
 from api.portal.frame import page, preferred_language
 from api.portal.service import access_of, told
 from api.portal.shelf import named
@@ -22,29 +22,8 @@ applies = a_page("shelf", needs_login=True)
 
 
 @applies
-async def show(request: Request) -> Response:
+async def show(request: Request, form: Form | None = None, refused: Refused | None = None) -> Response:
     """The form, or the application or grant that there is already."""
-    return await _form(request)
-
-
-@applies
-async def send(request: Request) -> Response:
-    """Hand in the application; afterwards it is the desk's."""
-    form = await form_of(request)
-    wanted = typed_conditions(form, settings_of(request).time_zone)
-    body = {
-        "service_id": request.path_params["service_id"],
-        **form.filled("purpose", "scenario_id"),
-        "wanted": {name: value for name, value in wanted.items() if value not in (None, [])},
-    }
-    try:
-        made = (await ask(request, "POST", "/applications", body=body)).document
-    except Refused as refused:
-        return await _form(request, form, refused)
-    return onward(request, "desk/applications/{}", str(made["id"]), said="application-sent")
-
-
-async def _form(request: Request, form: Form | None = None, refused: Refused | None = None) -> Response:
     service_id, lang = request.path_params["service_id"], preferred_language(request)
     record = (await ask(request, "GET", "/catalogue/items/{}", service_id, query={"lang": lang})).document
     properties = named(record, lang)
@@ -70,6 +49,20 @@ async def _form(request: Request, form: Form | None = None, refused: Refused | N
 def _title(scenario: Any, lang: str) -> str:
     first, second = ("title_en", "title_zh") if lang == "en" else ("title_zh", "title_en")
     return str(scenario[first] or scenario[second] or scenario["id"])
+
+
+@applies
+@sent(show)
+async def send(request: Request, form: Form) -> Response:
+    """Hand in the application; afterwards it is the desk's."""
+    wanted = typed_conditions(form, settings_of(request).time_zone)
+    body = {
+        "service_id": request.path_params["service_id"],
+        **form.filled("purpose", "scenario_id"),
+        "wanted": {name: value for name, value in wanted.items() if value not in (None, [])},
+    }
+    made = (await ask(request, "POST", "/applications", body=body)).document
+    return onward(request, "desk/applications/{}", str(made["id"]), said="application-sent")
 
 
 ROUTES = (

@@ -10,7 +10,7 @@ from api.context import settings_of
 from api.portal.ask import Refused, ask
 from api.portal.conditions import FIELDS, shown_conditions, typed_conditions
 from api.portal.desk import acts_for_many, at_desk, desk_page
-from api.portal.forms import Form, form_of, onward, shown_again
+from api.portal.forms import Form, onward, sent, shown_again
 from api.portal.frame import who_of
 from api.portal.listing import asked_of, next_of, organisations_of
 from cim.catalogue.application import STATES
@@ -61,10 +61,14 @@ async def applications(request: Request) -> Response:
     )
 
 
-async def _one(
-    request: Request, *, form: Form | None = None, refused: Refused | None = None, act: str = ""
+@at_desk
+async def application(
+    request: Request, form: Form | None = None, refused: Refused | None = None, act: str = ""
 ) -> Response:
-    """The page of one application; `act` is what was refused, with the form as it was typed."""
+    """What was asked, by whom, until when it is decided, and what the caller may do with it.
+
+    `act` is what was refused, with the form as it was typed.
+    """
     zone = settings_of(request).time_zone
     row = (await ask(request, "GET", "/applications/{}", request.path_params["application_id"])).document
     wanted = {**dict.fromkeys(FIELDS), **row["wanted"]}
@@ -80,44 +84,33 @@ async def _one(
     )
 
 
-@at_desk
-async def application(request: Request) -> Response:
-    """What was asked, by whom, until when it is decided, and what the caller may do with it."""
-    return await _one(request)
-
-
-async def _done(request: Request, act: str, form: Form, body: Any, said: str) -> Response:
+async def _done(request: Request, act: str, body: Any, said: str) -> Response:
     key = request.path_params["application_id"]
-    try:
-        await ask(request, "POST", f"/applications/{{}}/{act}", key, body=body)
-    except Refused as refused:
-        if refused.status in (401, 404):
-            raise
-        return await _one(request, form=form, refused=refused, act=act)
+    await ask(request, "POST", f"/applications/{{}}/{act}", key, body=body)
     return onward(request, "desk/applications/{}", key, said=said)
 
 
 @at_desk
-async def grant(request: Request) -> Response:
+@sent(application, act="grant")
+async def grant(request: Request, form: Form) -> Response:
     """Grants under the conditions of the form: all that it says, none that it leaves empty."""
-    form = await form_of(request)
     conditions = typed_conditions(form, settings_of(request).time_zone)
     body = {"conditions": conditions, **form.filled("note")}
-    return await _done(request, "grant", form, body, "application.granted")
+    return await _done(request, "grant", body, "application.granted")
 
 
 @at_desk
-async def refuse(request: Request) -> Response:
+@sent(application, act="refuse")
+async def refuse(request: Request, form: Form) -> Response:
     """Refuses for a reason, which the applicant is told."""
-    form = await form_of(request)
-    return await _done(request, "refuse", form, {"reason": form.text("reason")}, "application.refused")
+    return await _done(request, "refuse", {"reason": form.text("reason")}, "application.refused")
 
 
 @at_desk
-async def withdraw(request: Request) -> Response:
+@sent(application, act="withdraw")
+async def withdraw(request: Request, _: Form) -> Response:
     """Takes an application of one's own organisation back."""
-    form = await form_of(request)
-    return await _done(request, "withdraw", form, None, "application.withdrawn")
+    return await _done(request, "withdraw", None, "application.withdrawn")
 
 
 ROUTES = (

@@ -8,19 +8,16 @@ from starlette.routing import Route
 
 from api.portal.ask import Refused, ask
 from api.portal.desk import at_desk, desk_page
-from api.portal.forms import file_form_of, onward
+from api.portal.forms import FileForm, Form, file_form_of, onward, sent
 from api.portal.listing import asked_of, next_of, organisations_of
 
 SHOWN = 200
 """Rejections on a page; the table to download has all of them."""
 
 
-async def bulk(request: Request) -> Response:
+@at_desk
+async def bulk(request: Request, _: Form | None = None, refused: Refused | None = None) -> Response:
     """What was sent so far, the latest first, and the form to send a table."""
-    return await _bulk_page(request)
-
-
-async def _bulk_page(request: Request, refused: Refused | None = None) -> Response:
     found = await ask(request, "GET", "/catalogue/loads", query={"limit": 20, **asked_of(request)})
     return await desk_page(
         request,
@@ -33,18 +30,15 @@ async def _bulk_page(request: Request, refused: Refused | None = None) -> Respon
     )
 
 
-async def send(request: Request) -> Response:
+@at_desk
+@sent(bulk, file_form_of)
+async def send(request: Request, form: FileForm) -> Response:
     """Passes the table on and goes to its account."""
-    form = await file_form_of(request)
-    try:
-        sent = await ask(request, "POST", "/catalogue/loads", body=form.body, headers=form.headers)
-    except Refused as refused:
-        if refused.status == 401:
-            raise
-        return await _bulk_page(request, refused)
-    return onward(request, "desk/bulk/{}", str(sent.document["id"]))
+    taken = await ask(request, "POST", "/catalogue/loads", body=form.body, headers=form.headers)
+    return onward(request, "desk/bulk/{}", str(taken.document["id"]))
 
 
+@at_desk
 async def load(request: Request) -> Response:
     """The account of one table, and why rows were not taken."""
     run_id = request.path_params["run_id"]
@@ -68,7 +62,7 @@ async def run_page(request: Request, section: str, run: dict[str, Any], home: st
 
 
 ROUTES = (
-    Route("/desk/bulk", at_desk(bulk), methods=["GET"]),
-    Route("/desk/bulk", at_desk(send), methods=["POST"]),
-    Route("/desk/bulk/{run_id}", at_desk(load), methods=["GET"]),
+    Route("/desk/bulk", bulk, methods=["GET"]),
+    Route("/desk/bulk", send, methods=["POST"]),
+    Route("/desk/bulk/{run_id}", load, methods=["GET"]),
 )

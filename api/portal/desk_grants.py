@@ -11,7 +11,7 @@ from api.portal.ask import Refused, ask
 from api.portal.conditions import FIELDS, shown_conditions, typed_conditions
 from api.portal.desk import acts_for_many, at_desk, desk_page
 from api.portal.desk_applications import is_judge
-from api.portal.forms import Form, form_of, onward, shown_again
+from api.portal.forms import Form, onward, sent, shown_again
 from api.portal.frame import who_of
 from api.portal.listing import asked_of, next_of, organisations_of
 from cim.query.applications import GRANT_STATES
@@ -47,9 +47,12 @@ async def grants(request: Request) -> Response:
     )
 
 
-async def _one(
-    request: Request, *, form: Form | None = None, refused: Refused | None = None, act: str = ""
-) -> Response:
+@at_desk
+async def grant(request: Request, form: Form | None = None, refused: Refused | None = None, act: str = "") -> Response:
+    """One grant: its conditions, what of the day's quota is used, and what the caller may do with it.
+
+    `act` is what was refused, with the form as it was typed.
+    """
     zone = settings_of(request).time_zone
     row = (await ask(request, "GET", "/grants/{}", request.path_params["grant_id"])).document
     stored = shown_conditions(row, zone)
@@ -72,51 +75,34 @@ async def _one(
 
 
 @at_desk
-async def grant(request: Request) -> Response:
-    """One grant: its conditions, what of the day's quota is used, and what the caller may do with it."""
-    return await _one(request)
-
-
-async def _tried(request: Request, act: str, form: Form, method: str, path: str, body: Any) -> Any:
-    """The API's answer, or the page of the grant with what was typed and why it was refused."""
-    key = request.path_params["grant_id"]
-    try:
-        return (await ask(request, method, path, *([key] if "{}" in path else []), body=body)).document
-    except Refused as refused:
-        if refused.status in (401, 404):
-            raise
-        return await _one(request, form=form, refused=refused, act=act)
-
-
-@at_desk
-async def edit(request: Request) -> Response:
+@sent(grant, act="edit")
+async def edit(request: Request, form: Form) -> Response:
     """Other conditions: those of the form that differ from what the grant has."""
-    form, zone, key = await form_of(request), settings_of(request).time_zone, request.path_params["grant_id"]
+    zone, key = settings_of(request).time_zone, request.path_params["grant_id"]
     row = (await ask(request, "GET", "/grants/{}", key)).document
     kept, typed = shown_conditions(row, zone), typed_conditions(form, zone)
     changed = {name: typed[name] for name in FIELDS if form.text(name) != kept[name]}
-    done = await _tried(request, "edit", form, "PATCH", "/grants/{}", changed)
-    return done if isinstance(done, Response) else onward(request, "desk/grants/{}", key, said="grant.changed")
+    await ask(request, "PATCH", "/grants/{}", key, body=changed)
+    return onward(request, "desk/grants/{}", key, said="grant.changed")
 
 
 @at_desk
-async def revoke(request: Request) -> Response:
+@sent(grant, act="revoke")
+async def revoke(request: Request, form: Form) -> Response:
     """Ends the grant for a reason, which its holder is told."""
-    form, key = await form_of(request), request.path_params["grant_id"]
-    done = await _tried(request, "revoke", form, "POST", "/grants/{}/revoke", {"reason": form.text("reason")})
-    return done if isinstance(done, Response) else onward(request, "desk/grants/{}", key, said="grant.revoked")
+    key = request.path_params["grant_id"]
+    await ask(request, "POST", "/grants/{}/revoke", key, body={"reason": form.text("reason")})
+    return onward(request, "desk/grants/{}", key, said="grant.revoked")
 
 
 @at_desk
-async def renew(request: Request) -> Response:
+@sent(grant, act="renew")
+async def renew(request: Request, form: Form) -> Response:
     """Applies for the grant to be renewed, under the conditions of the form."""
-    form, zone, key = await form_of(request), settings_of(request).time_zone, request.path_params["grant_id"]
-    wanted = typed_conditions(form, zone)
+    wanted, key = typed_conditions(form, settings_of(request).time_zone), request.path_params["grant_id"]
     body = {"grant_id": int(key) if key.isdigit() else key, "purpose": form.text("purpose"), "wanted": wanted}
-    done = await _tried(request, "renew", form, "POST", "/applications", body)
-    if isinstance(done, Response):
-        return done
-    return onward(request, "desk/applications/{}", str(done["id"]), said="application.sent")
+    made = (await ask(request, "POST", "/applications", body=body)).document
+    return onward(request, "desk/applications/{}", str(made["id"]), said="application.sent")
 
 
 ROUTES = (

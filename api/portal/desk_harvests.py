@@ -9,7 +9,7 @@ from starlette.routing import Route
 from api.portal.ask import Refused, ask
 from api.portal.desk import at_desk, desk_page
 from api.portal.desk_bulk import run_page
-from api.portal.forms import Form, form_of, onward, shown_again
+from api.portal.forms import Form, onward, sent, shown_again
 from api.portal.frame import who_of
 from api.portal.listing import asked_of, next_of, organisations_of
 from cim.catalogue.harvest import KINDS
@@ -27,12 +27,9 @@ def document_of_form(form: Form, names: tuple[str, ...]) -> dict[str, Any]:
     return {**document, "interval_s": int(every)} if every.isascii() and every.isdigit() else document
 
 
-async def harvests(request: Request) -> Response:
+@at_desk
+async def harvests(request: Request, form: Form | None = None, refused: Refused | None = None) -> Response:
     """Every harvest that the caller sees, and the form to declare one."""
-    return await _list_page(request)
-
-
-async def _list_page(request: Request, refused: Refused | None = None, form: Form | None = None) -> Response:
     found = await ask(request, "GET", "/catalogue/harvests")
     own = (await who_of(request)).scope.organisation_id or ""
     return await desk_page(
@@ -48,26 +45,18 @@ async def _list_page(request: Request, refused: Refused | None = None, form: For
     )
 
 
-async def declare(request: Request) -> Response:
+@at_desk
+@sent(harvests)
+async def declare(request: Request, form: Form) -> Response:
     """Declares a harvest; it does not run yet."""
-    form = await form_of(request)
-    try:
-        made = await ask(request, "POST", "/catalogue/harvests", body=document_of_form(form, MEMBERS))
-    except Refused as refused:
-        if refused.status == 401:
-            raise
-        return await _list_page(request, refused, form)
+    made = await ask(request, "POST", "/catalogue/harvests", body=document_of_form(form, MEMBERS))
     return onward(request, "desk/harvests/{}", made.document["id"], said="harvest-declared")
 
 
-async def harvest(request: Request) -> Response:
+@at_desk
+async def harvest(request: Request, form: Form | None = None, refused: Refused | None = None) -> Response:
     """One harvest with its runs."""
-    return await _page(request, request.path_params["harvest_id"])
-
-
-async def _page(
-    request: Request, harvest_id: str, refused: Refused | None = None, form: Form | None = None
-) -> Response:
+    harvest_id = request.path_params["harvest_id"]
     found = await ask(request, "GET", "/catalogue/harvests/{}", harvest_id)
     runs = await ask(
         request, "GET", "/catalogue/harvests/{}/runs", harvest_id, query={"limit": 20, **asked_of(request)}
@@ -86,35 +75,29 @@ async def _page(
     )
 
 
-async def change(request: Request) -> Response:
+@at_desk
+@sent(harvest)
+async def change(request: Request, form: Form) -> Response:
     """Edits, pauses or forgets the harvest."""
-    form, harvest_id = await form_of(request), request.path_params["harvest_id"]
-    try:
-        if form.text("do") == "delete":
-            await ask(request, "DELETE", "/catalogue/harvests/{}", harvest_id)
-            return onward(request, "desk/harvests", said="harvest-deleted")
-        body = {**dict.fromkeys(MAY_BE_EMPTY), **document_of_form(form, EDITED)}
-        await ask(request, "PATCH", "/catalogue/harvests/{}", harvest_id, body=body)
-    except Refused as refused:
-        if refused.status in (401, 404):
-            raise
-        return await _page(request, harvest_id, refused, form)
+    harvest_id = request.path_params["harvest_id"]
+    if form.text("do") == "delete":
+        await ask(request, "DELETE", "/catalogue/harvests/{}", harvest_id)
+        return onward(request, "desk/harvests", said="harvest-deleted")
+    body = {**dict.fromkeys(MAY_BE_EMPTY), **document_of_form(form, EDITED)}
+    await ask(request, "PATCH", "/catalogue/harvests/{}", harvest_id, body=body)
     return onward(request, "desk/harvests/{}", harvest_id, said="saved")
 
 
-async def run(request: Request) -> Response:
+@at_desk
+@sent(harvest)
+async def run(request: Request, form: Form) -> Response:
     """Harvests now, or tries it, and goes to the account."""
-    form, harvest_id = await form_of(request), request.path_params["harvest_id"]
-    try:
-        dry = "true" if form.text("do") == "try" else "false"
-        ran = await ask(request, "POST", "/catalogue/harvests/{}/run", harvest_id, query={"dry-run": dry})
-    except Refused as refused:
-        if refused.status in (401, 404):
-            raise
-        return await _page(request, harvest_id, refused)
+    harvest_id, dry = request.path_params["harvest_id"], "true" if form.text("do") == "try" else "false"
+    ran = await ask(request, "POST", "/catalogue/harvests/{}/run", harvest_id, query={"dry-run": dry})
     return onward(request, "desk/harvests/{}/runs/{}", harvest_id, str(ran.document["id"]))
 
 
+@at_desk
 async def one_run(request: Request) -> Response:
     """One run of a harvest with its account and what was not taken."""
     harvest_id, run_id = request.path_params["harvest_id"], request.path_params["run_id"]
@@ -126,10 +109,10 @@ async def one_run(request: Request) -> Response:
 
 
 ROUTES = (
-    Route("/desk/harvests", at_desk(harvests), methods=["GET"]),
-    Route("/desk/harvests", at_desk(declare), methods=["POST"]),
-    Route("/desk/harvests/{harvest_id}", at_desk(harvest), methods=["GET"]),
-    Route("/desk/harvests/{harvest_id}", at_desk(change), methods=["POST"]),
-    Route("/desk/harvests/{harvest_id}/run", at_desk(run), methods=["POST"]),
-    Route("/desk/harvests/{harvest_id}/runs/{run_id}", at_desk(one_run), methods=["GET"]),
+    Route("/desk/harvests", harvests, methods=["GET"]),
+    Route("/desk/harvests", declare, methods=["POST"]),
+    Route("/desk/harvests/{harvest_id}", harvest, methods=["GET"]),
+    Route("/desk/harvests/{harvest_id}", change, methods=["POST"]),
+    Route("/desk/harvests/{harvest_id}/run", run, methods=["POST"]),
+    Route("/desk/harvests/{harvest_id}/runs/{run_id}", one_run, methods=["GET"]),
 )

@@ -12,7 +12,7 @@ from api.context import settings_of
 from api.portal.ask import Refused, ask
 from api.portal.conditions import instant_after, typed_conditions
 from api.portal.desk import at_desk, desk_page
-from api.portal.forms import Form, form_of, onward, shown_again
+from api.portal.forms import Form, onward, sent, shown_again
 from api.portal.frame import preferred_language, who_of
 from api.portal.listing import asked_of, next_of, organisations_of
 from cim.model import ROLES, Scope
@@ -70,7 +70,9 @@ async def _people(request: Request, scope: Scope) -> Mapping[str, str]:
     return {row["id"]: row["login"] for row in rows}
 
 
-async def _form_page(request: Request, *, form: Form | None = None, refused: Refused | None = None) -> Response:
+@at_desk
+async def new(request: Request, form: Form | None = None, refused: Refused | None = None) -> Response:
+    """The form by which a key is made."""
     scope = (await who_of(request)).scope
     grants: list[Any] = []
     if scope.organisation_id is not None:
@@ -99,19 +101,10 @@ def _grant_text(row: Mapping[str, Any], request: Request) -> str:
 
 
 @at_desk
-async def form(request: Request) -> Response:
-    """The form by which a key is made."""
-    return await _form_page(request)
-
-
-@at_desk
-async def create(request: Request) -> Response:
+@sent(new)
+async def create(request: Request, form: Form) -> Response:
     """Makes a key and shows it, this once: the page is kept by nobody and leads nowhere."""
-    typed = await form_of(request)
-    try:
-        made = (await ask(request, "POST", "/keys", body=_body(typed, settings_of(request).time_zone))).document
-    except Refused as refused:
-        return await _form_page(request, form=typed, refused=refused)
+    made = (await ask(request, "POST", "/keys", body=_body(form, settings_of(request).time_zone))).document
     return await _shown_once(request, made)
 
 
@@ -140,7 +133,9 @@ async def _shown_once(request: Request, made: Mapping[str, Any]) -> Response:
     )
 
 
-async def _one(request: Request, *, form: Form | None = None, refused: Refused | None = None) -> Response:
+@at_desk
+async def key(request: Request, form: Form | None = None, refused: Refused | None = None) -> Response:
+    """One key: what it may do, and how it is rotated and revoked."""
     scope = (await who_of(request)).scope
     row = (await ask(request, "GET", "/keys/{}", request.path_params["prefix"])).document
     return await desk_page(
@@ -158,43 +153,27 @@ async def _one(request: Request, *, form: Form | None = None, refused: Refused |
 
 
 @at_desk
-async def key(request: Request) -> Response:
-    """One key: what it may do, and how it is rotated and revoked."""
-    return await _one(request)
-
-
-@at_desk
-async def rotate(request: Request) -> Response:
+@sent(key)
+async def rotate(request: Request, form: Form) -> Response:
     """A new key in place of one, shown this once; the old one goes on for the time chosen."""
-    typed, prefix = await form_of(request), request.path_params["prefix"]
-    overlap, ends = typed.text("overlap_s"), instant_after(typed.text("expires_at"), settings_of(request).time_zone)
+    overlap, ends = form.text("overlap_s"), instant_after(form.text("expires_at"), settings_of(request).time_zone)
     body = {"overlap_s": int(overlap) if overlap.isdecimal() else overlap, **({"expires_at": ends} if ends else {})}
-    try:
-        made = (await ask(request, "POST", "/keys/{}/rotate", prefix, body=body)).document
-    except Refused as refused:
-        if refused.status in (401, 404):
-            raise
-        return await _one(request, form=typed, refused=refused)
+    made = (await ask(request, "POST", "/keys/{}/rotate", request.path_params["prefix"], body=body)).document
     return await _shown_once(request, made)
 
 
 @at_desk
-async def revoke(request: Request) -> Response:
+@sent(key)
+async def revoke(request: Request, _: Form) -> Response:
     """Ends a key, in every worker within two seconds."""
-    await form_of(request)
-    try:
-        await ask(request, "DELETE", "/keys/{}", request.path_params["prefix"])
-    except Refused as refused:
-        if refused.status in (401, 404):
-            raise
-        return await _one(request, refused=refused)
+    await ask(request, "DELETE", "/keys/{}", request.path_params["prefix"])
     return onward(request, "desk/keys", said="key.revoked")
 
 
 ROUTES = (
     Route("/desk/keys", keys, methods=["GET"]),
     Route("/desk/keys", create, methods=["POST"]),
-    Route("/desk/new/keys", form, methods=["GET"]),
+    Route("/desk/new/keys", new, methods=["GET"]),
     Route("/desk/keys/{prefix}", key, methods=["GET"]),
     Route("/desk/keys/{prefix}/rotate", rotate, methods=["POST"]),
     Route("/desk/keys/{prefix}/revoke", revoke, methods=["POST"]),

@@ -1,7 +1,6 @@
 """One's own page: name, password, sessions, notifications, the way out."""
 
 import re
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -9,7 +8,7 @@ from starlette.routing import Route
 
 from api.portal.ask import Refused, ask
 from api.portal.desk import at_desk, desk_page
-from api.portal.forms import Form, form_of, onward, shown_again
+from api.portal.forms import Form, form_of, onward, sent, shown_again
 from api.portal.frame import who_of
 from api.portal.listing import asked_of, next_of, organisations_of
 from cim.errors import Forbidden
@@ -39,7 +38,9 @@ async def _person_id(request: Request) -> str:
     return who.scope.person_id
 
 
-async def _page(request: Request, act: str = "", form: Form | None = None, refused: Refused | None = None) -> Response:
+@at_desk
+async def me(request: Request, form: Form | None = None, refused: Refused | None = None, act: str = "") -> Response:
+    """Who one is here, one's sessions, and what one was told; `act` is what was refused."""
     person_id = await _person_id(request)
     row = (await ask(request, "GET", "/people/{}", person_id)).document
     asked = asked_of(request, "unread")
@@ -64,47 +65,35 @@ async def _page(request: Request, act: str = "", form: Form | None = None, refus
 
 
 @at_desk
-async def me(request: Request) -> Response:
-    """Who one is here, one's sessions, and what one was told."""
-    return await _page(request)
-
-
-async def _tried(request: Request, act: str, form: Form, said: str, method: str, *path: str, body: Any) -> Response:
-    try:
-        await ask(request, method, *path, body=body)
-    except Refused as error:
-        # whoever sends the page's form is logged in: what was not authorised is the password that they gave
-        is_wrong = error.status == 401 and act == "password"
-        refused = (
-            Refused(401, {"type": "/problems/wrong-password", "parameter": "current_password"}) if is_wrong else error
-        )
-        return await _page(request, act, form, refused)
-    return onward(request, "desk/me", said=said)
-
-
-@at_desk
-async def edit(request: Request) -> Response:
+@sent(me, act="person")
+async def edit(request: Request, form: Form) -> Response:
     """Writes one's own name and address."""
-    form = await form_of(request)
     body = {"name": form.text("name"), "email": form.text("email") or None}
-    return await _tried(request, "person", form, "saved", "PATCH", "/people/{}", await _person_id(request), body=body)
+    await ask(request, "PATCH", "/people/{}", await _person_id(request), body=body)
+    return onward(request, "desk/me", said="saved")
 
 
 @at_desk
-async def password(request: Request) -> Response:
+@sent(me, act="password")
+async def password(request: Request, form: Form) -> Response:
     """Sets another password, by the present one; one's other sessions end."""
-    form = await form_of(request)
     body = {"password": form.get("password", [""])[0], "current_password": form.get("current_password", [""])[0]}
-    return await _tried(
-        request, "password", form, "password", "PATCH", "/people/{}", await _person_id(request), body=body
-    )
+    try:
+        await ask(request, "PATCH", "/people/{}", await _person_id(request), body=body)
+    except Refused as refused:
+        if refused.status != 401:
+            raise
+        # whoever sends the page's form is logged in: what was not authorised is the password that they gave
+        raise Refused(401, {"type": "/problems/wrong-password", "parameter": "current_password"}) from refused
+    return onward(request, "desk/me", said="password")
 
 
 @at_desk
-async def end_session(request: Request) -> Response:
+@sent(me, act="session")
+async def end_session(request: Request, _: Form) -> Response:
     """Ends one of one's own sessions."""
-    form, key = await form_of(request), request.path_params["session_id"]
-    return await _tried(request, "session", form, "session.ended", "DELETE", "/sessions/{}", key, body=None)
+    await ask(request, "DELETE", "/sessions/{}", request.path_params["session_id"])
+    return onward(request, "desk/me", said="session.ended")
 
 
 @at_desk

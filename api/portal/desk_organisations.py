@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from api.portal.ask import Refused, ask
 from api.portal.desk import at_desk, desk_page
-from api.portal.forms import Form, form_of, onward, shown_again
+from api.portal.forms import Form, onward, sent, shown_again
 from api.portal.frame import who_of
 from api.portal.listing import asked_of, next_of
 from cim.people.document import STATES
@@ -36,7 +36,9 @@ async def organisations(request: Request) -> Response:
     )
 
 
-async def _new(request: Request, form: Form | None = None, refused: Refused | None = None) -> Response:
+@at_desk
+async def new(request: Request, form: Form | None = None, refused: Refused | None = None) -> Response:
+    """The form by which an organisation is made."""
     return await desk_page(
         request,
         "desk/organisation_new.html",
@@ -47,23 +49,16 @@ async def _new(request: Request, form: Form | None = None, refused: Refused | No
 
 
 @at_desk
-async def new(request: Request) -> Response:
-    """The form by which an organisation is made."""
-    return await _new(request)
-
-
-@at_desk
-async def create(request: Request) -> Response:
+@sent(new)
+async def create(request: Request, form: Form) -> Response:
     """Makes an organisation."""
-    form = await form_of(request)
-    try:
-        made = (await ask(request, "POST", "/organisations", body=form.filled("id", *TEXTS))).document
-    except Refused as refused:
-        return await _new(request, form, refused)
+    made = (await ask(request, "POST", "/organisations", body=form.filled("id", *TEXTS))).document
     return onward(request, "desk/organisations/{}", made["id"], said="organisation.made")
 
 
-async def _one(request: Request, form: Form | None = None, refused: Refused | None = None) -> Response:
+@at_desk
+async def organisation(request: Request, form: Form | None = None, refused: Refused | None = None) -> Response:
+    """One organisation and what the caller may change of it."""
     scope = (await who_of(request)).scope
     row = (await ask(request, "GET", "/organisations/{}", request.path_params["organisation_id"])).document
     return await desk_page(
@@ -79,40 +74,25 @@ async def _one(request: Request, form: Form | None = None, refused: Refused | No
 
 
 @at_desk
-async def organisation(request: Request) -> Response:
-    """One organisation and what the caller may change of it."""
-    return await _one(request)
-
-
-@at_desk
-async def edit(request: Request) -> Response:
+@sent(organisation)
+async def edit(request: Request, form: Form) -> Response:
     """Writes what changed of the form's fields; a form of `state` alone suspends an organisation or takes it back."""
-    form, key = await form_of(request), request.path_params["organisation_id"]
+    key = request.path_params["organisation_id"]
     body: dict[str, Any] = {"state": form.text("state")}
     if "state" not in form:
         row = (await ask(request, "GET", "/organisations/{}", key)).document
         typed = {name: form.text(name) for name in TEXTS if name in form}
         body = {name: value or None for name, value in typed.items() if value != (row[name] or "")}
-    try:
-        if body:
-            await ask(request, "PATCH", "/organisations/{}", key, body=body)
-    except Refused as refused:
-        if refused.status in (401, 404):
-            raise
-        return await _one(request, form, refused)
+    if body:
+        await ask(request, "PATCH", "/organisations/{}", key, body=body)
     return onward(request, "desk/organisations/{}", key, said="saved")
 
 
 @at_desk
-async def delete(request: Request) -> Response:
+@sent(organisation)
+async def delete(request: Request, _: Form) -> Response:
     """Deletes an organisation that nothing hangs on."""
-    await form_of(request)
-    try:
-        await ask(request, "DELETE", "/organisations/{}", request.path_params["organisation_id"])
-    except Refused as refused:
-        if refused.status in (401, 404):
-            raise
-        return await _one(request, None, refused)
+    await ask(request, "DELETE", "/organisations/{}", request.path_params["organisation_id"])
     return onward(request, "desk/organisations", said="organisation.deleted")
 
 

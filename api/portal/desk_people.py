@@ -9,7 +9,7 @@ from starlette.routing import Route
 from api.context import settings_of
 from api.portal.ask import Refused, ask
 from api.portal.desk import acts_for_many, at_desk, desk_page
-from api.portal.forms import Form, form_of, onward, shown_again
+from api.portal.forms import Form, onward, sent, shown_again
 from api.portal.frame import who_of
 from api.portal.listing import asked_of, next_of, organisations_of
 from cim.model.scope import DUTIES
@@ -41,7 +41,9 @@ async def people(request: Request) -> Response:
     )
 
 
-async def _new(request: Request, form: Form | None = None, refused: Refused | None = None) -> Response:
+@at_desk
+async def new(request: Request, form: Form | None = None, refused: Refused | None = None) -> Response:
+    """The form by which a person is made."""
     scope = (await who_of(request)).scope
     empty = {**dict.fromkeys(_NEW, ""), "organisation_id": scope.organisation_id or ""}
     return await desk_page(
@@ -59,20 +61,11 @@ async def _new(request: Request, form: Form | None = None, refused: Refused | No
 
 
 @at_desk
-async def new(request: Request) -> Response:
-    """The form by which a person is made."""
-    return await _new(request)
-
-
-@at_desk
-async def create(request: Request) -> Response:
+@sent(new)
+async def create(request: Request, form: Form) -> Response:
     """Makes a person and shows the invitation, this once."""
-    form = await form_of(request)
     body: dict[str, Any] = {**form.filled(*_NEW), "duties": form.texts("duties")}
-    try:
-        made = (await ask(request, "POST", "/people", body=body)).document
-    except Refused as refused:
-        return await _new(request, form, refused)
+    made = (await ask(request, "POST", "/people", body=body)).document
     return await _invited(request, made["id"], made["login"], made["invitation"])
 
 
@@ -89,7 +82,9 @@ async def _invited(request: Request, person_id: str, login: str, invitation: str
     )
 
 
-async def _one(request: Request, form: Form | None = None, refused: Refused | None = None) -> Response:
+@at_desk
+async def person(request: Request, form: Form | None = None, refused: Refused | None = None) -> Response:
+    """One person and what the caller may change of them."""
     scope = (await who_of(request)).scope
     row = (await ask(request, "GET", "/people/{}", request.path_params["person_id"])).document
     return await desk_page(
@@ -109,43 +104,28 @@ async def _one(request: Request, form: Form | None = None, refused: Refused | No
 
 
 @at_desk
-async def person(request: Request) -> Response:
-    """One person and what the caller may change of them."""
-    return await _one(request)
-
-
-@at_desk
-async def edit(request: Request) -> Response:
+@sent(person)
+async def edit(request: Request, form: Form) -> Response:
     """Writes name, address and duties that changed; a form of `state` alone suspends somebody or takes them back."""
-    form, key = await form_of(request), request.path_params["person_id"]
+    key = request.path_params["person_id"]
     body: dict[str, Any] = {"state": form.text("state")}
     if "state" not in form:
         row = (await ask(request, "GET", "/people/{}", key)).document
         typed: dict[str, Any] = {name: form.text(name) or None for name in TEXTS if name in form}
         typed["duties"] = form.texts("duties")
         body = {name: value for name, value in typed.items() if value != row[name]}
-    try:
-        if body:
-            await ask(request, "PATCH", "/people/{}", key, body=body)
-    except Refused as refused:
-        if refused.status in (401, 404):
-            raise
-        return await _one(request, form, refused)
+    if body:
+        await ask(request, "PATCH", "/people/{}", key, body=body)
     return onward(request, "desk/people/{}", key, said="saved")
 
 
 @at_desk
-async def invite(request: Request) -> Response:
+@sent(person)
+async def invite(request: Request, _: Form) -> Response:
     """A new invitation, shown this once; the one before is good no longer."""
-    await form_of(request)
     key = request.path_params["person_id"]
     row = (await ask(request, "GET", "/people/{}", key)).document
-    try:
-        made = (await ask(request, "POST", "/people/{}/invitation", key)).document
-    except Refused as refused:
-        if refused.status in (401, 404):
-            raise
-        return await _one(request, None, refused)
+    made = (await ask(request, "POST", "/people/{}/invitation", key)).document
     return await _invited(request, key, row["login"], made["invitation"])
 
 

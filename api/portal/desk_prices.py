@@ -12,7 +12,7 @@ from starlette.routing import Route
 from api.context import settings_of
 from api.portal.ask import Refused, ask
 from api.portal.desk import at_desk, desk_page
-from api.portal.forms import Form, form_of, onward
+from api.portal.forms import Form, onward, sent
 from api.portal.frame import who_of
 from cim.metering.prices import UNITS
 
@@ -41,13 +41,15 @@ async def prices(request: Request) -> Response:
     )
 
 
-async def _one(request: Request, form: Form | None = None, refused: Refused | None = None) -> Response:
+@at_desk
+async def price(request: Request, form: Form | None = None, refused: Refused | None = None) -> Response:
+    """The plans of one service, by month, and the form for the next."""
     key = request.path_params["service_id"]
     rows = (await ask(request, "GET", "/prices/{}", key)).document["prices"]
     today = datetime.now(ZoneInfo(settings_of(request).time_zone))
     following = f"{today.year + today.month // 12}-{today.month % 12 + 1:02}"
     month = following if any(row["valid_from"] <= f"{today:%Y-%m}" for row in rows) else f"{today:%Y-%m}"
-    values = _typed_texts(form) if form else {"month": month, **_texts(rows[-1] if rows else {})}
+    values = _typed_texts(form) if form and "currency" in form else {"month": month, **_texts(rows[-1] if rows else {})}
     return await desk_page(
         request,
         "desk/price.html",
@@ -107,34 +109,20 @@ def _whole(text: str) -> int | str:
 
 
 @at_desk
-async def price(request: Request) -> Response:
-    """The plans of one service, by month, and the form for the next."""
-    return await _one(request)
-
-
-@at_desk
-async def put(request: Request) -> Response:
+@sent(price)
+async def put(request: Request, form: Form) -> Response:
     """Sets the plan of the form from its month on."""
-    form, key = await form_of(request), request.path_params["service_id"]
-    try:
-        await ask(request, "PUT", "/prices/{}/{}", key, form.text("month") or "-", body=_plan(form))
-    except Refused as refused:
-        if refused.status in (401, 404):
-            raise
-        return await _one(request, form, refused)
+    key = request.path_params["service_id"]
+    await ask(request, "PUT", "/prices/{}/{}", key, form.text("month") or "-", body=_plan(form))
     return onward(request, "desk/prices/{}", key, said="price.set")
 
 
 @at_desk
-async def delete(request: Request) -> Response:
+@sent(price)
+async def delete(request: Request, form: Form) -> Response:
     """Takes a plan of a month to come back."""
-    form, key = await form_of(request), request.path_params["service_id"]
-    try:
-        await ask(request, "DELETE", "/prices/{}/{}", key, form.text("month") or "-")
-    except Refused as refused:
-        if refused.status == 401:
-            raise
-        return await _one(request, None, refused)
+    key = request.path_params["service_id"]
+    await ask(request, "DELETE", "/prices/{}/{}", key, form.text("month") or "-")
     return onward(request, "desk/prices/{}", key, said="price.withdrawn")
 
 

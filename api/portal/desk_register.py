@@ -12,7 +12,7 @@ from api.portal.ask import Refused, ask
 from api.portal.desk import at_desk, desk_page
 from api.portal.desk_compare import changes_of
 from api.portal.desk_services import may_ask
-from api.portal.forms import Form, form_of, onward
+from api.portal.forms import Form, onward, sent
 from api.portal.frame import who_of
 from api.portal.listing import organisations_of
 from cim.catalogue.licence import SPDX
@@ -121,27 +121,28 @@ async def _missing(request: Request, document: Mapping[str, Any]) -> list[str]:
     return missing
 
 
-async def new(request: Request) -> Response:
-    """The empty form."""
-    return await _form_page(request, {"share_class": "conditional"})
+@at_desk
+async def new(request: Request, form: Form | None = None, refused: Refused | None = None) -> Response:
+    """The form of a new registration."""
+    document = {"share_class": "conditional"} if form is None else await _registration(request, form)
+    return await _form_page(request, document, refused=refused)
 
 
-async def register(request: Request) -> Response:
+async def _registration(request: Request, form: Form) -> dict[str, Any]:
+    """What the form says, of the caller's organisation where it names none."""
+    organisation = (await who_of(request)).scope.organisation_id
+    return {**({} if organisation is None else {"organisation_id": organisation}), **document_of_form(form)}
+
+
+@at_desk
+@sent(new)
+async def register(request: Request, form: Form) -> Response:
     """Registers a draft, or only checks it; goes on to its form while the shelf still asks for something."""
-    form = await form_of(request)
-    document = document_of_form(form)
-    scope = (await who_of(request)).scope
-    if scope.organisation_id is not None:
-        document = {"organisation_id": scope.organisation_id, **document}
-    try:
-        missing = await _missing(request, document)
-        if form.text("do") == "check":
-            return await _form_page(request, document, missing=missing)
-        await ask(request, "POST", "/catalogue/items", body=document)
-    except Refused as refused:
-        if refused.status in (401, 404):
-            raise
-        return await _form_page(request, document, refused=refused)
+    document = await _registration(request, form)
+    missing = await _missing(request, document)
+    if form.text("do") == "check":
+        return await _form_page(request, document, missing=missing)
+    await ask(request, "POST", "/catalogue/items", body=document)
     return _after(request, document["id"], missing, "registered")
 
 
@@ -149,12 +150,26 @@ def _after(request: Request, service_id: str, missing: list[str], said: str) -> 
     return onward(request, "desk/services/{}/edit" if missing else "desk/services/{}", service_id, said=said)
 
 
-async def edit(request: Request) -> Response:
-    """The form with the version that an edit is of."""
+@at_desk
+async def edit(request: Request, form: Form | None = None, refused: Refused | None = None) -> Response:
+    """The form with the version that an edit is of; where somebody was faster what they wrote beside what was typed."""
     service_id = request.path_params["service_id"]
-    document, working, tag = await _read(request, service_id)
+    stored, working, tag = await _read(request, service_id)
+    if form is None:
+        return await _form_page(
+            request, stored, service_id=service_id, tag=tag, working=working, missing=working["missing"]
+        )
+    document = {**document_of_form(form), "id": service_id}
+    is_late = refused is not None and refused.status == 412
+    conflict = changes_of(differences(stored, {"share_class": "conditional", **document})) if is_late else None
     return await _form_page(
-        request, document, service_id=service_id, tag=tag, working=working, missing=working["missing"]
+        request,
+        document,
+        service_id=service_id,
+        tag=tag if is_late else form.text("tag"),
+        working=working,
+        refused=refused,
+        conflict=conflict,
     )
 
 
@@ -168,45 +183,24 @@ async def _read(request: Request, service_id: str) -> tuple[dict[str, Any], dict
     return working["document"], working, found.headers["etag"]
 
 
-async def save(request: Request) -> Response:
+@at_desk
+@sent(edit)
+async def save(request: Request, form: Form) -> Response:
     """Writes the draft anew where nobody was faster; else both are shown, and what was typed is kept."""
-    form, service_id = await form_of(request), request.path_params["service_id"]
+    service_id, tag = request.path_params["service_id"], form.text("tag")
     document = {**document_of_form(form), "id": service_id}
-    tag = form.text("tag")
-    try:
-        missing = await _missing(request, document)
-        if form.text("do") == "check":
-            _, working, _ = await _read(request, service_id)
-            return await _form_page(request, document, service_id=service_id, tag=tag, working=working, missing=missing)
-        body = {name: value for name, value in document.items() if name != "id"}
-        await ask(request, "PUT", "/catalogue/items/{}", service_id, body=body, headers={"if-match": tag})
-    except Refused as refused:
-        if refused.status in (401, 404):
-            raise
-        return await _refused(request, service_id, document, tag, refused)
+    missing = await _missing(request, document)
+    if form.text("do") == "check":
+        _, working, _ = await _read(request, service_id)
+        return await _form_page(request, document, service_id=service_id, tag=tag, working=working, missing=missing)
+    body = {name: value for name, value in document.items() if name != "id"}
+    await ask(request, "PUT", "/catalogue/items/{}", service_id, body=body, headers={"if-match": tag})
     return _after(request, service_id, missing, "saved")
 
 
-async def _refused(
-    request: Request, service_id: str, document: Mapping[str, Any], tag: str, refused: Refused
-) -> Response:
-    theirs, working, tag_now = await _read(request, service_id)
-    is_late = refused.status == 412
-    conflict = changes_of(differences(theirs, {"share_class": "conditional", **document})) if is_late else None
-    return await _form_page(
-        request,
-        document,
-        service_id=service_id,
-        tag=tag_now if is_late else tag,
-        working=working,
-        refused=refused,
-        conflict=conflict,
-    )
-
-
 ROUTES = (
-    Route("/desk/new/services", at_desk(new), methods=["GET"]),
-    Route("/desk/new/services", at_desk(register), methods=["POST"]),
-    Route("/desk/services/{service_id}/edit", at_desk(edit), methods=["GET"]),
-    Route("/desk/services/{service_id}/edit", at_desk(save), methods=["POST"]),
+    Route("/desk/new/services", new, methods=["GET"]),
+    Route("/desk/new/services", register, methods=["POST"]),
+    Route("/desk/services/{service_id}/edit", edit, methods=["GET"]),
+    Route("/desk/services/{service_id}/edit", save, methods=["POST"]),
 )

@@ -10,7 +10,7 @@ from api.portal.ask import Refused, ask
 from api.portal.desk import at_desk, desk_page
 from api.portal.desk_compare import differences_of
 from api.portal.desk_services import may_ask, standing, take_event
-from api.portal.forms import Form, form_of, onward
+from api.portal.forms import Form, onward, sent
 from api.portal.listing import asked_of, next_of, organisations_of
 from cim.query.reviews import WAITING
 
@@ -35,14 +35,10 @@ async def reviews(request: Request) -> Response:
     )
 
 
-async def review(request: Request) -> Response:
+@at_desk
+async def review(request: Request, form: Form | None = None, refused: Refused | None = None) -> Response:
     """One version that waits, whole and beside the face."""
-    return await _review_page(request, request.path_params["service_id"])
-
-
-async def _review_page(
-    request: Request, service_id: str, refused: Refused | None = None, form: Form | None = None
-) -> Response:
+    service_id = request.path_params["service_id"]
     versions = await ask(request, "GET", "/catalogue/items/{}/versions", service_id, query={"limit": 100})
     found = await ask(request, "GET", "/catalogue/items/{}", service_id)
     at: dict[str, Any] = standing(found, versions.document["versions"])
@@ -66,21 +62,17 @@ async def _review_page(
     )
 
 
-async def decide(request: Request) -> Response:
+@at_desk
+@sent(review)
+async def decide(request: Request, form: Form) -> Response:
     """Approves or returns the content that was read; what is refused comes back with the reason that was typed."""
-    form, service_id = await form_of(request), request.path_params["service_id"]
     event = "approve" if form.text("do") == "approve" else "return"
-    try:
-        await take_event(request, service_id, event, form)
-    except Refused as refused:
-        if refused.status in (401, 404):
-            raise
-        return await _review_page(request, service_id, refused, form)
+    await take_event(request, request.path_params["service_id"], event, form)
     return onward(request, "desk/reviews", said=event)
 
 
 ROUTES = (
     Route("/desk/reviews", reviews, methods=["GET"]),
-    Route("/desk/reviews/{service_id}", at_desk(review), methods=["GET"]),
-    Route("/desk/reviews/{service_id}", at_desk(decide), methods=["POST"]),
+    Route("/desk/reviews/{service_id}", review, methods=["GET"]),
+    Route("/desk/reviews/{service_id}", decide, methods=["POST"]),
 )

@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from api.portal.ask import Refused, ask
 from api.portal.desk import acts_for_many, at_desk, desk_page
-from api.portal.forms import Form, form_of, onward, shown_again
+from api.portal.forms import Form, onward, sent, shown_again
 from api.portal.frame import who_of
 from api.portal.listing import asked_of, next_of, organisations_of
 from cim.catalogue.scenario import MEMBERS, STATES
@@ -38,7 +38,9 @@ async def scenarios(request: Request) -> Response:
     )
 
 
-async def _new(request: Request, form: Form | None = None, refused: Refused | None = None) -> Response:
+@at_desk
+async def new(request: Request, form: Form | None = None, refused: Refused | None = None) -> Response:
+    """The form by which a scenario is registered."""
     return await desk_page(
         request,
         "desk/scenario_new.html",
@@ -49,23 +51,16 @@ async def _new(request: Request, form: Form | None = None, refused: Refused | No
 
 
 @at_desk
-async def new(request: Request) -> Response:
-    """The form by which a scenario is registered."""
-    return await _new(request)
-
-
-@at_desk
-async def create(request: Request) -> Response:
+@sent(new)
+async def create(request: Request, form: Form) -> Response:
     """Registers a scenario of the caller's organisation."""
-    form = await form_of(request)
-    try:
-        made = (await ask(request, "POST", "/scenarios", body=form.filled("id", *TEXTS))).document
-    except Refused as refused:
-        return await _new(request, form, refused)
+    made = (await ask(request, "POST", "/scenarios", body=form.filled("id", *TEXTS))).document
     return onward(request, "desk/scenarios/{}", made["id"], said="scenario.made")
 
 
-async def _one(request: Request, form: Form | None = None, refused: Refused | None = None) -> Response:
+@at_desk
+async def scenario(request: Request, form: Form | None = None, refused: Refused | None = None) -> Response:
+    """One scenario with its grants, and its calls of this month by service."""
     scope, key = (await who_of(request)).scope, request.path_params["scenario_id"]
     row = (await ask(request, "GET", "/scenarios/{}", key)).document
     whose = {"scenario": key, "organisation": row["organisation_id"]}
@@ -87,26 +82,16 @@ async def _one(request: Request, form: Form | None = None, refused: Refused | No
 
 
 @at_desk
-async def scenario(request: Request) -> Response:
-    """One scenario with its grants, and its calls of this month by service."""
-    return await _one(request)
-
-
-@at_desk
-async def edit(request: Request) -> Response:
+@sent(scenario)
+async def edit(request: Request, form: Form) -> Response:
     """Writes the form's fields; an empty one is emptied. A form of `state`, or of `is_public`, changes that alone."""
-    form, key = await form_of(request), request.path_params["scenario_id"]
     body: dict[str, Any] = {name: form.text(name) for name in TEXTS if name in form}
     if form.text("state"):
         body = {"state": form.text("state")}
     if form.text("is_public"):
         body = {"is_public": form.text("is_public") == "true"}
-    try:
-        await ask(request, "PATCH", "/scenarios/{}", key, body=body)
-    except Refused as refused:
-        if refused.status in (401, 404):
-            raise
-        return await _one(request, form, refused)
+    key = request.path_params["scenario_id"]
+    await ask(request, "PATCH", "/scenarios/{}", key, body=body)
     return onward(request, "desk/scenarios/{}", key, said="saved")
 
 

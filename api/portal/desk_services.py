@@ -12,7 +12,7 @@ from starlette.routing import Route
 from api.portal.ask import Answer, Refused, ask
 from api.portal.desk import at_desk, desk_page
 from api.portal.desk_compare import ordered
-from api.portal.forms import Form, form_of, onward
+from api.portal.forms import Form, onward, sent
 from api.portal.frame import who_of
 from api.portal.listing import asked_of, next_of, organisations_of
 from api.record_query import HEALTH, facet_names
@@ -80,15 +80,10 @@ async def may_ask(request: Request, path: str, *parts: str, query: Mapping[str, 
         return None
 
 
-async def service(request: Request) -> Response:
-    """One service as its people see it."""
-    return await service_page(request, request.path_params["service_id"])
-
-
-async def service_page(
-    request: Request, service_id: str, refused: Refused | None = None, form: Form | None = None, event: str = ""
-) -> Response:
-    """The page of a service; `refused` is what was said against `event`, `form` what was sent with it."""
+@at_desk
+async def service(request: Request, form: Form | None = None, refused: Refused | None = None) -> Response:
+    """One service as its people see it; `refused` is what was said against `form`, of an event or the credential."""
+    service_id = request.path_params["service_id"]
     versions = await ask(request, "GET", "/catalogue/items/{}/versions", service_id, query={"limit": 50})
     found = await ask(request, "GET", "/catalogue/items/{}", service_id)
     audit, health, credential, prices, organisations = await asyncio.gather(
@@ -112,7 +107,7 @@ async def service_page(
         prices=[] if prices is None else prices["prices"],
         refused=refused,
         form=form,
-        tried=event,
+        tried=request.path_params.get("event", "credential") if refused else "",
     )
 
 
@@ -164,41 +159,32 @@ async def take_event(request: Request, service_id: str, event: str, form: Form) 
     return "" if left is None else str(left["properties"]["state"])
 
 
-async def event(request: Request) -> Response:
+@at_desk
+@sent(service)
+async def event(request: Request, form: Form) -> Response:
     """Does an event of the service's life; what is refused comes back with the reason that was typed."""
-    form = await form_of(request)
     service_id, name = request.path_params["service_id"], request.path_params["event"]
-    try:
-        state = await take_event(request, service_id, name, form)
-    except Refused as refused:
-        if refused.status in (401, 404):
-            raise
-        return await service_page(request, service_id, refused, form, name)
-    if not state:
+    if not await take_event(request, service_id, name, form):
         return onward(request, "desk/services", said="discarded")
     return onward(request, "desk/services/{}", service_id, said=name)
 
 
-async def credential(request: Request) -> Response:
+@at_desk
+@sent(service)
+async def credential(request: Request, form: Form) -> Response:
     """Sets, replaces or deletes what the upstream knows this node by; what is set is shown to nobody."""
-    form, service_id = await form_of(request), request.path_params["service_id"]
-    kind = form.text("kind")
-    try:
-        if form.text("do") == "delete":
-            await ask(request, "DELETE", "/catalogue/items/{}/credentials", service_id)
-            return onward(request, "desk/services/{}", service_id, said="credential-removed")
-        told = {name: form.text(f"{kind}_{name}") for name in FORMS.get(kind, ())}
-        await ask(request, "PUT", "/catalogue/items/{}/credentials", service_id, body={"kind": kind, **told})
-    except Refused as refused:
-        if refused.status in (401, 404):
-            raise
-        return await service_page(request, service_id, refused, Form(kind=[kind]), "credential")
+    service_id, kind = request.path_params["service_id"], form.text("kind")
+    if form.text("do") == "delete":
+        await ask(request, "DELETE", "/catalogue/items/{}/credentials", service_id)
+        return onward(request, "desk/services/{}", service_id, said="credential-removed")
+    told = {name: form.text(f"{kind}_{name}") for name in FORMS.get(kind, ())}
+    await ask(request, "PUT", "/catalogue/items/{}/credentials", service_id, body={"kind": kind, **told})
     return onward(request, "desk/services/{}", service_id, said="credential-set")
 
 
 ROUTES = (
     Route("/desk/services", services, methods=["GET"]),
-    Route("/desk/services/{service_id}", at_desk(service), methods=["GET"]),
-    Route("/desk/services/{service_id}/credentials", at_desk(credential), methods=["POST"]),
-    Route("/desk/services/{service_id}/events/{event}", at_desk(event), methods=["POST"]),
+    Route("/desk/services/{service_id}", service, methods=["GET"]),
+    Route("/desk/services/{service_id}/credentials", credential, methods=["POST"]),
+    Route("/desk/services/{service_id}/events/{event}", event, methods=["POST"]),
 )

@@ -1,7 +1,6 @@
 """Forms of the pages: what they sent, whether it came from our page, where to go afterwards. They work without JavaScript."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 from urllib.parse import parse_qs, quote, urlencode
@@ -21,7 +20,8 @@ from cim.errors import CimError, InvalidBody, TooLarge
 MAX_FORM = 1_000_000
 MAX_FIELDS = 1_000
 
-Handler = Callable[[Request], Awaitable[Response]]
+Handler = Callable[..., Awaitable[Response]]
+"""Of a page: takes the request, and where it is shown again the form and what the API refused (`sent`)."""
 
 
 class Form(dict[str, list[str]]):
@@ -59,14 +59,13 @@ async def form_of(request: Request) -> Form:
     return form
 
 
-@dataclass(frozen=True, slots=True)
-class FileForm:
-    """A form with a file. `fields` are those that stand before the file; `body` is the form without its token, the file
-    as it comes in, to be passed on: `ask(request, "POST", path, body=form.body, headers=form.headers)`."""
+class FileForm(Form):
+    """A form with a file: the fields that stand before the file. `body` is the form without its token, the file as it
+    comes in, to be passed on: `ask(request, "POST", path, body=form.body, headers=form.headers)`."""
 
-    fields: Form
-    body: AsyncIterator[bytes]
-    headers: Mapping[str, str]
+    def __init__(self, fields: Form, body: AsyncIterator[bytes], headers: Mapping[str, str]) -> None:
+        super().__init__(fields)
+        self.body, self.headers = body, headers
 
 
 class _Head:
@@ -156,11 +155,11 @@ def a_page(place: str, *, needs_login: bool = False) -> Callable[[Handler], Hand
 
     def around(handler: Handler) -> Handler:
         @wraps(handler)
-        async def handled(request: Request) -> Response:
+        async def handled(request: Request, *again: Any, **told: str) -> Response:
             try:
                 if needs_login and (await who_of(request)).is_anonymous:
                     return _to_login(request)
-                return await handler(request)
+                return await handler(request, *again, **told)
             except Refused as refused:
                 if refused.status == 401 and (await who_of(request)).is_anonymous:
                     return _to_login(request)
@@ -169,6 +168,29 @@ def a_page(place: str, *, needs_login: bool = False) -> Callable[[Handler], Hand
                 return await page(request, "refused.html", place, **_as_refused(request, error))
 
         return handled
+
+    return around
+
+
+def sent(
+    shown: Handler, read: Callable[[Request], Awaitable[Any]] = form_of, **told: str
+) -> Callable[[Callable[[Request, Any], Awaitable[Response]]], Handler]:
+    """A handler of a form that was sent, `do(request, form)`, the form checked and read by `read`.
+
+    What the API refuses shows the page of the form again, with what was typed: `shown(request, form, refused, **told)`.
+    Where that page is not for the caller, or not there, its own refusal is the answer.
+    """
+
+    def around(do: Callable[[Request, Any], Awaitable[Response]]) -> Handler:
+        @wraps(do)
+        async def done(request: Request) -> Response:
+            form = await read(request)
+            try:
+                return await do(request, form)
+            except Refused as refused:
+                return await shown(request, form, refused, **told)
+
+        return done
 
     return around
 

@@ -11,7 +11,7 @@ from starlette.routing import Route
 from api.context import context_of
 from api.portal.ask import Refused, ask
 from api.portal.desk import at_desk, desk_page
-from api.portal.forms import Form, file_form_of, form_of, onward
+from api.portal.forms import FileForm, Form, file_form_of, onward, sent
 from api.portal.frame import preferred_language
 from api.portal.listing import asked_of, next_of
 from api.routes.loads import KINDS, STATED
@@ -45,7 +45,9 @@ async def _choices(request: Request) -> dict[str, Any]:
     }
 
 
-async def _runs(request: Request, *, refused: Refused | None = None, form: Form | None = None) -> Response:
+@at_desk
+async def loads(request: Request, form: Form | None = None, refused: Refused | None = None) -> Response:
+    """Load runs, the latest first, and the form that sends a file."""
     asked = asked_of(request, *FILTERS)
     document = (await ask(request, "GET", "/admin/loads", query={**asked, "limit": 30})).document
     stated = {name: form.text(name) for name in STATED} if form else {"kind": request.query_params.get("send", "")}
@@ -73,23 +75,16 @@ def _offered(problem: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 @at_desk
-async def loads(request: Request) -> Response:
-    """Load runs, the latest first, and the form that sends a file."""
-    return await _runs(request)
-
-
-@at_desk
-async def send(request: Request) -> Response:
+@sent(loads, file_form_of)
+async def send(request: Request, form: FileForm) -> Response:
     """Pass the form with its file on to the API as it comes in, and go to watch the load."""
-    form = await file_form_of(request)
-    try:
-        answer = await ask(request, "POST", "/admin/loads", body=form.body, headers=form.headers)
-    except Refused as refused:
-        return await _runs(request, refused=refused, form=form.fields)
+    answer = await ask(request, "POST", "/admin/loads", body=form.body, headers=form.headers)
     return onward(request, "desk/loads/{}", str(answer.document["id"]))
 
 
-async def _run(request: Request, *, refused: Refused | None = None, form: Form | None = None) -> Response:
+@at_desk
+async def load(request: Request, form: Form | None = None, refused: Refused | None = None) -> Response:
+    """One run: its account, how far it is, what it rejected and where."""
     run_id = request.path_params["run_id"]
     run = (await ask(request, "GET", "/admin/loads/{}", run_id)).document
     code, cursor = (request.query_params.get(name, "") for name in ("code", "cursor"))
@@ -107,7 +102,7 @@ async def _run(request: Request, *, refused: Refused | None = None, form: Form |
         next=following,
         code=code,
         choices=await _choices(request),
-        stated={name: form.text(name) for name in STATED} if form else stated,
+        stated={name: form.text(name) for name in STATED} if form and "kind" in form else stated,
         refused=refused,
         offered=_offered(error),
         most=PLACES_SHOWN,
@@ -135,32 +130,20 @@ async def _rejections(request: Request, run_id: str, code: str, cursor: str) -> 
 
 
 @at_desk
-async def load(request: Request) -> Response:
-    """One run: its account, how far it is, what it rejected and where."""
-    return await _run(request)
-
-
-@at_desk
-async def again(request: Request) -> Response:
+@sent(load)
+async def again(request: Request, form: Form) -> Response:
     """Load the file of a failed run again as the form says now."""
-    form = await form_of(request)
     body = {name: form.text(name) for name in STATED if name in form}
-    try:
-        answer = await ask(request, "POST", "/admin/loads/{}/again", request.path_params["run_id"], body=body)
-    except Refused as refused:
-        return await _run(request, refused=refused, form=form)
+    answer = await ask(request, "POST", "/admin/loads/{}/again", request.path_params["run_id"], body=body)
     return onward(request, "desk/loads/{}", str(answer.document["id"]))
 
 
 @at_desk
-async def cancel(request: Request) -> Response:
+@sent(load)
+async def cancel(request: Request, _: Form) -> Response:
     """End a run that waits or runs."""
-    await form_of(request)
     run_id = request.path_params["run_id"]
-    try:
-        await ask(request, "POST", "/admin/loads/{}/cancel", run_id)
-    except Refused as refused:
-        return await _run(request, refused=refused)
+    await ask(request, "POST", "/admin/loads/{}/cancel", run_id)
     return onward(request, "desk/loads/{}", run_id, said="load-cancelled")
 
 
