@@ -199,6 +199,10 @@ class Whole(Response):
             await send({"type": "http.response.body", "body": part, "more_body": True})
         await send({"type": "http.response.body", "body": self.body})
 
+    def again(self) -> "Whole":
+        """The same for another caller: fields are added to as a response is sent."""
+        return Whole(bytes(self.body), self.status_code, list(self.raw_headers), self.parts)
+
     def joined(self) -> "Whole":
         """The same with its body in one piece, as content codings take it best."""
         return Whole(b"".join((*self.parts, self.body)), self.status_code, self.raw_headers)

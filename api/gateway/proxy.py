@@ -2,9 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
+from typing import cast
 from urllib.parse import unquote_plus, urljoin, urlsplit
 
 import httpcore2
@@ -14,13 +16,14 @@ from starlette.responses import Response
 from api.documents import Whole, had_already, uncoded
 from api.gateway.breaker import Gate
 from api.gateway.connect import open_pool
-from api.gateway.kept import Kept, KeptAnswer
-from api.gateway.relay import BROKEN, Cut, Desk, Incoming, Relayed, unpacked
+from api.gateway.flight import Flights, Found
+from api.gateway.kept import MAX_BODY, Kept, KeptAnswer
+from api.gateway.relay import BROKEN, Cut, Desk, Incoming, Relayed, not_whole, unpacked
 from api.gateway.services import Called, Upstream
 from api.middleware import is_head
 from api.params import KEY_NAMES
 from cim.errors import KeyInQuery, UpstreamBlocked, UpstreamTimeout, UpstreamUnreachable
-from cim.gateway.freshness import keeping, wants_anew
+from cim.gateway.freshness import Keeping, keeping, wants_anew
 from cim.gateway.headers import MAX_HOPS, Fields, first, hops, media_type, passed_back, sent_on
 from cim.gateway.policy import Origin, parse_allowed
 from cim.gateway.rewrite import Rewriter, form_of
@@ -42,6 +45,20 @@ _DENIED = (401, 407)
 _DOWN = (502, 503, 504)
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What an upstream is asked. `key`: what the answer is kept by, None where it is not; `stale`: what was kept and is asked about."""
+
+    called: Called
+    upstream: Upstream
+    method: str
+    target: str
+    sent: Fields
+    body: bytes = b""
+    key: Hashable = None
+    stale: KeptAnswer | None = None
+
+
 class Proxy:
     """The upstreams as one worker reaches them."""
 
@@ -50,11 +67,13 @@ class Proxy:
         self._gates: dict[Origin, Gate] = {}
         self._desk = Desk(MAX_READING)
         self._kept = Kept(settings.upstream_cache_bytes)
+        self._flights = Flights(self._desk)
         self._pool: httpcore2.AsyncConnectionPool | None = None
         self._node = urlsplit(settings.public_url)
 
     async def close(self) -> None:
         """Close what is open."""
+        await self._flights.close()
         if self._pool is not None:
             await self._pool.aclose()
             self._pool = None
@@ -71,30 +90,45 @@ class Proxy:
         target = upstream.endpoint.target(tail, query, secret=upstream.credential.parameter)
         method = "HEAD" if is_head(request) else request.method
         sent = self._fields(request, upstream)
+        if method not in ("GET", "HEAD") or b"range" in dict(sent) or upstream.is_node:
+            body = await request.body() if method == "POST" else b""
+            found = await self._found(Question(called, upstream, method, target, sent, body))
+            return cast(Response, found.answer)
         key = (called.id, called.version, upstream.endpoint.origin, target)
-        is_kept = method in ("GET", "HEAD") and b"range" not in dict(sent) and not upstream.is_node
-        found = self._kept.find(key, dict(sent)) if is_kept else None
-        if found is not None and found.is_fresh and not wants_anew(request.scope["headers"]):
-            return _from_memory(request, found)
-        stale = found if found is not None and found.validators and method == "GET" else None
+        kept, is_anew = self._kept.find(key, dict(sent)), wants_anew(request.scope["headers"])
+        if kept is not None and kept.is_fresh and not is_anew:
+            return _from_memory(request, kept)
+        stale = kept if kept is not None and kept.validators and method == "GET" else None
         if stale is not None:
             sent = [pair for pair in sent if pair[0] not in (b"if-none-match", b"if-modified-since")] + stale.validators
-        body = await request.body() if method == "POST" else b""
-        incoming = await self._asked(upstream, method, target, sent, body)
+        ask = partial(self._found, Question(called, upstream, method, target, sent, key=key, stale=stale))
+        if is_anew:
+            answer = (await ask()).answer
+        else:
+            asked = tuple(pair for pair in sent if pair[0] != b"x-request-id")
+            answer = await self._flights.answer((key, method, asked), ask)
+        return _from_memory(request, answer) if isinstance(answer, KeptAnswer) else answer
+
+    async def _found(self, question: Question) -> Found:
+        """What the upstream answers, and whether others who ask the same may have it: what may be kept, and errors."""
+        incoming, stale, upstream = await self._asked(question), question.stale, question.upstream
+        status, given = incoming.response.status, list(incoming.response.headers)
         try:
-            if stale is not None and incoming.response.status == 304:
-                rules = keeping(incoming.response.headers, with_credential=_has_credential(upstream))
+            rules = keeping(given, with_credential=_has_credential(upstream))
+            if stale is not None and status == 304:
                 await incoming.close()
-                stale = stale if rules is None else stale.again(rules)
                 if rules is not None:
-                    self._kept.put(key, stale)
-                return _from_memory(request, stale)
-            put = partial(self._keep, key, upstream, sent) if is_kept and method == "GET" else None
-            return await self._passed_on(called, upstream, incoming, method, target, put)
+                    stale = stale.again(rules)
+                    self._kept.put(question.key, stale)
+                return Found(stale, rules is not None)
+            keep = None
+            if status == 200 and question.method == "GET" and question.key is not None and rules is not None:
+                keep = partial(self._keep, question, rules, given)
+            response = await self._passed_on(question, incoming, keep)
+            return Found(response, status >= 400 or (status in (200, 304) and rules is not None and _is_short(given)))
         except Cut as cut:
             await incoming.close()
-            kind = UpstreamTimeout if "timeout" in cut.outcome else UpstreamUnreachable
-            raise kind(f"the service's answer did not come whole: {cut.why}") from cut
+            raise not_whole(cut) from cut
         except BaseException:
             await incoming.close()
             raise
@@ -115,9 +149,9 @@ class Proxy:
         fields = sent_on(request.scope["headers"], own=own)
         return [(n, uncoded(v.decode("latin-1")).encode("latin-1") if n == b"if-none-match" else v) for n, v in fields]
 
-    async def _asked(self, upstream: Upstream, method: str, target: str, sent: Fields, body: bytes) -> Incoming:
+    async def _asked(self, question: Question) -> Incoming:
         """The head of the upstream's answer, within its time. Raises UpstreamClosed, UpstreamTimeout and its kin."""
-        origin, settings = upstream.endpoint.origin, self._settings
+        origin, settings = question.upstream.endpoint.origin, self._settings
         gate = self._gates.get(origin)
         if gate is None:
             gate = self._gates[origin] = Gate(settings.upstream_calls)
@@ -127,12 +161,12 @@ class Proxy:
             "write": settings.upstream_idle_s,
             "pool": settings.upstream_connect_s,
         }
-        length = [(b"content-length", b"%d" % len(body))] if method == "POST" else []
+        length = [(b"content-length", b"%d" % len(question.body))] if question.method == "POST" else []
         request = httpcore2.Request(
-            method,
-            httpcore2.URL(scheme=origin.scheme, host=origin.host, port=origin.port, target=target),
-            headers=[*sent, *length],
-            content=body or None,
+            question.method,
+            httpcore2.URL(scheme=origin.scheme, host=origin.host, port=origin.port, target=question.target),
+            headers=[*question.sent, *length],
+            content=question.body or None,
             extensions={"timeout": times},
         )
         deadline = time.monotonic() + settings.upstream_total_s
@@ -160,37 +194,30 @@ class Proxy:
             return Incoming(response, gate, held.pop_all(), settings, deadline)
 
     async def _passed_on(
-        self,
-        called: Called,
-        upstream: Upstream,
-        incoming: Incoming,
-        method: str,
-        target: str,
-        put: Callable[[Fields, Fields, bytes], None] | None,
-    ) -> Response:
-        response = incoming.response
+        self, question: Question, incoming: Incoming, keep: Callable[[Fields, bytes], None] | None
+    ) -> Whole | Relayed:
+        response, upstream = incoming.response, question.upstream
         status, given = response.status, list(response.headers)
         if status in _DENIED:
             raise UpstreamUnreachable("the service does not accept this node; its owner must set its credential")
         fields = passed_back(given)
         if status in _REDIRECTS:
-            fields.append((b"location", _location(given, called, upstream, target)))
+            fields.append((b"location", _location(given, upstream, question.target)))
         fields += _links(given, upstream.rewriter)
-        form = form_of(media_type(given), called.kind)
+        form = form_of(media_type(given), question.called.kind)
         coding = (first(given, b"content-encoding") or b"identity").lower()
-        keep = partial(put, given) if put is not None and status == 200 else None
-        has_body = method != "HEAD" and status not in (204, 304)
+        has_body = question.method != "HEAD" and status not in (204, 304)
         if not has_body or form is None or status == 206 or coding not in (b"identity", b"gzip", b"x-gzip"):
             length = first(given, b"content-length")
             if length is not None and length.isdigit() and (has_body or form is None) and status not in (204, 304):
                 fields.append((b"content-length", length))
             fields = _weak(fields) if coding != b"identity" else fields
-            return Relayed(incoming, status, fields, already=[], keep=partial(keep, fields) if keep else None)
+            return Relayed(incoming, status, fields, keep=partial(keep, fields) if keep else None)
         pieces, is_whole = await self._desk.read(incoming, MAX_READ)
         packed = b"".join(pieces) if is_whole else b""
         plain = packed if coding == b"identity" else unpacked(packed, MAX_READ)
         if not is_whole or plain is None:
-            return Relayed(incoming, status, _weak(fields), already=pieces, keep=None)
+            return Relayed(incoming, status, _weak(fields), already=pieces)
         await incoming.close()
         body = await _rewritten(upstream.rewriter, plain, form)
         fields = [pair for pair in _weak(fields) if pair[0] not in (b"content-encoding", b"accept-ranges")]
@@ -199,12 +226,9 @@ class Proxy:
             keep(fields, body)
         return Whole(body, status, fields)
 
-    def _keep(self, key: object, upstream: Upstream, sent: Fields, given: Fields, fields: Fields, body: bytes) -> None:
-        """Keep an answer 200 for later calls, where the upstream's rules let it."""
-        rules = keeping(given, with_credential=_has_credential(upstream))
-        if rules is None:
-            return
-        told = dict(sent)
+    def _keep(self, question: Question, rules: Keeping, given: Fields, fields: Fields, body: bytes) -> None:
+        """Keep an answer 200 for later calls."""
+        told = dict(question.sent)
         names = {*rules.vary, b"accept-encoding"}
         asked = ((b"etag", b"if-none-match"), (b"last-modified", b"if-modified-since"))
         validators = [(ours, value) for name, ours in asked if (value := first(given, name)) is not None]
@@ -212,7 +236,7 @@ class Proxy:
         kept = [pair for pair in fields if pair[0] != b"content-length"]
         kept.append((b"content-length", b"%d" % len(body)))
         chosen_by = tuple((name, told.get(name)) for name in sorted(names))
-        self._kept.put(key, KeptAnswer(kept, body, chosen_by, validators, now, now + rules.fresh_s))
+        self._kept.put(question.key, KeptAnswer(kept, body, chosen_by, validators, now, now + rules.fresh_s))
 
 
 async def _rewritten(ours: Rewriter, plain: bytes, form: str) -> bytes:
@@ -220,6 +244,12 @@ async def _rewritten(ours: Rewriter, plain: bytes, form: str) -> bytes:
     if len(plain) <= MAX_AT_ONCE:
         return ours.rewritten(plain, form)
     return await asyncio.to_thread(ours.rewritten, plain, form)
+
+
+def _is_short(given: Fields) -> bool:
+    """False for an answer that says that it is longer than what is kept."""
+    length = first(given, b"content-length") or b"0"
+    return not length.isdigit() or (len(length) < 12 and int(length) <= MAX_BODY)
 
 
 def _has_credential(upstream: Upstream) -> bool:
@@ -245,7 +275,7 @@ def _from_memory(request: Request, kept: KeptAnswer) -> Response:
     return Whole(kept.body, 200, kept.fields + age)
 
 
-def _location(given: Fields, called: Called, upstream: Upstream, target: str) -> bytes:
+def _location(given: Fields, upstream: Upstream, target: str) -> bytes:
     """Where a redirect leads, as our address. Raises UpstreamBlocked for one that leaves the endpoint: it is not followed.
 
     Neither the caller nor a credential goes to another place than the one that was registered (catalogue B33).

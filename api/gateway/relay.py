@@ -3,9 +3,10 @@
 import asyncio
 import time
 import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from typing import Protocol
 
 import httpcore2
 import structlog
@@ -14,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from api.gateway.breaker import Gate
 from api.gateway.kept import MAX_BODY
-from cim.errors import UpstreamClosed
+from cim.errors import CimError, UpstreamClosed, UpstreamTimeout, UpstreamUnreachable
 from cim.gateway.headers import Fields
 from cim.metering.call import UPSTREAM_ERROR, UPSTREAM_TIMEOUT
 from cim.settings import Settings
@@ -34,6 +35,24 @@ class Cut(Exception):
         super().__init__(why)
         self.outcome = outcome
         self.why = why
+
+
+def not_whole(cut: Cut) -> CimError:
+    """What a caller is told of whom nothing was sent yet."""
+    kind = UpstreamTimeout if cut.outcome == UPSTREAM_TIMEOUT else UpstreamUnreachable
+    return kind(f"the service's answer did not come whole: {cut.why}")
+
+
+class Source(Protocol):
+    """Where the bytes of an answer come from."""
+
+    async def piece(self) -> bytes | None:
+        """The next bytes; None at the end. Raises Cut."""
+        ...
+
+    async def close(self) -> None:
+        """No more is wanted."""
+        ...
 
 
 @dataclass(slots=True)
@@ -94,53 +113,65 @@ class Relayed(Response):
 
     def __init__(
         self,
-        incoming: Incoming,
+        incoming: Source,
         status: int,
         fields: Fields,
         *,
-        already: list[bytes],
-        keep: Callable[[bytes], None] | None,
+        already: Sequence[bytes] = (),
+        keep: Callable[[bytes], None] | None = None,
     ) -> None:
         """`already`: bytes that were read to look at them. `keep` gets the whole body, where it is not too long."""
         self.status_code = status
         self.raw_headers = fields
         self.background = None
         self.outcome: str | None = None
-        self._incoming = incoming
+        self.incoming = incoming
+        self.keep = keep
         self._already = already
-        self._keep = keep
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it. Where the upstream breaks off, so does the answer: its end is never made up (catalogue B35)."""
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             collected, size = [], 0
-            async for data in self._pieces():
+            async for data in self.pieces():
                 size += len(data)
-                if self._keep is not None and size <= MAX_BODY:
+                if self.keep is not None and size <= MAX_BODY:
                     collected.append(data)
                 await send({"type": "http.response.body", "body": data, "more_body": True})
-            if self._keep is not None and size <= MAX_BODY:
-                self._keep(b"".join(collected))
+            if self.keep is not None and size <= MAX_BODY:
+                self.keep(b"".join(collected))
             await send({"type": "http.response.body", "body": b""})
         except Cut as cut:
             self.outcome = cut.outcome
             log.warning("cut off", outcome=cut.outcome, why=cut.why)
         finally:
-            await self._incoming.close()
+            await self.incoming.close()
 
-    async def _pieces(self) -> AsyncIterator[bytes]:
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The body as it comes. Raises Cut."""
         for data in self._already:
             yield data
-        while (more := await self._incoming.piece()) is not None:
+        while (more := await self.incoming.piece()) is not None:
             yield more
 
 
 class Desk:
-    """Where documents lie while they are read: so many bytes at once in a worker."""
+    """Where answers lie while they are read: so many bytes at once in a worker."""
 
     def __init__(self, room: int) -> None:
         self._room = room
+
+    def take(self, count: int) -> bool:
+        """Take room for so many bytes, until `give`; False where there is none."""
+        if self._room < count:
+            return False
+        self._room -= count
+        return True
+
+    def give(self, count: int) -> None:
+        """Give room back."""
+        self._room += count
 
     async def read(self, incoming: Incoming, limit: int) -> tuple[list[bytes], bool]:
         """The body up to about `limit` bytes, and whether that is all of it. Raises Cut, and UpstreamClosed without room."""
@@ -148,15 +179,14 @@ class Desk:
         size = 0
         try:
             while (data := await incoming.piece()) is not None:
-                if self._room < len(data):
+                if not self.take(len(data)):
                     raise UpstreamClosed("this node is reading as many documents as it may at once", retry_after_s=2)
-                self._room -= len(data)
                 size += len(data)
                 pieces.append(data)
                 if size > limit:
                     return pieces, False
         finally:
-            self._room += size
+            self.give(size)
         return pieces, True
 
 

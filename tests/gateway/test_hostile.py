@@ -199,7 +199,7 @@ def test_B35_upstreams_that_do_not_answer_hold_up_nobody(
 
     async def all_at_once() -> tuple[list[tuple[int, float]], list[tuple[int, float]]]:
         async with httpx2.AsyncClient(base_url=node.url, timeout=30, limits=httpx2.Limits()) as client:
-            dead = [asyncio.create_task(ask(client, path)) for _ in range(50)]
+            dead = [asyncio.create_task(ask(client, f"{path}?n={n}")) for n in range(50)]  # equal ones would be one
             await asyncio.sleep(0.3)
             others = [await ask(client, well) for _ in range(5)]
             return await asyncio.gather(*dead), others
