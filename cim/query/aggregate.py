@@ -1,11 +1,12 @@
 """Statistics over the features that match: how many, how much, by up to three keys, with the total of all groups."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from cim.errors import InvalidParameter
 from cim.model import Collection, Scope
+from cim.query.cell_grid import BOX, cell_name
 from cim.query.feature_query import FeatureQuery
 from cim.query.grouping import Grouping, bin_of
 from cim.query.measures import Measure, columns_of
@@ -74,15 +75,35 @@ def _key(number: int) -> Identifier:
     return Identifier(f"group-by {number}")
 
 
-def _matching(plan: Aggregation, columns: Iterable[str], more: Sequence[Sql] = ()) -> Sql:
-    """The features that match, as their keys and what is measured."""
-    keys = [Sql.of("{} AS {}", one.key, _key(number)) for number, one in enumerate(plan.groupings)]
-    taken = [*keys, *more, *(Sql.of("{}", Identifier(name)) for name in dict.fromkeys(columns))]
-    return Sql.of(
+def _matching(plan: Aggregation, columns: Iterable[str], more: Mapping[Identifier, Sql] | None = None) -> Sql:
+    """The features that match, as their keys, `more` and what is measured."""
+    taken = {_key(number): one.key for number, one in enumerate(plan.groupings) if one.grid is None}
+    taken |= {**(more or {}), **{(name := Identifier(column)): Sql.of("{}", name) for column in columns}}
+    has_cells = any(one.grid is not None for one in plan.groupings)
+    listed = [Sql.of("{} AS {}", sql, name) for name, sql in taken.items()]
+    if has_cells:
+        listed.append(Sql.of("geom::box3d AS {}", BOX))
+    found = Sql.of(
         "SELECT {} FROM {} AS feature WHERE {}",
-        Sql.join(", ", taken) if taken else Sql.of("1 AS one"),
+        Sql.join(", ", listed) if listed else Sql.of("1 AS one"),
         rows(plan.collection, plan.query, plan.scope),
         where(plan.collection, plan.query, plan.scope),
+    )
+    return _in_cells(plan, found, list(taken)) if has_cells else found
+
+
+def _in_cells(plan: Aggregation, found: Sql, names: list[Identifier]) -> Sql:
+    """The same rows with the numbers of their cells. OFFSET keeps each step one: drawn together they are made again for each use."""
+    for number, one in enumerate(plan.groupings):
+        if one.grid is None:
+            continue
+        *steps, cell = one.grid.steps()
+        for step in (*steps, Sql.of("{} AS {}", cell, _key(number))):
+            carried = Sql.join("", [Sql.of("{}, ", name) for name in (*names, BOX)])
+            found = Sql.of("SELECT {}{} FROM ({} OFFSET 0) AS step", carried, step, found)
+        names = [*names, _key(number)]
+    return Sql.of(
+        "SELECT {} FROM ({} OFFSET 0) AS placed", Sql.join(", ", [Sql.of("{}", name) for name in names]), found
     )
 
 
@@ -135,7 +156,7 @@ def histogram_sql(plan: Aggregation, measure: Measure) -> Sql:
     return Sql.of(
         "SELECT {}, count(*) FROM ({}) AS matching GROUP BY {} LIMIT {}",
         keys,
-        _matching(plan, (), [Sql.of("{} AS {}", bin_of(measure.declared, measure.width), bin_name)]),
+        _matching(plan, (), {bin_name: bin_of(measure.declared, measure.width)}),
         keys,
         Cast(10 * MAX_GROUPS + 1, "bigint"),
     )
@@ -151,7 +172,7 @@ def statistics(plan: Aggregation, found: Sequence[Any], binned: Sequence[Sequenc
     groups: dict[Key, Group] = {}
     total: Group | None = None
     for row in found:
-        key, count, values = tuple(row[1 : 1 + width]), row[1 + width], row[2 + width :]
+        key, count, values = _named(plan, row[1 : 1 + width]), row[1 + width], row[2 + width :]
         group = Group(key, count, dict(zip(names, values, strict=True)))
         if row[0]:
             total = Group((), group.count, group.values)
@@ -171,9 +192,18 @@ def statistics(plan: Aggregation, found: Sequence[Any], binned: Sequence[Sequenc
     for measure, rows_of_bins in zip(plan.histograms, binned, strict=True):
         for *key, lower, count in rows_of_bins:
             total.add_bin(measure.declared.name, lower, count)
-            if tuple(key) in groups:
-                groups[tuple(key)].add_bin(measure.declared.name, lower, count)
+            if (named := _named(plan, key)) in groups:
+                groups[named].add_bin(measure.declared.name, lower, count)
     return list(groups.values()), total
+
+
+def _named(plan: Aggregation, key: Sequence[Any]) -> Key:
+    """A key as the answer has it: cells by column and row."""
+    if all(one.grid is None for one in plan.groupings):
+        return tuple(key)
+    return tuple(
+        value if one.grid is None else cell_name(value) for one, value in zip(plan.groupings, key, strict=True)
+    )
 
 
 def shapes_sql(areas: Collection, scope: Scope, codes: list[str]) -> Sql:

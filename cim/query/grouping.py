@@ -3,20 +3,18 @@
 `group-by` is a list of such keys: `use`, `district`, `year(completed_on)`, `bin(height_m,10)`, `square(500)`, `hex(500)`.
 """
 
-import math
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cim.bbox import parse_number
 from cim.collections.areas import CODE_LENGTHS
 from cim.errors import InvalidParameter, UnknownProperty
 from cim.model import Collection, Kind, Property, Scope
+from cim.query.cell_grid import KINDS, Grid
 from cim.query.features import shown_properties
 from cim.sql import Cast, Sql
 
 MAX_KEYS = 3
-METRES_A_DEGREE = 6378137 * math.pi / 180
 BUCKETS = {
     "year": "YYYY",
     "quarter": 'YYYY-"Q"Q',
@@ -25,51 +23,16 @@ BUCKETS = {
     "hour": 'YYYY-MM-DD"T"HH24',
 }
 """Unit of a time bucket → how its key is written (UTC)."""
-GRIDS = ("square", "hex")
 MIN_CELL_M, MAX_CELL_M = 10.0, 1_000_000.0
 
 _CALL = re.compile(r"([A-Za-z]+)\(([^()]*)\)")
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
-    """Cells of the plane x = longitude · cos(`latitude`), y = latitude, in metres of a sphere of 6,378,137 m.
-
-    `size_m` is the length of a cell's edge, true at `latitude` (a whole degree near the middle of the collection, so
-    that cells stay where they are while the collection grows). A feature is in the cell that holds the middle of its box.
-    """
-
-    kind: str
-    size_m: float
-    latitude: int
-
-    def cell(self, key: str) -> dict[str, object]:
-        """The cell `column,row` as a GeoJSON Polygon in CRS84."""
-        column, row = (int(part) for part in key.split(","))
-        ring = list(self._square(column, row) if self.kind == "square" else self._hexagon(column, row))
-        wide = METRES_A_DEGREE * math.cos(math.radians(self.latitude))
-        return {
-            "type": "Polygon",
-            "coordinates": [[[round(x / wide, 7), round(y / METRES_A_DEGREE, 7)] for x, y in [*ring, ring[0]]]],
-        }
-
-    def _square(self, column: int, row: int) -> Iterator[tuple[float, float]]:
-        for x, y in ((0, 0), (1, 0), (1, 1), (0, 1)):
-            yield (column + x) * self.size_m, (row + y) * self.size_m
-
-    def _hexagon(self, column: int, row: int) -> Iterator[tuple[float, float]]:
-        """Flat at the top; `column` and `row` are axial coordinates."""
-        x, y = self.size_m * 1.5 * column, self.size_m * math.sqrt(3) * (row + column / 2)
-        for corner in range(6):
-            angle = math.radians(60 * corner)
-            yield x + self.size_m * math.cos(angle), y + self.size_m * math.sin(angle)
-
-
-@dataclass(frozen=True, slots=True)
 class Grouping:
     """One key: `name` as the answer calls it, `key` an expression over a row of the collection.
 
-    `area_level` and `grid` say that the groups have a shape, and which.
+    `area_level` and `grid` say that the groups have a shape, and which; the `key` of a grid is empty: it has steps.
     """
 
     name: str
@@ -107,7 +70,7 @@ def _grouping(collection: Collection, scope: Scope, name: str, parameter: str) -
     if call is None:
         raise UnknownProperty(collection.id, name, [*known, *CODE_LENGTHS], parameter=parameter)
     function, arguments = call[1].lower(), [part.strip() for part in call[2].split(",")]
-    if function in GRIDS and len(arguments) == 1:
+    if function in KINDS and len(arguments) == 1:
         return _cell(collection, name, function, arguments[0], parameter)
     if function in BUCKETS and len(arguments) == 1:
         return _bucket(collection, name, function, _of_kind(collection, known, arguments[0], parameter), parameter)
@@ -162,25 +125,4 @@ def _cell(collection: Collection, name: str, kind: str, size_text: str, paramete
         raise InvalidParameter(parameter, name, f"a cell's edge is {MIN_CELL_M:.0f} to {MAX_CELL_M:.0f} metres")
     bounds = collection.extent.bounds_crs84
     latitude = 0 if bounds is None else max(-80, min(80, round((bounds[1] + bounds[3]) / 2)))
-    wide = METRES_A_DEGREE * math.cos(math.radians(latitude)) / size_m
-    x = Sql.of("((ST_XMin(geom) + ST_XMax(geom)) / 2 * {})", Cast(wide, "float8"))
-    y = Sql.of("((ST_YMin(geom) + ST_YMax(geom)) / 2 * {})", Cast(METRES_A_DEGREE / size_m, "float8"))
-    key = _square_key(x, y) if kind == "square" else _hexagon_key(x, y)
-    return Grouping(name, key, is_text=True, grid=Grid(kind, size_m, latitude))
-
-
-def _square_key(x: Sql, y: Sql) -> Sql:
-    return Sql.of("(floor({})::bigint || ',' || floor({})::bigint)", x, y)
-
-
-def _hexagon_key(x: Sql, y: Sql) -> Sql:
-    """Axial coordinates by rounding the cube coordinates q + r + s = 0 and mending the one that was rounded most."""
-    return Sql.of(
-        "(SELECT CASE WHEN abs(b - q) > abs(c - r) AND abs(b - q) > abs(d + q + r) THEN (-c - d)::bigint ELSE b::bigint END || ',' || "
-        "CASE WHEN abs(b - q) > abs(c - r) AND abs(b - q) > abs(d + q + r) THEN c::bigint "
-        "WHEN abs(c - r) > abs(d + q + r) THEN (-b - d)::bigint ELSE c::bigint END "
-        "FROM (SELECT q, r, round(q) AS b, round(r) AS c, round(-q - r) AS d "
-        "FROM (SELECT x * 2 / 3 AS q, (y * sqrt(3::float8) - x) / 3 AS r FROM (SELECT {} AS x, {} AS y) AS place) AS axial) AS rounded)",
-        x,
-        y,
-    )
+    return Grouping(name, Sql(), grid=Grid(kind, size_m, latitude))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import shapely
-from pyproj import Geod
+from pyproj import Geod, Transformer
 from shapely.geometry import shape
 
 from cim.model import Kind, Property
@@ -184,6 +184,69 @@ def test_cells_of_a_grid_hold_the_middle_of_their_features(rows: Any, client: An
     assert whole.area == pytest.approx(sum(cell.area for cell in cells), rel=1e-6)
     grid = client.get(PATH, params={"group-by": name}).json()["grid"]
     assert grid == {"kind": kind, "edge_m": 300.0, "latitude": 23}
+
+
+@pytest.fixture(scope="module")
+def points(rows: Any, city: City, client: Any) -> np.ndarray:
+    """2,000 places of a dataset, drawn at random; the last 200 lie on corners and edges of its cells of 250 m."""
+    city.dataset("points", Property("n", Kind.INTEGER, "n", "n"))
+    random = np.random.default_rng(4403)
+    drawn = random.uniform((114.0, 22.5), (114.05, 22.53), (1800, 2))
+    insert = (
+        "INSERT INTO dataset.points (id, source, source_id, geom, n) SELECT 'p.' || n, 'p', n::text, "
+        "ST_SetSRID(ST_MakePoint(x, y), 4326), n %% 7 FROM unnest(%s::float8[], %s::float8[], %s::int[]) AS p(x, y, n)"
+    )
+    city.connection.execute(insert, [list(drawn[:, 0]), list(drawn[:, 1]), list(range(1800))])
+    city.refresh("points")
+    city.settle(client)
+    edges = []
+    for kind in ("square", "hex"):
+        answer = client.get("/collections/points/aggregate", params={"group-by": f"{kind}(250)", "f": "geojson"})
+        for feature in answer.json()["features"][:25]:
+            ring = feature["geometry"]["coordinates"][0]
+            edges += [ring[1], np.mean(ring[1:3], axis=0)]
+    edges = np.array([*edges, *edges])
+    city.connection.execute(insert, [list(edges[:, 0]), list(edges[:, 1]), list(range(1800, 1800 + len(edges)))])
+    city.refresh("points")
+    city.settle(client)
+    return np.concatenate([drawn, edges])
+
+
+@pytest.mark.parametrize("kind", ["square", "hex"])
+def test_each_place_is_in_one_cell_of_the_plane(points: np.ndarray, client: Any, kind: str) -> None:
+    """Against PROJ's plate carrée and shapely; a place on an edge is in one of the cells that have it."""
+    document = client.get(
+        "/collections/points/aggregate", params={"group-by": f"{kind}(250)", "measures": "sum(n)", "f": "geojson"}
+    ).json()
+    plane = Transformer.from_crs(
+        "+proj=longlat +R=6378137", f"+proj=eqc +lat_ts={round(np.mean((22.5, 22.53)))} +R=6378137", always_xy=True
+    )
+    places = shapely.points(*plane.transform(points[:, 0], points[:, 1]))
+    cells = [shapely.transform(shape(f["geometry"]), plane.transform, interleaved=False) for f in document["features"]]
+    edge_m = [shapely.length(shapely.linestrings(cell.exterior.coords[:2])) for cell in cells]
+    assert edge_m == pytest.approx([250] * len(cells), abs=0.05)
+    tree = shapely.STRtree(cells)
+    counts = [one["properties"]["count"] for one in document["features"]]
+    assert sum(counts) == len(places) == 2000
+    surely = np.bincount(tree.query(places[:1800], predicate="within")[1], minlength=len(cells))
+    perhaps = np.bincount(tree.query(places, predicate="dwithin", distance=0.05)[1], minlength=len(cells))
+    assert all(low <= count <= high for low, count, high in zip(surely, counts, perhaps, strict=True))
+    assert surely.sum() > 1795
+
+
+def test_two_grids_a_property_and_a_histogram_at_once(points: np.ndarray, client: Any) -> None:
+    asked = {"group-by": "hex(2000),n,square(3000)", "measures": "distinct(n),histogram(n,2)"}
+    document = client.get("/collections/points/aggregate", params=asked).json()
+    keys = [tuple(one["group"].values()) for one in document["groups"]]
+    assert len(set(keys)) == len(keys) > 40
+    for one in document["groups"]:
+        n = one["group"]["n"]
+        assert one["n"] == {
+            "distinct": 1,
+            "histogram": [{"from": n // 2 * 2, "to": n // 2 * 2 + 2, "count": one["count"]}],
+        }
+    assert sum(one["count"] for one in document["groups"]) == document["total"]["count"] == 2000
+    assert document["total"]["n"]["distinct"] == 7
 
 
 def test_groups_by_area_have_the_area_s_shape(rows: Any, client: Any, city: City) -> None:
