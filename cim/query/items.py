@@ -15,16 +15,11 @@ from cim.query.predicate import is_gathered, where
 from cim.query.shapes import BoxShape, Shapes, is_open, is_plain
 from cim.query.shown import area_column, as_shown
 from cim.query.source import rows
+from cim.query.word_pages import WALKED_FROM, ids_by_words
 from cim.sql import Cast, Sql
 
 PAGE_BYTES = 4 * 1024 * 1024
 """A page ends after the feature that brings its stored geometries to this size, whatever its limit (catalogue B23)."""
-
-WALKED, WALKED_EACH = 200, 3
-"""Features that are looked at for words one by one before all that have them are gathered: so many, and so many more for each
-feature of the page. It takes 5 µs a feature."""
-WALKED_FROM = 20_000
-"""A smaller collection is always gathered."""
 
 LIGHT_LIMIT = 50
 LIGHT_FEATURES = 500
@@ -153,28 +148,5 @@ def _in_order(collection: Collection, query: FeatureQuery, scope: Scope, columns
             count,
         )
     if query.terms and (collection.feature_count or 0) >= WALKED_FROM:
-        first = _walked(collection, query, scope, source, first)
+        first = ids_by_words(collection, query, scope, source, first)
     return Sql.of("(SELECT {} FROM {} AS feature WHERE id = ANY(ARRAY({})) ORDER BY id)", columns, source, first)
-
-
-def _walked(collection: Collection, query: FeatureQuery, scope: Scope, source: Sql, gathered: Sql) -> Sql:
-    """Ids of the page out of the next few features where these fill it, else those that `gathered` gives.
-
-    A word that one of twenty features has is found so without gathering all that have it; for another the walk is lost.
-    """
-    count, after = Cast(query.limit + 1, "bigint"), Sql()
-    if query.after is not None:
-        after = Sql.of(" WHERE id > {}", query.after)
-    return Sql.of(
-        "WITH walked AS MATERIALIZED (SELECT id FROM (SELECT * FROM {}{} ORDER BY id LIMIT {}) AS feature WHERE {} ORDER BY id LIMIT {}) "
-        "SELECT id FROM walked WHERE (SELECT count(*) FROM walked) = {} "
-        "UNION ALL SELECT id FROM ({}) AS gathered WHERE (SELECT count(*) FROM walked) < {}",
-        source,
-        after,
-        Cast(WALKED + WALKED_EACH * query.limit, "bigint"),
-        where(collection, query, scope, is_page=True, by_index=False),
-        count,
-        count,
-        gathered,
-        count,
-    )

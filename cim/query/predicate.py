@@ -43,14 +43,21 @@ def is_gathered(query: FeatureQuery, scope: Scope) -> bool:
 
 
 def where(
-    collection: Collection, query: FeatureQuery, scope: Scope, *, is_page: bool = False, by_index: bool = True
+    collection: Collection,
+    query: FeatureQuery,
+    scope: Scope,
+    *,
+    is_page: bool = False,
+    by_index: bool = True,
+    reads: bool = True,
 ) -> Sql:
     """The condition, to be written after WHERE; TRUE where nothing is asked.
 
     `is_page`: rows are wanted in the order of ids and few of them; then a broad condition is kept from its index.
-    `by_index` False: rows are looked at one by one, so what serves an index alone is left out.
+    `by_index` False: rows are looked at one by one, so what serves an index alone is left out. `reads` False: of words
+    there is only what their index tells, without reading the texts.
     """
-    conditions = _conditions(collection, query, scope, walks=is_page, by_index=by_index)
+    conditions = _conditions(collection, query, scope, walks=is_page, by_index=by_index, reads=reads)
     asked = Sql.join(" AND ", conditions) if conditions else Sql.of("TRUE")
     rule = row_rule(collection, scope)
     return Sql.of("({}) AND ({})", asked, rule) if rule else asked
@@ -70,7 +77,9 @@ def row_rule(collection: Collection, scope: Scope) -> Sql:
     return Sql.of("{} >= {} AND {} < {}", column, scope.area_code, column, scope.area_code + AFTER_DIGITS)
 
 
-def _conditions(collection: Collection, query: FeatureQuery, scope: Scope, *, walks: bool, by_index: bool) -> list[Sql]:
+def _conditions(
+    collection: Collection, query: FeatureQuery, scope: Scope, *, walks: bool, by_index: bool, reads: bool
+) -> list[Sql]:
     conditions = []
     if query.ids is not None:
         conditions.append(Sql.of("id = ANY({})", Cast(list(query.ids), "text[]")))
@@ -87,7 +96,8 @@ def _conditions(collection: Collection, query: FeatureQuery, scope: Scope, *, wa
     if query.terms:
         if by_index and sees_whole(collection, scope):  # of others `cim.query.source` asks it of the true columns
             conditions.append(may_contain(collection, query.terms))
-        conditions.append(contains(collection, scope, query.terms))
+        if reads:
+            conditions.append(contains(collection, scope, query.terms))
     conditions.extend(Sql.of("({})", relation.condition) for relation in query.relations)
     if query.filter is not None:
         conditions.append(Sql.of("({})", query.filter))

@@ -142,12 +142,13 @@ def test_text_search_is_declared(client: Any, town: Any) -> None:
 
 
 def test_common_rare_and_late_words_are_paged_alike_in_a_large_collection(city: City, client: Any) -> None:
-    """25,000 names: one word in all, one in every seventh, one in the last hundred, one in three far apart."""
+    """25,000 names: one word in all, one in every seventh, one in the last hundred, one in three far apart, one whose pairs all have."""
     city.dataset("names", Property("name", Kind.TEXT, "名", "Name", is_searchable=True))
     city.run_text(
         "INSERT INTO dataset.names (id, source, source_id, name, area_code) SELECT 't.' || lpad(n::text, 5, '0'), 't', n::text, "
         "'街道' || CASE WHEN n % 7 = 0 THEN '花园' ELSE '' END || CASE WHEN n >= 24900 THEN '尽头' ELSE '' END "
-        "|| CASE WHEN n IN (5, 12000, 24950) THEN '独一' ELSE '' END, CASE WHEN n % 2 = 0 THEN '440305' ELSE '440304' END "
+        "|| CASE WHEN n IN (5, 12000, 24950) THEN '独一' ELSE '' END "
+        "|| CASE WHEN n = 24990 THEN '街道街' ELSE '和道街' END, CASE WHEN n % 2 = 0 THEN '440305' ELSE '440304' END "
         "FROM generate_series(0, 24999) AS n"
     )
     city.refresh("names")
@@ -172,3 +173,4 @@ def test_common_rare_and_late_words_are_paged_alike_in_a_large_collection(city: 
     assert pages(10, 2, q="街道", area="440305") == list(range(0, 40, 2))
     assert pages(10, 2, q="街道", filter="name LIKE '%尽头%'") == list(range(24_900, 24_920))
     assert pages(10, 2, q="没有") == []
+    assert pages(10, 2, q="街道街") == [24_990]
