@@ -30,8 +30,8 @@ def retag(connection: psycopg.Connection[Any], collection: Collection, run_id: i
     """Set `area_code` of a collection's rows to the smallest area holding the middle of their box; gives the rows changed.
 
     Run after a load of areas has changed them, so that "by area" stays an index prefix everywhere. It is a change like
-    any other: the versions before go to history, and it stands in the feed as that load's. A row that lies in no area keeps
-    the code it has; one that is written meanwhile has got its code from the same areas.
+    any other: the versions before go to history, and it stands in the feed as that load's. A row that lies in no area any
+    more has no code; one that is written meanwhile has got its code from the same areas.
     """
     with connection.transaction():
         changed = _run(connection, _misplaced(collection)).rowcount
@@ -54,9 +54,10 @@ def _run(connection: psycopg.Connection[Any], sql: Sql) -> psycopg.Cursor[Any]:
 def _misplaced(collection: Collection) -> Sql:
     """Note the versions that have another code than their place says."""
     return Sql.of(
-        "CREATE TEMPORARY TABLE misplaced AS SELECT f.id, f.recorded_at, tag.code FROM (SELECT DISTINCT ON (f.id) f.id, a.code "
+        "CREATE TEMPORARY TABLE misplaced AS SELECT f.id, f.recorded_at, tag.code FROM {}.{} AS f LEFT JOIN "
+        "(SELECT DISTINCT ON (f.id) f.id, a.code "
         "FROM {}.{} AS f JOIN cim.area AS a ON a.geom && f.geom AND ST_Intersects(a.geom, ST_Centroid(ST_Envelope(f.geom))) "
-        "WHERE a.code IS NOT NULL ORDER BY f.id, length(a.code) DESC, a.code) AS tag JOIN {}.{} AS f USING (id) "
+        "WHERE a.code IS NOT NULL ORDER BY f.id, length(a.code) DESC, a.code) AS tag USING (id) "
         "WHERE f.area_code IS DISTINCT FROM tag.code",
         *collection.table,
         *collection.table,

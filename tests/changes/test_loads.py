@@ -148,6 +148,55 @@ def test_codes_that_areas_bring_are_a_change_that_feed_and_history_tell(
     assert admin.get(link["href"]).json()["changes"] == changes
 
 
+def district(code: str, west: float, east: float) -> dict[str, Any]:
+    ring = [[west, 23.4], [east, 23.4], [east, 23.6], [west, 23.6], [west, 23.4]]
+    return {
+        "type": "Feature",
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "properties": {"id": code, "code": code, "name": "某区"},
+    }
+
+
+def test_a_feature_that_lies_in_no_area_any_more_has_no_code_and_the_feed_tells(
+    admin: Any, load: Load, tmp_path: Path
+) -> None:
+    """After an edit of its place, after its area became smaller, and after its area is gone."""
+    areas = tmp_path / "shrinking.geojson"
+
+    def codes(*ids: str) -> list[Any]:
+        return [admin.get(f"{ITEMS}/leaving.{n}").json()["properties"]["area_code"] for n in ids]
+
+    def told(link: str) -> dict[str, Any]:
+        changes = admin.get(link).json()["changes"]
+        assert {one["change"] for one in changes} == {"replaced"}
+        return {one["id"]: one["feature"]["properties"]["area_code"] for one in changes}
+
+    def follow() -> str:
+        feed = admin.get("/collections/buildings/changes/feed", params={"since": "now"}).json()
+        return str(next(one["href"] for one in feed["links"] if one["rel"] == "next"))
+
+    load("areas", write_geojson(areas, [district("440308", 118.0, 118.2), district("440309", 118.2, 118.4)]))
+    places = (("moved", 118.05), ("cut", 118.15), ("orphan", 118.3), ("stays", 118.01))
+    load("buildings", write_geojson(tmp_path / "leaving.geojson", [feature(n, lon, 23.5, name=n) for n, lon in places]))
+    assert codes("moved", "cut", "orphan", "stays") == ["440308", "440308", "440309", "440308"]
+
+    link = follow()
+    away = {"geometry": feature("x", 119.0, 23.5)["geometry"]}
+    answer = admin.patch(f"{ITEMS}/leaving.moved", json=away, headers=PATCH)
+    assert answer.status_code == 200
+    assert answer.json()["properties"]["area_code"] is None
+    assert told(link) == {"leaving.moved": None}
+
+    link = follow()
+    load("areas", write_geojson(areas, [district("440308", 118.0, 118.1)]), is_replacing=True)
+    assert codes("moved", "cut", "orphan", "stays") == [None, None, None, "440308"]
+    assert told(link) == {"leaving.cut": None, "leaving.orphan": None}
+    versions = admin.get(f"{ITEMS}/leaving.cut/history").json()["versions"]
+    assert [one["feature"]["properties"]["area_code"] for one in versions] == [None, "440308"]
+    found = admin.get(ITEMS, params={"area": "440308", "limit": 1000}).json()["features"]
+    assert [one["id"] for one in found] == ["leaving.stays"]
+
+
 def test_areas_whose_load_ended_before_all_codes_were_written_go_on_with_it(
     admin: Any, load: Load, connection: psycopg.Connection[Any], database_url: str, tmp_path: Path
 ) -> None:
