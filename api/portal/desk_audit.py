@@ -12,7 +12,7 @@ from api.context import settings_of
 from api.portal.ask import ask
 from api.portal.desk import at_desk, desk_page
 from api.portal.desk_services import may_ask
-from api.portal.frame import who_of
+from api.portal.frame import messages_of, preferred_language, who_of
 from api.portal.listing import asked_of, next_of, organisations_of
 from cim.interval import parse_date
 
@@ -43,6 +43,7 @@ async def audit(request: Request) -> Response:
         asked={**dict.fromkeys(FILTERS, ""), **asked},
         is_filtered=bool(asked),
         subjects=SUBJECTS,
+        events=[key[6:] for key in messages_of(preferred_language(request)) if key.startswith("event.")],
         organisations=await organisations_of(request) if is_city else {},
         head=await may_ask(request, "/admin/audit/head"),
         table=urlencode({**table, "f": "csv", "limit": TABLE_ROWS}),

@@ -24,9 +24,9 @@ FILTERS = ("state", "service", "organisation", "scenario")
 async def grants(request: Request) -> Response:
     """One page of the grants that one's organisation has, or has given."""
     scope = (await who_of(request)).scope
-    views = ("ours", "given") if is_judge(scope) else ("ours",)
+    views = ("held", "given") if is_judge(scope) else ("held",)
     view = request.query_params.get("view", "")
-    view = view if view in views else "ours"
+    view = view if view in views else "held"
     asked = asked_of(request, *FILTERS)
     is_more = acts_for_many(scope)
     of_view: dict[str, Any] = {"organisation": scope.organisation_id}

@@ -73,6 +73,11 @@ def codes(values: Iterable[str], t: Mapping[str, str], group: str) -> list[tuple
     return [(value, t.get(f"{group}.{value}", value)) for value in values]
 
 
+def number_heads(values: Iterable[str], t: Mapping[str, str], group: str) -> list[tuple[str, str]]:
+    """Heads of a table's columns of numbers: the messages of code words with the class of numbers."""
+    return [(t[f"{group}.{value}"], "is-number") for value in values]
+
+
 FILTERS: Mapping[str, Callable[..., Any]] = {
     "number": number,
     "size": size,
@@ -82,5 +87,6 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "named": named,
     "who": who,
     "codes": codes,
+    "number_heads": number_heads,
 }
 """In a macro of another file `moment`, `day`, `last_day` and `named` need `import … with context`."""
