@@ -5,7 +5,7 @@ from typing import Any
 
 from api.documents import JSON
 from api.openapi_operation import FORM_AND_LANGUAGE, KEYED, TEXT, operation
-from api.openapi_parts import parameter
+from api.openapi_parts import id_in_path, parameter
 from api.routes.service_loads import CSV, FIELDS, XLSX
 from cim.catalogue.nodes import NODE_MEMBERS
 from cim.query.harvests import MEMBERS
@@ -34,10 +34,6 @@ def _operation(
     )
 
 
-def _path(name: str, of: str) -> dict[str, Any]:
-    return parameter(name, f"Id of the {of}", TEXT, place="path")
-
-
 _PAGING = [parameter("limit", "limit", {"type": "integer", "minimum": 1}), parameter("cursor", "cursor", TEXT)]
 
 
@@ -48,7 +44,7 @@ def intake_paths() -> dict[str, Any]:
 
 def _loads() -> dict[str, Any]:
     tag = "Catalogue"
-    run = _path("runId", "load")
+    run = id_in_path("runId", "load")
     send = _operation("sendServices", tag, "Load a table of services", status="201")
     form: dict[str, Any] = dict.fromkeys(FIELDS, TEXT) | {"file": {"type": "string", "format": "binary"}}
     send["requestBody"] = {
@@ -75,7 +71,7 @@ def _loads() -> dict[str, Any]:
 
 def _harvests() -> dict[str, Any]:
     tag = "Catalogue"
-    one, run = _path("harvestId", "harvest"), _path("runId", "run")
+    one, run = id_in_path("harvestId", "harvest"), id_in_path("runId", "run")
     body = {"type": "object", "properties": {name: {} for name in ("id", *MEMBERS)}, "additionalProperties": False}
     dry = parameter("dry-run", "true: tell what a run would do", TEXT)
     home = "/catalogue/harvests/{harvestId}"
@@ -101,7 +97,7 @@ def _harvests() -> dict[str, Any]:
 
 
 def _health() -> dict[str, Any]:
-    one = _path("serviceId", "service")
+    one = id_in_path("serviceId", "service")
     told = _operation("serviceHealth", "Catalogue", "How a service has been", parameters=[one], is_open=True)
     used = _operation("serviceUsage", "Catalogue", "How much a service is called", parameters=[one], is_open=True)
     return {"/catalogue/items/{serviceId}/health": {"get": told}, "/catalogue/items/{serviceId}/usage": {"get": used}}
@@ -109,7 +105,7 @@ def _health() -> dict[str, Any]:
 
 def _nodes() -> dict[str, Any]:
     tag = "Administration"
-    one, day = _path("nodeId", "node"), parameter("day", "day of the platform, YYYY-MM-DD", TEXT)
+    one, day = id_in_path("nodeId", "node"), parameter("day", "day of the platform, YYYY-MM-DD", TEXT)
     body = {"type": "object", "properties": {name: {} for name in NODE_MEMBERS}, "additionalProperties": False}
     home = "/admin/nodes/{nodeId}"
     since = parameter("since", "`next` of the page before", TEXT)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from api.documents import GEOJSON
-from api.openapi_parts import parameter
+from api.openapi_parts import id_in_path, parameter
 from api.routes.audit import FILTERS
 from cim.catalogue.life import EVENTS, Event
 from cim.catalogue.service import MEMBERS
@@ -59,7 +59,7 @@ def _event(operation: Operation, event: Event, path: list[Any]) -> dict[str, Any
 
 def life_paths(operation: Operation) -> dict[str, Any]:
     """Paths of events and versions."""
-    tag, one = "Catalogue", parameter("serviceId", "Id of the service", _TEXT, place="path")
+    tag, one = "Catalogue", id_in_path("serviceId", "service")
     number = parameter("number", "Number of a version", _NUMBER, place="path")
     both = [parameter(name, "Number of a version", _NUMBER, place="path") for name in ("former", "later")]
     paging = [parameter("limit", "Most rows", _NUMBER), parameter("cursor", "Where the page begins", _TEXT)]

@@ -1,5 +1,6 @@
 """Parameters and schemas that the descriptions of many operations share."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from api.conditions import MAX_IDS, filter_properties
@@ -24,6 +25,17 @@ def ref(kind: str, name: str) -> dict[str, str]:
 def parameter(name: str, description: str, schema: dict[str, Any], *, place: str = "query") -> dict[str, Any]:
     """A parameter of one operation."""
     return {"name": name, "in": place, "description": description, "required": place == "path", "schema": schema}
+
+
+def id_in_path(name: str, of: str) -> dict[str, Any]:
+    """The part of an operation's path that says which one."""
+    return parameter(name, f"Id of the {of}", {"type": "string"}, place="path")
+
+
+def text_queries(names: Iterable[str]) -> list[dict[str, Any]]:
+    """Parameters of a list that are texts, but for `limit`."""
+    whole = {"type": "integer", "minimum": 1}
+    return [parameter(name, name, whole if name == "limit" else {"type": "string"}) for name in names]
 
 
 def property_parameters(collection: Collection, scope: Scope) -> list[dict[str, Any]]:

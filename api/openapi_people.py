@@ -6,7 +6,7 @@ from typing import Any
 from api.documents import HTML, JSON
 from api.forms import FORM
 from api.openapi_operation import KEYED, TEXT, operation
-from api.openapi_parts import parameter
+from api.openapi_parts import id_in_path, parameter, text_queries
 from api.routes import applications, grants, notifications, organisations, own_keys, people, public_scenarios, scenarios
 from cim.catalogue import scenario
 from cim.catalogue.application import CONDITIONS
@@ -68,20 +68,12 @@ def _operation(
     )
 
 
-def _path(name: str, of: str) -> dict[str, Any]:
-    return parameter(name, f"Id of the {of}", TEXT, place="path")
-
-
-def _filters(names: Iterable[str]) -> list[dict[str, Any]]:
-    return [parameter(name, name, {"type": "integer", "minimum": 1} if name == "limit" else TEXT) for name in names]
-
-
 def _organisations() -> dict[str, Any]:
-    one = [_path("organisationId", "organisation")]
+    one = [id_in_path("organisationId", "organisation")]
     return {
         "/organisations": {
             "get": _operation(
-                "listOrganisations", "Organisations", parameters=_filters(organisations.FILTERS), is_open=True
+                "listOrganisations", "Organisations", parameters=text_queries(organisations.FILTERS), is_open=True
             ),
             "post": _operation(
                 "makeOrganisation", "Make an organisation", body=_schema(ORGANISATION_MEMBERS, ["id"]), status="201"
@@ -100,11 +92,11 @@ def _organisations() -> dict[str, Any]:
 
 
 def _people() -> dict[str, Any]:
-    one = [_path("personId", "person")]
+    one = [id_in_path("personId", "person")]
     edited = [*(n for n in PERSON_MEMBERS if n not in ("login", "subject")), "current_password"]
     return {
         "/people": {
-            "get": _operation("listPeople", "People that the caller acts for", parameters=_filters(people.FILTERS)),
+            "get": _operation("listPeople", "People that the caller acts for", parameters=text_queries(people.FILTERS)),
             "post": _operation("makePerson", "Make a person", body=_schema(PERSON_MEMBERS, ["login"]), status="201"),
         },
         "/people/{personId}": {
@@ -118,11 +110,11 @@ def _people() -> dict[str, Any]:
 
 
 def _keys() -> dict[str, Any]:
-    one = [_path("prefix", "key (its prefix)")]
+    one = [id_in_path("prefix", "key (its prefix)")]
     return {
         "/keys": {
             "get": _operation(
-                "ownKeys", "Keys of one's own, or of the organisation", parameters=_filters(own_keys.FILTERS)
+                "ownKeys", "Keys of one's own, or of the organisation", parameters=text_queries(own_keys.FILTERS)
             ),
             "post": _operation("makeOwnKey", "Make a key, shown once", body=_schema(own_keys.MEMBERS), status="201"),
         },
@@ -153,8 +145,8 @@ def _sessions() -> dict[str, Any]:
     )
     for one in (login, accepted):
         one["requestBody"]["content"][FORM] = one["requestBody"]["content"][JSON]
-    paging = _filters(("limit", "cursor"))
-    back = _filters(("code", "state", "error", "error_description", "iss", "session_state", "scope"))
+    paging = text_queries(("limit", "cursor"))
+    back = text_queries(("code", "state", "error", "error_description", "iss", "session_state", "scope"))
     return {
         "/login": {"get": _operation("loginPage", "The page to log in", parameters=onward, **page), "post": login},
         "/logout": {"post": _operation("logout", "End the session", status="204", is_open=True)},
@@ -166,7 +158,10 @@ def _sessions() -> dict[str, Any]:
         "/sessions/current": {"get": _operation("whoAsks", "Who asks, and what they may", is_open=True)},
         "/sessions/{sessionId}": {
             "delete": _operation(
-                "endSession", "End one of one's own sessions", parameters=[_path("sessionId", "session")], status="204"
+                "endSession",
+                "End one of one's own sessions",
+                parameters=[id_in_path("sessionId", "session")],
+                status="204",
             )
         },
         "/oidc/login": {
@@ -179,10 +174,12 @@ def _sessions() -> dict[str, Any]:
 
 
 def _applications() -> dict[str, Any]:
-    one = [_path("applicationId", "application")]
+    one = [id_in_path("applicationId", "application")]
     return {
         "/applications": {
-            "get": _operation("applications", "Applications of both sides", parameters=_filters(applications.FILTERS)),
+            "get": _operation(
+                "applications", "Applications of both sides", parameters=text_queries(applications.FILTERS)
+            ),
             "post": _operation(
                 "apply", "Apply for a service", body=_schema(applications.MEMBERS, ["purpose"]), status="201"
             ),
@@ -201,10 +198,10 @@ def _applications() -> dict[str, Any]:
 
 
 def _grants() -> dict[str, Any]:
-    grant, told = [_path("grantId", "grant")], [_path("notificationId", "notification")]
-    one = [_path("scenarioId", "scenario")]
+    grant, told = [id_in_path("grantId", "grant")], [id_in_path("notificationId", "notification")]
+    one = [id_in_path("scenarioId", "scenario")]
     return {
-        "/grants": {"get": _operation("grants", "Grants of both sides", parameters=_filters(grants.FILTERS))},
+        "/grants": {"get": _operation("grants", "Grants of both sides", parameters=text_queries(grants.FILTERS))},
         "/grants/{grantId}": {
             "get": _operation("grant", "One grant", parameters=grant),
             "patch": _operation("editGrant", "Other conditions", parameters=grant, body=_schema(CONDITIONS)),
@@ -213,7 +210,7 @@ def _grants() -> dict[str, Any]:
             "post": _operation("revokeGrant", "Revoke", parameters=grant, body=_schema(("reason",), ["reason"]))
         },
         "/scenarios": {
-            "get": _operation("scenarios", "Application scenarios", parameters=_filters(scenarios.FILTERS)),
+            "get": _operation("scenarios", "Application scenarios", parameters=text_queries(scenarios.FILTERS)),
             "post": _operation("makeScenario", "Register a scenario", body=_schema(scenario.MEMBERS), status="201"),
         },
         "/scenarios/{scenarioId}": {
@@ -226,7 +223,7 @@ def _grants() -> dict[str, Any]:
             "get": _operation(
                 "publicScenarios",
                 "Application scenarios that their organisations made public",
-                parameters=_filters(public_scenarios.FILTERS),
+                parameters=text_queries(public_scenarios.FILTERS),
                 is_open=True,
             )
         },
@@ -234,7 +231,7 @@ def _grants() -> dict[str, Any]:
             "get": _operation("publicScenario", "One public scenario", parameters=one, is_open=True)
         },
         "/notifications": {
-            "get": _operation("notifications", "Notifications", parameters=_filters(notifications.FILTERS))
+            "get": _operation("notifications", "Notifications", parameters=text_queries(notifications.FILTERS))
         },
         "/notifications/unread": {"get": _operation("unreadNotifications", "How many are unread")},
         "/notifications/read": {

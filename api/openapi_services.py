@@ -6,7 +6,7 @@ from typing import Any
 from api.documents import GEOJSON, JSON, SCHEMA_JSON
 from api.openapi_life import life_paths
 from api.openapi_operation import FORM_AND_LANGUAGE, KEYED, TEXT, operation
-from api.openapi_parts import parameter
+from api.openapi_parts import id_in_path, parameter, text_queries
 from api.routes.loads import FIELDS, KINDS, STATED
 from api.routes.stac import ITEMS, SEARCHED
 from cim.catalogue.service import MEMBERS
@@ -18,7 +18,6 @@ SECURITY_SCHEMES = {
     "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
 }
 
-_ID = "Id of the"
 
 _BODIES: dict[str, dict[str, Any]] = {
     "service": {"type": "object", "properties": {name: {} for name in MEMBERS}, "additionalProperties": False},
@@ -75,17 +74,9 @@ def _operation(
     )
 
 
-def _path(name: str, of: str) -> dict[str, Any]:
-    return parameter(name, f"{_ID} {of}", TEXT, place="path")
-
-
-def _queries(names: Sequence[str]) -> list[dict[str, Any]]:
-    return [parameter(name, name, {"type": "integer", "minimum": 1} if name == "limit" else TEXT) for name in names]
-
-
 def _catalogue() -> dict[str, Any]:
     tag = "Catalogue"
-    one = _path("serviceId", "service")
+    one = id_in_path("serviceId", "service")
     edited = [one, parameter("If-Match", "ETag of the version that was read", TEXT, place="header")]
     admin: dict[str, Any] = {"for_admins": True, "media": GEOJSON}
     return {
@@ -106,7 +97,7 @@ def _catalogue() -> dict[str, Any]:
                 "putOrganisation",
                 tag,
                 "Write an organisation",
-                parameters=[_path("organisationId", "organisation")],
+                parameters=[id_in_path("organisationId", "organisation")],
                 body="organisation",
                 status="204",
                 for_admins=True,
@@ -117,7 +108,7 @@ def _catalogue() -> dict[str, Any]:
 
 def _stac() -> dict[str, Any]:
     tag = "STAC"
-    collection, item = _path("collectionId", "STAC collection"), _path("itemId", "item")
+    collection, item = id_in_path("collectionId", "STAC collection"), id_in_path("itemId", "item")
     items = "/stac/collections/{collectionId}/items"
     return {
         "/stac": {"get": _operation("stac", tag, "The root catalog")},
@@ -134,14 +125,14 @@ def _stac() -> dict[str, Any]:
         },
         items: {
             "get": _operation(
-                "stacItems", tag, "Items of one", parameters=[collection, *_queries(ITEMS)], media=GEOJSON
+                "stacItems", tag, "Items of one", parameters=[collection, *text_queries(ITEMS)], media=GEOJSON
             )
         },
         f"{items}/{{itemId}}": {
             "get": _operation("stacItem", tag, "One item", parameters=[collection, item], media=GEOJSON)
         },
         "/stac/search": {
-            "get": _operation("stacSearch", tag, "Search by GET", parameters=_queries(SEARCHED), media=GEOJSON),
+            "get": _operation("stacSearch", tag, "Search by GET", parameters=text_queries(SEARCHED), media=GEOJSON),
             "post": _operation("stacSearchPosted", tag, "Search by POST", body="stacSearch", media=GEOJSON),
         },
     }
@@ -149,7 +140,7 @@ def _stac() -> dict[str, Any]:
 
 def _admin() -> dict[str, Any]:
     tag = "Administration"
-    run, prefix = _path("runId", "load run"), _path("prefix", "key (its prefix)")
+    run, prefix = id_in_path("runId", "load run"), id_in_path("prefix", "key (its prefix)")
     send = _operation("sendFile", tag, "Send a file and queue its load", status="202", for_admins=True)
     form = {name: {"type": "string", "enum": list(KINDS)} if name == "kind" else TEXT for name in FIELDS}
     form["file"] = {"type": "string", "format": "binary"}
@@ -159,7 +150,7 @@ def _admin() -> dict[str, Any]:
             "multipart/form-data": {"schema": {"type": "object", "properties": form, "required": ["kind", "file"]}}
         },
     }
-    paging, narrowed = _queries(("limit", "cursor")), _queries([*FILTERS])
+    paging, narrowed = text_queries(("limit", "cursor")), text_queries([*FILTERS])
     changed = {"type": "object", "properties": {name: form[name] for name in STATED}, "additionalProperties": False}
     again = _operation(
         "loadAgain",
@@ -185,7 +176,7 @@ def _admin() -> dict[str, Any]:
                 "rejections",
                 tag,
                 "Rejected rows and why",
-                parameters=[run, *_queries(("code",)), *paging],
+                parameters=[run, *text_queries(("code",)), *paging],
                 for_admins=True,
             )
         },

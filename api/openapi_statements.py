@@ -5,7 +5,7 @@ from typing import Any
 
 from api.documents import JSON
 from api.openapi_operation import FORM_AND_LANGUAGE, KEYED, TEXT, operation
-from api.openapi_parts import parameter
+from api.openapi_parts import id_in_path, parameter
 from cim.metering.prices import UNITS
 from cim.query.statements import KEYS, MEASURES, SIDES, STEPS
 
@@ -52,7 +52,7 @@ _WHICH = [
     parameter("consumer", "Calls of this organisation only", TEXT),
     parameter("scenario", "Calls for this scenario only", TEXT),
 ]
-_SERVICE = parameter("serviceId", "Id of the service", TEXT, place="path")
+_SERVICE = id_in_path("serviceId", "service")
 _MONTH = parameter("month", "Month, YYYY-MM", {"type": "string", "pattern": r"^\d{4}-\d{2}$"}, place="path")
 
 

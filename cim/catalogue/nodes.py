@@ -11,11 +11,11 @@ from urllib.parse import quote
 from cim.catalogue.harvest.declare import checked_harvest, checked_id
 from cim.catalogue.harvest.fetch import Fetcher
 from cim.catalogue.harvest.found import Found
-from cim.catalogue.harvest.run import Account, Connection, Harvest, Writer, held, rows_of
+from cim.catalogue.harvest.run import Account, Connection, Harvest, Writer, held
 from cim.catalogue.review import Steps, put_directly
 from cim.catalogue.service import MEMBERS
-from cim.db.intake import Run, execute
-from cim.db.services import first_row
+from cim.db.intake import Run
+from cim.db.services import all_rows, first_row
 from cim.errors import CimError, InvalidParameter, NotFound, SourceRefused, UnknownParameter
 from cim.gateway.credential import checked_credential, purpose_of
 from cim.gateway.policy import Allowed, checked_url
@@ -75,7 +75,7 @@ class _NodeWriter(Writer):
         super()._link(identity, one, values)
         origin = checked_url(values["endpoints"][0]["url"], allowed=self._allowed).origin
         sealed = self._sealer.seal(self._credential, purpose_of(identity, origin))
-        execute(self._connection, put_secret_sql(identity, sealed, self._scope.caller))
+        first_row(self._connection, put_secret_sql(identity, sealed, self._scope.caller))
 
 
 def run_node(
@@ -104,7 +104,7 @@ def run_node(
                     raise SourceRefused(f"{harvest.url} gives no feed of a catalogue: is it a node of this kind?")
                 if not is_dry:
                     _take_page(connection, harvest, writer, page["changes"], account)
-                    execute(connection, position_sql(harvest.id, page["next"]))
+                    first_row(connection, position_sql(harvest.id, page["next"]))
                 else:
                     account.counts["read"] += len(page["changes"])
                     account.counts["unchanged"] += len(page["changes"])
@@ -124,7 +124,7 @@ def _take_page(
     connection: Connection, harvest: Harvest, writer: _NodeWriter, changes: list[Any], account: Account
 ) -> None:
     names = [str(one.get("id")) for one in changes if isinstance(one, dict)]
-    known = {row["remote_id"]: row for row in rows_of(connection, harvested_sql(harvest.id, names))}
+    known = {row["remote_id"]: row for row in all_rows(connection, harvested_sql(harvest.id, names))}
     for one in changes:
         if not isinstance(one, dict) or not isinstance(one.get("id"), str):
             raise SourceRefused("a change of the feed has no id")

@@ -10,9 +10,9 @@ from typing import Any
 from urllib.parse import quote
 
 from cim.catalogue.harvest.fetch import Fetcher
-from cim.catalogue.harvest.run import Connection, rows_of
+from cim.catalogue.harvest.run import Connection
 from cim.catalogue.nodes import node_purpose
-from cim.db.services import first_row
+from cim.db.services import all_rows, first_row
 from cim.errors import SourceRefused
 from cim.gateway.policy import Allowed
 from cim.gateway.sealing import Sealer
@@ -39,7 +39,7 @@ def reconcile(
     fetcher = Fetcher(allowed, headers={"X-API-Key": key})
 
     def ours(step: Step) -> dict[str, Row]:
-        rows = rows_of(connection, sent_sql(day, node["id"], step))
+        rows = all_rows(connection, sent_sql(day, node["id"], step))
         return {one["name"]: (one["calls"], one["digest"]) for one in rows}
 
     def theirs(step: Step) -> dict[str, Row]:

@@ -6,7 +6,8 @@ from typing import Any
 from cim.catalogue.harvest.document import Document
 from cim.catalogue.harvest.run import Connection, Harvest, run_harvest
 from cim.catalogue.nodes import run_node
-from cim.db.intake import execute, run_of
+from cim.db.intake import run_of
+from cim.db.services import first_row
 from cim.errors import CimError
 from cim.gateway.policy import parse_allowed
 from cim.gateway.sealing import sealer_of
@@ -37,10 +38,10 @@ def run_any(
                 run_harvest(connection, harvest, run, allowed=allowed, document=document, is_dry=is_dry)
     except CimError:
         if not is_dry:
-            execute(connection, scheduled_sql(harvest.id, is_failed=True))
+            first_row(connection, scheduled_sql(harvest.id, is_failed=True))
         raise
     if not is_dry:
-        execute(connection, scheduled_sql(harvest.id, is_failed=False))
+        first_row(connection, scheduled_sql(harvest.id, is_failed=False))
     return {
         "run": run.id,
         "harvest": harvest.id,

@@ -133,14 +133,16 @@ def _load_services(connection: Any, path: Path, encoding: str, intake: "Intake")
 def rejections(run: Annotated[int, typer.Argument(help="number of the run")], as_json: AsJson = False) -> None:
     """Rows of a load or harvest that were not taken, as CSV. Example: cim catalogue rejections 17 > mend.csv"""
     from cim.db.connect import connect, database
-    from cim.db.intake import execute, rejections_csv
+    from cim.db.intake import rejections_csv
+    from cim.db.services import first_row
     from cim.query.intake import rejections_sql
 
     with database(Settings()) as url, connect(url) as connection:
-        row = execute(connection, rejections_sql(run))
+        row = first_row(connection, rejections_sql(run))
     if row is None:
         raise InvalidParameter("run", run, "the number of a run, as a load tells it")
-    sys.stdout.buffer.write(row[0].encode() + b"\n" if as_json else rejections_csv(orjson.loads(row[0])))
+    listed = row["rejections"]
+    sys.stdout.buffer.write(listed.encode() + b"\n" if as_json else rejections_csv(orjson.loads(listed)))
 
 
 @app.command()

@@ -8,9 +8,9 @@ from typing import Any
 import psycopg
 
 from cim.cells import csv_table
+from cim.db.services import first_row
 from cim.errors import CimError
 from cim.query.intake import begin_sql, end_sql, fail_sql
-from cim.sql import Sql
 
 Connection = psycopg.Connection[Any]
 
@@ -28,13 +28,6 @@ class Run:
     notes: Sequence[str] = ()
 
 
-def execute(connection: Connection, sql: Sql) -> Any:
-    """The first row of a statement, or None."""
-    text, values = sql.compile_psycopg()
-    cursor = connection.execute(text.encode(), values)
-    return cursor.fetchone() if cursor.description else None
-
-
 @contextmanager
 def run_of(
     connection: Connection,
@@ -47,17 +40,18 @@ def run_of(
     is_dry: bool = False,
 ) -> Iterator[Run]:
     """A run that is recorded whatever comes: completed with its account, or failed with the error, which is raised on."""
-    row = execute(connection, begin_sql(kind, harvest_id, organisation_id, source[:500], by, is_dry=is_dry))
-    run = Run(row[0])
+    row = first_row(connection, begin_sql(kind, harvest_id, organisation_id, source[:500], by, is_dry=is_dry))
+    assert row is not None, "an insert gives its id"
+    run = Run(row["id"])
     try:
         yield run
     except CimError as error:
-        execute(connection, fail_sql(run.id, error.code, error.detail))
+        first_row(connection, fail_sql(run.id, error.code, error.detail))
         raise
     except BaseException:
-        execute(connection, fail_sql(run.id, "load-failed", "the run was stopped or failed; the log has more"))
+        first_row(connection, fail_sql(run.id, "load-failed", "the run was stopped or failed; the log has more"))
         raise
-    execute(connection, end_sql(run.id, run.counts, run.rejections, run.notes))
+    first_row(connection, end_sql(run.id, run.counts, run.rejections, run.notes))
 
 
 def rejections_csv(rejections: Sequence[Mapping[str, Any]]) -> bytes:

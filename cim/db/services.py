@@ -52,3 +52,9 @@ def first_row(connection: psycopg.Connection[Any], sql: Sql) -> dict[str, Any] |
     text, values = sql.compile_psycopg()
     cursor = connection.cursor(row_factory=dict_row).execute(text.encode(), values)
     return cursor.fetchone() if cursor.description else None
+
+
+def all_rows(connection: psycopg.Connection[Any], sql: Sql) -> list[dict[str, Any]]:
+    """Every row of a statement by the names of its columns."""
+    text, values = sql.compile_psycopg()
+    return connection.cursor(row_factory=dict_row).execute(text.encode(), values).fetchall()

@@ -21,8 +21,8 @@ from cim.catalogue.harvest.found import Found, Unusable, service_id
 from cim.catalogue.life import EVENTS
 from cim.catalogue.review import Steps, put, standing_of, take
 from cim.catalogue.service import MEMBERS, checked
-from cim.db.intake import Run, execute
-from cim.db.services import done_here, first_row
+from cim.db.intake import Run
+from cim.db.services import all_rows, done_here, first_row
 from cim.errors import CimError, InvalidParameter, LoadBusy, SourceRefused, UpstreamRefused
 from cim.gateway.policy import NONE, Allowed, checked_url
 from cim.model import Scope, roles_of
@@ -114,7 +114,7 @@ def run_harvest(
     """Read the source and write what became of it; the account goes into `run`. Raises LoadBusy, SourceRefused."""
     with held(connection, harvest.id, run):
         kind, url, entries = read_source(harvest, allowed, document)
-        known = {row["remote_id"]: row for row in rows_of(connection, harvested_sql(harvest.id))}
+        known = {row["remote_id"]: row for row in all_rows(connection, harvested_sql(harvest.id))}
         if known and not any(isinstance(one, Found) for one in entries):
             raise SourceRefused("the source lists nothing now; nothing was withdrawn")
         account = Account()
@@ -140,13 +140,14 @@ def run_harvest(
 @contextmanager
 def held(connection: Connection, harvest_id: str, run: Run) -> Iterator[None]:
     """Nobody else runs the harvest while the block does; runs that were killed are closed. Raises LoadBusy."""
-    if not execute(connection, lock_harvest_sql(harvest_id))[0]:
+    row = first_row(connection, lock_harvest_sql(harvest_id))
+    if row is None or not row["is_free"]:
         raise LoadBusy(f"'{harvest_id}' is being harvested by another process")
-    execute(connection, stopped_sql(harvest_id, run.id))
+    first_row(connection, stopped_sql(harvest_id, run.id))
     try:
         yield
     finally:
-        execute(connection, unlock_harvest_sql(harvest_id))
+        first_row(connection, unlock_harvest_sql(harvest_id))
 
 
 class Writer:
@@ -195,12 +196,12 @@ class Writer:
             with self._connection.transaction():
                 if row["state"] in EVENTS["withdraw"].sources:
                     done_here(self._connection, take(self._scope, row["id"], EVENTS["withdraw"], why=why, rank=1))
-                execute(self._connection, gone_sql(row["id"], self._now, why))
+                first_row(self._connection, gone_sql(row["id"], self._now, why))
             count += 1
         return count
 
     def _revive(self, identity: str, state: str) -> None:
-        execute(self._connection, gone_sql(identity, None, None))
+        first_row(self._connection, gone_sql(identity, None, None))
         if state == "withdrawn":
             done_here(self._connection, take(self._scope, identity, EVENTS["republish"], why="its source has it again"))
 
@@ -252,10 +253,4 @@ class Writer:
             "facts": dict(one.facts),
             "document": dict(values),
         }
-        execute(self._connection, link_sql(identity, self._harvest.id, one.remote_id, provenance))
-
-
-def rows_of(connection: Connection, sql: Any) -> list[dict[str, Any]]:
-    """All rows of a statement by the names of their columns."""
-    text, values = sql.compile_psycopg()
-    return connection.cursor(row_factory=psycopg.rows.dict_row).execute(text.encode(), values).fetchall()
+        first_row(self._connection, link_sql(identity, self._harvest.id, one.remote_id, provenance))
