@@ -1,7 +1,7 @@
 """`create_app`: the one place where settings, database, registry, middleware and routes are wired."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 from fastapi import APIRouter, FastAPI
 from starlette.routing import Route
@@ -63,37 +63,21 @@ def _include(app: FastAPI, context: Context, router: APIRouter) -> None:
     context.templates.update({route.endpoint: route.path for route in plain})
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """The application over `settings.database_url`; nothing is opened before it starts.
-
-    Raises SetupProblem when no database is named (`cim serve` names the embedded one).
-    """
-    if not settings.database_url:
-        raise SetupProblem("the API needs a database: start it by `cim serve`, or set DATABASE_URL")
-    database = Database(settings)
+def _context(settings: Settings, database: Database, tiles: TileCache, meter: Meter) -> Context:
+    """What the handlers of an application share."""
     store = Store(settings)
-    runner = Runner(database, settings, store)
-    exports = Exports(database, settings)
-    keeper = Keeper(database, settings)
     callers = Callers(
         Keys(database, settings), Sessions(database, settings), Issuer(database, settings), Passwords(database)
     )
-    crs_list = CrsList(parse_codes(settings.crs))
-    stamps = Stamps(database)
-    tiles = TileCache(stamps, settings.tile_cache_bytes)
-    meter = Meter(settings, database)
-    reminders = Reminders(database, settings)
-    calendar_of(settings)  # a setting that cannot be read is told now
-    working_days_of(settings)
-    context = Context(
+    return Context(
         settings,
         database,
         Registry(database),
         Metrics(),
         store,
-        runner,
-        exports,
-        crs_list,
+        Runner(database, settings, store),
+        Exports(database, settings),
+        CrsList(parse_codes(settings.crs)),
         tiles,
         FacetCache(database),
         callers,
@@ -101,41 +85,51 @@ def create_app(settings: Settings) -> FastAPI:
         meter=meter,
     )
 
-    gateway = Gateway(settings, database, meter)
-    kept_texts = KeptTexts(database, context.registry, lambda: keeper.leads, is_wanted=settings.keep_texts)
+
+def _lifespan(
+    context: Context, meter: Meter, gateway: Gateway
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """Opens what an application needs in this order, and closes it the other way round."""
+    database, settings = context.database, context.settings
+    keeper = Keeper(database, settings)
+    texts = KeptTexts(database, context.registry, lambda: keeper.leads, is_wanted=settings.keep_texts)
+    reminders = Reminders(database, settings)
+    parts = (database, context.registry, context.runner, context.exports, keeper, texts, meter, reminders)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await database.open()
-        await context.registry.open()
-        if context.registry.is_loaded:
-            tell_slips(settings, context.registry)
-        await runner.open()
-        await exports.open()
-        await keeper.open()
-        await kept_texts.open()
-        await meter.open()
-        await reminders.open()
-        try:
+        async with AsyncExitStack() as opened:
+            for part in parts:
+                await part.open()
+                opened.push_async_callback(part.close)
+            opened.push_async_callback(gateway.close)
+            if context.registry.is_loaded:
+                tell_slips(settings, context.registry)
             yield
-        finally:
-            await gateway.close()
-            await reminders.close()
-            await meter.close()
-            await kept_texts.close()
-            await keeper.close()
-            await exports.close()
-            await runner.close()
-            await context.registry.close()
-            await database.close()
 
+    return lifespan
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application over `settings.database_url`; nothing is opened before it starts.
+
+    Raises SetupProblem when no database is named (`cim serve` names the embedded one).
+    """
+    if not settings.database_url:
+        raise SetupProblem("the API needs a database: start it by `cim serve`, or set DATABASE_URL")
+    calendar_of(settings)  # a setting that cannot be read is told now
+    working_days_of(settings)
+    database = Database(settings)
+    stamps, meter = Stamps(database), Meter(settings, database)
+    context = _context(settings, database, TileCache(stamps, settings.tile_cache_bytes), meter)
+    gateway = Gateway(settings, database, meter)
     app = Application(
         title="OpenCIM",
         version="0.1.0",
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        lifespan=lifespan,
+        lifespan=_lifespan(context, meter, gateway),
         redirect_slashes=False,
     )
     app.state.settings = settings
@@ -155,5 +149,5 @@ def create_app(settings: Settings) -> FastAPI:
     app.doors = Doors(route for route in app.routes if type(route) is Route)
     compressed = CompressMiddleware(Endpoint.respond, **compression_options())
     border = Border(BodyLimit(Endpoint(app, compressed), context=context), context=context)
-    app.short_way, app.hot = border, HotAnswers(tiles, stamps, context.registry, border, callers, meter)
+    app.short_way, app.hot = border, HotAnswers(context.tiles, stamps, context.registry, border, context.callers, meter)
     return app

@@ -3,8 +3,9 @@
 import getpass
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 import typer
@@ -24,8 +25,13 @@ from cim.crs import DATUMS
 from cim.errors import CimError, InvalidParameter
 from cim.settings import Settings
 
+if TYPE_CHECKING:
+    from loaders.run import LoadRequest
+
 PARTLY_REJECTED = 3
 """Exit code when some rows were rejected and the rest are stored."""
+
+SUMS = ("read", "inserted", "updated", "unchanged", "rejected", "deleted")
 
 OFFERS = ("services", "organisations")
 """Kinds that are entries of the catalogue."""
@@ -89,7 +95,6 @@ def load(
     Example: cim load buildings nanshan.geojson --map height_m=height --datum gcj02
     """
     from cim.cli.catalogue import load_files
-    from cim.db.connect import database
 
     settings = Settings()
     if kind not in _kinds():
@@ -121,39 +126,45 @@ def load(
         timezone=timezone,
     )
     words = tuple(_map_words(map_ or [], map_file))
+    requests = [
+        LoadRequest(
+            kind=kind,
+            path=path,
+            options=options,
+            collection_id=collection,
+            source=source,
+            map_words=words,
+            is_replacing=replace,
+            is_dry=dry_run,
+            licence=licence,
+            attribution=attribution,
+            loaded_by=loaded_by or getpass.getuser(),
+            job_id=job,
+            batch_rows=batch_rows,
+        )
+        for path in sources
+    ]
+    _load_all(requests, settings, as_json=as_json)
+
+
+def _load_all(requests: "Sequence[LoadRequest]", settings: Settings, *, as_json: bool) -> None:
+    """Load one after another, go on where one fails, and tell the sums. Exits with 1 where one failed."""
+    from cim.db.connect import database
+
     reports: list[dict[str, Any]] = []
-    failed: CimError | None = None
     with database(settings) as url:
-        for path in sources:
-            request = LoadRequest(
-                kind=kind,
-                path=path,
-                options=options,
-                collection_id=collection,
-                source=source,
-                map_words=words,
-                is_replacing=replace,
-                is_dry=dry_run,
-                licence=licence,
-                attribution=attribution,
-                loaded_by=loaded_by or getpass.getuser(),
-                job_id=job,
-                batch_rows=batch_rows,
-            )
+        for request in requests:
             try:
                 reports.append(_load_one(url, settings, request))
             except CimError as error:
-                failed = error
-                console.print(f"[red]{path.name}: {error.title}.[/red] {_escaped(error.detail)}")
-                reports.append({"source": path.name, "error": error.told()})
-    total = {
-        name: sum(r.get(name, 0) for r in reports)
-        for name in ("read", "inserted", "updated", "unchanged", "rejected", "deleted")
-    }
+                console.print(f"[red]{request.path.name}: {error.title}.[/red] {_escaped(error.detail)}")
+                reports.append({"source": request.path.name, "error": error.told()})
+    total = {name: sum(one.get(name, 0) for one in reports) for name in SUMS}
     if as_json:
-        sys.stdout.buffer.write(orjson.dumps({**total, "dry_run": dry_run, "sources": reports}) + b"\n")
+        told = {**total, "dry_run": requests[0].is_dry, "sources": reports}
+        sys.stdout.buffer.write(orjson.dumps(told) + b"\n")
         sys.stdout.flush()
-    if failed is not None:
+    if any("error" in one for one in reports):
         raise typer.Exit(1)
     if total["rejected"]:
         raise typer.Exit(PARTLY_REJECTED)
