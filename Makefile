@@ -13,11 +13,12 @@ test: ## set up, then pass the tests on a PostGIS cluster of their own
 	@tools/setup test
 	@$(PY) -m pytest -m "not soak" -n 2 --dist loadfile
 
-check: ## lint, types, import contracts, lock files
+check: ## lint, types, import contracts, one chain of migrations, lock files
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	.venv/bin/lint-imports
+	$(PY) -m pytest -q tests/platform/test_migrations.py -k one_head
 	@! grep -nE 'https?://[a-z.]*(pypi|pythonhosted|npmjs|jsdelivr|unpkg)' -r requirements web/package-lock.json pyproject.toml
 
 soak: ## the tests that take long

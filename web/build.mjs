@@ -12,6 +12,17 @@ const packageFolder = (name) => join(here, "node_modules", name);
 const versionOf = async (name) => JSON.parse(await readFile(join(packageFolder(name), "package.json"), "utf8")).version;
 const withoutMap = (text) => text.replace(/\n?\/[/*]# sourceMappingURL=.*$/s, "\n");
 
+const filesIn = async (folder) =>
+  (await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []))
+    .filter((entry) => entry.isFile() && !entry.name.startsWith("."))
+    .map((entry) => relative(folder, join(entry.parentPath ?? entry.path, entry.name)));
+
+// What this build is made of: the server tells when it is not what lies beside it any more (api/portal/built.py).
+const names = [];
+for (const folder of ["src", "i18n", "swagger"]) names.push(...(await filesIn(join(here, folder))).map((name) => `${folder}/${name}`));
+const sources = createHash("sha256");
+for (const name of names.sort()) sources.update(`${name}\0`).update(await readFile(join(here, name)));
+
 await rm(dist, { recursive: true, force: true });
 await mkdir(join(dist, "swagger-ui"), { recursive: true });
 
@@ -58,12 +69,8 @@ await cp(join(packageFolder("uplot"), "LICENSE"), join(dist, "uplot.LICENSE.txt"
 
 const versions = {};
 for (const name of ["maplibre-gl", "swagger-ui-dist", "uplot"]) versions[name] = await versionOf(name);
-await writeFile(join(dist, "manifest.json"), `${JSON.stringify({ versions, files }, null, 2)}\n`);
+await writeFile(join(dist, "manifest.json"), `${JSON.stringify({ versions, files, sources: sources.digest("hex") }, null, 2)}\n`);
 
-const filesIn = async (folder) =>
-  (await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []))
-    .filter((entry) => entry.isFile() && !entry.name.startsWith("."))
-    .map((entry) => relative(folder, join(entry.parentPath ?? entry.path, entry.name)));
 const made = (await filesIn(dist)).sort((one, other) => (one === "manifest.json") - (other === "manifest.json"));
 for (const name of made) {
   await mkdir(dirname(join(served, name)), { recursive: true });

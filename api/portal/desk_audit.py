@@ -10,9 +10,10 @@ from starlette.routing import Route
 
 from api.context import settings_of
 from api.portal.ask import ask
+from api.portal.built import messages_of
 from api.portal.desk import at_desk, desk_page
 from api.portal.desk_services import may_ask
-from api.portal.frame import messages_of, preferred_language, who_of
+from api.portal.frame import preferred_language, who_of
 from api.portal.listing import asked_of, next_of, organisations_of
 from cim.interval import parse_date
 

@@ -9,8 +9,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from api.portal.ask import Refused, ask
+from api.portal.built import messages_of
 from api.portal.desk import acts_for_many, at_desk, desk_page
-from api.portal.frame import messages_of, preferred_language, who_of
+from api.portal.frame import preferred_language, who_of
 from api.portal.listing import asked_of, next_of, organisations_of
 from cim.model import Scope
 from cim.query.statements import MEASURES

@@ -1,8 +1,6 @@
 """What every page of the portal shares: languages, messages, built files, who looks at it, the policy of its content."""
 
-import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,6 +16,7 @@ from starlette.types import Scope as AsgiScope
 
 from api.context import context_of, scope_of
 from api.portal.ask import Refused, ask
+from api.portal.built import dist_folder, files_of, is_stale, messages_of
 from api.portal.writing import FILTERS
 from api.sessions import csrf_of
 from cim.model import Scope
@@ -80,15 +79,6 @@ async def who_of(request: Request) -> Who:
     return Who(scope, csrf_of(token) if is_session and token else None)
 
 
-def dist_folder() -> Path | None:
-    """Folder of the built page: `web/dist` of the repository or `static` in the package; None when not built."""
-    package = Path(__file__).resolve().parents[1]
-    for folder in (package.parent / "web" / "dist", package / "static"):
-        if (folder / "manifest.json").is_file():
-            return folder
-    return None
-
-
 class PortalFiles(StaticFiles):
     """The built files: those with a hash in their name never change, the others are asked for again by ETag."""
 
@@ -131,26 +121,6 @@ def root_of(request: Request) -> str:
     return "../" * (request.url.path.count("/") - 1) or "./"
 
 
-def messages_of(lang: str) -> Mapping[str, str]:
-    """Every message of the portal in a language; empty without a build."""
-    folder = dist_folder()
-    return {} if folder is None else _messages(folder, lang, (folder / "manifest.json").stat().st_mtime_ns)
-
-
-@cache
-def _messages(folder: Path, lang: str, _built: int, part: str = "*") -> Mapping[str, str]:
-    messages: dict[str, str] = {}
-    for path in sorted((folder / "i18n" / lang).glob(f"{part}.json")):
-        messages |= json.loads(path.read_bytes())
-    return messages
-
-
-@cache
-def _files(folder: Path, _built: int) -> Mapping[str, str]:
-    files: dict[str, str] = json.loads((folder / "manifest.json").read_bytes())["files"]
-    return files
-
-
 @cache
 def templates() -> jinja2.Environment:
     """The pages' templates."""
@@ -185,16 +155,15 @@ async def page(request: Request, template: str, place: str, *, status: int = 200
     folder = dist_folder()
     if folder is None:
         return bare_page(request, "not_built.html", {}, status=503)
-    built = (folder / "manifest.json").stat().st_mtime_ns
     lang, root, who = preferred_language(request), root_of(request), await who_of(request)
-    files, t = _files(folder, built), messages_of(lang)
+    files, t = files_of(folder), messages_of(lang)
     config = {
         "lang": lang,
         "root": "" if root == "./" else root,
         "worker": f"{root}static/{files['worker.js']}",
         "publicUrl": request.scope["app"].state.settings.public_url,
         "csrf": who.csrf,
-        "messages": _messages(folder, lang, built, "script"),
+        "messages": messages_of(lang, "script"),
     }
     frame = {
         "t": t,
@@ -212,7 +181,12 @@ async def page(request: Request, template: str, place: str, *, status: int = 200
     }
     own = values.pop("config", {})
     values = {**frame, **values, "config": {**config, **own}, "lang": lang}
-    return bare_page(request, template, values, status=status, is_private=not who.is_anonymous)
+    try:
+        return bare_page(request, template, values, status=status, is_private=not who.is_anonymous)
+    except jinja2.UndefinedError:
+        if not is_stale(folder):
+            raise
+        return bare_page(request, "not_built.html", {}, status=503)
 
 
 def bare_page(

@@ -3,7 +3,8 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.portal.frame import bare_page, dist_folder, messages_of, page, preferred_language
+from api.portal.built import dist_folder, messages_of
+from api.portal.frame import bare_page, page, preferred_language
 from cim.collections import BUILTIN
 
 

@@ -13,8 +13,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.portal.ask import Refused, ask
+from api.portal.built import messages_of
 from api.portal.forms import a_page
-from api.portal.frame import messages_of, page, preferred_language
+from api.portal.frame import page, preferred_language
 from api.portal.listing import next_of
 
 ITEMS = "catalogue/items"

@@ -58,6 +58,7 @@ def _serve(settings: Settings, *, is_filling: bool, buildings: int = 2000) -> No
         upgrade(url)
         if is_filling:
             _fill(settings, url, buildings)
+        _tell_stale_page()
         _announce(settings, url)
         server.run(settings.model_copy(update={"database_url": url}))
 
@@ -103,6 +104,16 @@ def _fill(settings: Settings, url: str, buildings: int) -> None:
         generate_and_load(target, buildings=buildings, is_replacing=state == "stopped")
     with connect(url) as connection:
         seed_catalogue(connection)
+
+
+def _tell_stale_page() -> None:
+    from api.portal.built import dist_folder, is_stale
+
+    folder = dist_folder()
+    if folder is not None and is_stale(folder):
+        console.print(
+            "the page was built of other sources than those that lie here (web/): build it anew by: make build"
+        )
 
 
 def _announce(settings: Settings, url: str) -> None:

@@ -3,19 +3,25 @@
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from psycopg.conninfo import make_conninfo
 
 from cim.collections import BUILTIN
+from cim.db import migrate
 from cim.db.declared import metadata
 from cim.db.migrate import engine_of, upgrade
 from cim.db.schema import SCHEMA
 from tests.conftest import environment, named
 from tests.platform.programs import CIM, run_cim
+
+MIGRATIONS = Path(migrate.__file__).parent / "migrations"
 
 
 @contextmanager
@@ -48,6 +54,16 @@ def snapshot(url: str) -> list[tuple[object, ...]]:
             "UNION ALL SELECT 'registered', id, md5(declaration::text), updated_at::text, '' FROM cim.collection "
             "ORDER BY 1, 2, 3"
         ).fetchall()
+
+
+def test_each_migration_follows_one_other_and_there_is_one_head():
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    script = ScriptDirectory.from_config(config)
+    assert len(script.get_heads()) == 1, "two migrations follow the same one: renumber the later"
+    chain = [one.revision for one in script.walk_revisions()]
+    named = sorted((path.name.split("_")[0] for path in (MIGRATIONS / "versions").glob("*.py")), reverse=True)
+    assert [one.split("_")[0] for one in chain] == named, "numbers of files are those of the chain, each once"
 
 
 def test_a_migrated_database_is_the_declared_one(database_url):

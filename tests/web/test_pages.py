@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from api.portal.built import SOURCES, is_stale
+
 from .conftest import REPOSITORY
 
 DIST = REPOSITORY / "web/dist"
@@ -122,6 +124,43 @@ def installed(folder: Path, *, is_built: bool) -> str:
 
 def test_an_installed_package_finds_its_own_build(built, tmp_path: Path):
     assert installed(tmp_path, is_built=True) == "200"
+
+
+def test_a_build_knows_the_sources_that_it_was_made_of(built, tmp_path: Path):
+    web = tmp_path / "web"
+    for name in (*SOURCES, "dist"):
+        shutil.copytree(REPOSITORY / "web" / name, web / name)
+    assert not is_stale(web / "dist")
+    (web / "i18n/en/added.json").write_text("{}")
+    assert is_stale(web / "dist")
+
+
+STALE = """
+import asyncio, sys
+sys.path.insert(0, sys.argv[1])
+from starlette.requests import Request
+from api.app import create_app
+from api.portal import frame
+from cim.settings import Settings
+app = create_app(Settings(database_url="postgresql:///nothing"))
+scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b"", "app": app, "scheme": "http"}
+scope |= {"server": ("127.0.0.1", 80), "client": None}
+page = asyncio.run(frame.page(Request(scope), "added.html", ""))
+print(page.status_code, b"make run" in page.body, page.body.count(b"added message"))
+"""
+
+
+def test_a_page_that_a_stale_build_has_no_file_for_tells_how_to_build_it(built, tmp_path: Path):
+    """As after a pull that added a style: no fault of the server. A message that was added needs no build."""
+    for name in ("api", "cim", *(f"web/{name}" for name in (*SOURCES, "dist"))):
+        shutil.copytree(REPOSITORY / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "web/i18n/zh-CN/added.json").write_text('{"added": "added message"}')
+    template = tmp_path / "api/templates/added.html"
+    command = [sys.executable, "-W", "ignore", "-c", STALE, str(tmp_path)]
+    for text, told in (("{{ t['added'] }}", "200 False 1"), ("{{ files['added.css'] }}", "503 True 0")):
+        template.write_text(text)
+        answer = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True, timeout=60)
+        assert answer.stdout.strip() == told
 
 
 def test_without_a_build_the_page_tells_how_to_make_one(tmp_path: Path):
