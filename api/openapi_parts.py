@@ -247,6 +247,10 @@ _SCHEMAS = {
             "detail": {"type": "string"},
             "instance": {"type": "string"},
             "parameter": {"type": "string"},
+            "rule": {
+                "type": "string",
+                "description": "a word for what was not kept, so that it can be said in any language",
+            },
         },
     },
     "feature": {

@@ -16,12 +16,21 @@ class CimError(Exception):
     code = "error"
     title = "Error"
 
-    def __init__(self, detail: str, *, parameter: str | None = None, facts: Mapping[str, object] | None = None) -> None:
-        """`facts` are members that a program reads beside the standard ones (RFC 9457, 3.2)."""
+    def __init__(
+        self,
+        detail: str,
+        *,
+        parameter: str | None = None,
+        facts: Mapping[str, object] | None = None,
+        rule: str | None = None,
+    ) -> None:
+        """`facts` are members that a program reads beside the standard ones (RFC 9457, 3.2); `rule`, one of them, is a word
+        for what was not kept, so that pages can say it in the reader's language (message `rule.<rule>`, filled from the facts).
+        """
         super().__init__(detail)
         self.detail = detail
         self.parameter = parameter
-        self.facts = dict(facts or {})
+        self.facts = {**({} if rule is None else {"rule": rule}), **(facts or {})}
 
     def told(self) -> dict[str, object]:
         """How one process tells another: code and detail, the parameter at fault and the facts where there are any."""
@@ -35,8 +44,10 @@ class InvalidParameter(CimError):
     code = "invalid-parameter"
     title = "Invalid parameter value"
 
-    def __init__(self, parameter: str, value: object, allowed: str) -> None:
-        super().__init__(f"{parameter}={quoted(value)}: {allowed}", parameter=parameter)
+    def __init__(
+        self, parameter: str, value: object, allowed: str, *, rule: str | None = None, **facts: object
+    ) -> None:
+        super().__init__(f"{parameter}={quoted(value)}: {allowed}", parameter=parameter, rule=rule, facts=facts)
 
 
 class UnknownParameter(CimError):

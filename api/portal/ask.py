@@ -28,10 +28,28 @@ class Refused(Exception):
         """The last part of the problem's `type`: a key of the messages, `problem.<code>`."""
         return str(self.problem.get("type", "")).rpartition("/")[2]
 
+    def in_words(self, t: Mapping[str, str]) -> str:
+        """What is wrong in the reader's language, with the field that it is about; empty where the API gave no rule for it.
+
+        Code words among the facts are said by their messages, `<fact>.<code>`.
+        """
+        message = t.get(f"rule.{self.problem.get('rule')}")
+        if message is None:
+            return ""
+        said = message.format_map({name: _said(name, value, t) for name, value in self.problem.items()})
+        parameter = self.problem.get("parameter")
+        field = t.get(f"member.{parameter}") or t.get(f"condition.{parameter}") or t.get(f"person.{parameter}")
+        return t["problem.of-field"].format(field=field, said=said) if field else said
+
     @property
     def detail(self) -> str:
         """What was received and what is allowed, in English."""
         return str(self.problem.get("detail", ""))
+
+
+def _said(name: str, value: Any, t: Mapping[str, str]) -> str:
+    values = value if isinstance(value, list) else [value]
+    return t["problem.between"].join(t.get(f"{name}.{one}") or str(one) for one in values)
 
 
 @dataclass(frozen=True, slots=True)

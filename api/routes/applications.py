@@ -138,7 +138,7 @@ async def apply(request: Request) -> Response:
         await transaction.execute(statements.lock_organisation_sql(organisation_id))
         made = await transaction.fetch_row(statements.apply_sql(values, due_at))
         if made is None:
-            raise Conflict("an application for the same service and scenario is open already")
+            raise Conflict("an application for the same service and scenario is open already", rule="applied")
         await _tell_owner(transaction, service, str(made["id"]), organisation_id)
         await record(
             transaction, scope, event="applied", subject_kind="application", subject_id=str(made["id"]), detail=values
@@ -170,7 +170,9 @@ async def _scenario(request: Request, body: Mapping[str, Any], organisation_id: 
     wanted = key_member("scenario_id", body["scenario_id"])
     own = [Sql.of("c.id = {}", wanted), Sql.of("c.organisation_id = {} AND c.state = 'active'", organisation_id)]
     if await database_of(request).fetch_row(SCENARIOS.page(own, None, 1)) is None:
-        raise InvalidParameter("scenario_id", wanted, "the id of an active scenario of your organisation")
+        raise InvalidParameter(
+            "scenario_id", wanted, "the id of an active scenario of your organisation", rule="no-scenario"
+        )
     return wanted
 
 
@@ -262,7 +264,7 @@ async def _lock_open(transaction: Transaction, row: Any) -> None:
     """Raise Conflict for an application that is decided, or that another is deciding."""
     now = await transaction.fetch_one(statements.lock_application_sql(row["id"]))
     if now["state"] != "submitted":
-        raise Conflict(f"the application is {now['state']} already", facts={"state": now["state"]})
+        raise Conflict(f"the application is {now['state']} already", rule="decided", facts={"state": now["state"]})
 
 
 async def _decided(

@@ -116,11 +116,11 @@ async def edit(request: Request) -> Response:
     changed = checked_conditions(asked, registry_of(request), parameter="conditions")
     kept = conditions_of(row)
     if row["state"] == "expired" and "expires_at" not in changed:
-        raise Conflict("the grant has expired: say until when it goes on, as expires_at")
+        raise Conflict("the grant has expired: say until when it goes on, as expires_at", rule="expired")
     conditions = granted_conditions(kept, changed)
     async with database_of(request).transaction() as transaction:
         if await transaction.fetch_row(change_grant_sql(row["id"], conditions)) is None:
-            raise Conflict("the grant was revoked")
+            raise Conflict("the grant was revoked", rule="revoked")
         await _tell(transaction, row, "grant changed", "授权条件已变更", "has other conditions now")
         detail = {**conditions, "expires_at": instant_text(conditions["expires_at"])}
         await record(
@@ -138,7 +138,7 @@ async def revoke(request: Request) -> Response:
     assert reason is not None
     async with database_of(request).transaction() as transaction:
         if await transaction.fetch_row(revoke_grant_sql(row["id"], scope.caller, reason)) is None:
-            raise Conflict("the grant was revoked before")
+            raise Conflict("the grant was revoked before", rule="revoked")
         await _tell(transaction, row, "grant revoked", f"授权已撤销：{reason}", f"was revoked: {reason}")
         await record(
             transaction, scope, event="grant revoked", subject_kind="grant", subject_id=str(row["id"]), why=reason

@@ -78,7 +78,7 @@ async def create(request: Request) -> Response:
     values = checked_organisation(await json_object(request))
     async with database_of(request).transaction() as transaction:
         if await transaction.fetch_row(insert_organisation_sql(values)) is None:
-            raise Conflict(f"an organisation '{values['id']}' exists already")
+            raise Conflict(f"an organisation '{values['id']}' exists already", rule="exists", parameter="id")
         await record(
             transaction,
             scope,
@@ -131,7 +131,9 @@ async def delete(request: Request) -> Response:
     row = await organisation_of(request, request.path_params["organisation_id"], scope)
     async with database_of(request).transaction() as transaction:
         if await transaction.fetch_row(delete_organisation_sql(row["id"])) is None:
-            raise Conflict("services, people, keys, applications or grants hang on it; suspend it instead")
+            raise Conflict(
+                "services, people, keys, applications or grants hang on it; suspend it instead", rule="in-use"
+            )
         await record(
             transaction,
             scope,

@@ -167,7 +167,7 @@ async def revoke(request: Request) -> Response:
     row = await _key_of(request, scope)
     async with database_of(request).transaction() as transaction:
         if await transaction.fetch_row(revoke_sql(row["prefix"])) is None:
-            raise Conflict(f"the key {row['prefix']} is revoked already")
+            raise Conflict(f"the key {row['prefix']} is revoked already", rule="revoked")
         await record(transaction, scope, event="key revoked", subject_kind="key", subject_id=row["prefix"])
     return Response(status_code=204)
 
@@ -196,7 +196,7 @@ async def rotate(request: Request) -> Response:
     async with database_of(request).transaction() as transaction:
         old = await transaction.fetch_row(outlive_sql(row["prefix"], float(overlap_s)))
         if old is None or not row["is_in_force"]:
-            raise Conflict(f"the key {row['prefix']} is not in force: make a new one")
+            raise Conflict(f"the key {row['prefix']} is not in force: make a new one", rule="revoked")
         more = {"replaces": row["prefix"], "former_ends_at": instant_text(old["expires_at"])}
         return await _made(transaction, scope, "key rotated", rights, row["label"], expires_at, owner, **more)
 

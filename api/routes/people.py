@@ -100,7 +100,11 @@ async def create(request: Request) -> Response:
         values["password_hash"] = digest
     async with database_of(request).transaction() as transaction:
         if await transaction.fetch_row(insert_person_sql(values)) is None:
-            raise Conflict(f"somebody has the login '{values['login']}', or that subject, already")
+            raise Conflict(
+                f"somebody has the login '{values['login']}', or that subject, already",
+                rule="login-exists",
+                parameter="login",
+            )
         if password is None and "subject" not in values:
             token = await _invited(request, transaction, values["id"])
         await _note(transaction, scope, "person made", values, values)

@@ -84,7 +84,9 @@ async def _to_set(request: Request) -> tuple[Scope, Any, date]:
     month = parse_month("month", request.path_params["month"])
     today = datetime.now(ZoneInfo(settings_of(request).time_zone)).date()
     if month < today.replace(day=1):
-        raise InvalidParameter("month", f"{month:%Y-%m}", f"a month from {today:%Y-%m} on: the past keeps its prices")
+        raise InvalidParameter(
+            "month", f"{month:%Y-%m}", f"a month from {today:%Y-%m} on: the past keeps its prices", rule="past-month"
+        )
     return scope, row, month
 
 
@@ -126,7 +128,9 @@ async def _check_not_begun(request: Request, service_id: str, month: date) -> No
     today = datetime.now(ZoneInfo(settings_of(request).time_zone)).date()
     rows = await database_of(request).fetch_rows(plans_sql(service_id))
     if month <= today and any(row["valid_from"] <= today for row in rows):
-        raise Conflict(f"the service has a price for {today:%Y-%m} already; change it from the next month on")
+        raise Conflict(
+            f"the service has a price for {today:%Y-%m} already; change it from the next month on", rule="priced"
+        )
 
 
 router.add_route("/prices", prices, methods=["GET"])

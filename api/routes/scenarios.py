@@ -79,7 +79,7 @@ async def create(request: Request) -> Response:
     }
     async with database_of(request).transaction() as transaction:
         if await transaction.fetch_row(insert_scenario_sql(values)) is None:
-            raise Conflict(f"a scenario '{values['id']}' exists already")
+            raise Conflict(f"a scenario '{values['id']}' exists already", rule="exists", parameter="id")
         await record(
             transaction, scope, event="scenario made", subject_kind="scenario", subject_id=values["id"], detail=values
         )

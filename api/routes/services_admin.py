@@ -56,7 +56,8 @@ def _guarded(
             raise Unauthorized(f"to {doing} a service needs a key or a session: 'Authorization: Bearer <key>'")
         try:
             if not scope.roles & set(duties):
-                raise Forbidden(f"to {doing} a service needs one of the duties {', '.join(duties)}")
+                told = f"to {doing} a service needs one of the duties {', '.join(duties)}"
+                raise Forbidden(told, rule="duty", facts={"duty": list(duties)})
             if "service_id" in request.path_params:
                 row = await visible_row(request, scope)
                 held = await database_of(request).fetch_row(standing_sql(row["id"]))

@@ -133,7 +133,9 @@ def require_duties(scope: Scope, held: Held, duties: tuple[str, ...], doing: str
         raise Unauthorized("this needs a key or a session: send 'Authorization: Bearer <key>' or 'X-API-Key: <key>'")
     if not duties_at(scope, held) & set(duties):
         raise Forbidden(
-            f"to {doing} this service needs, for its organisation or its district, one of: {', '.join(duties)}"
+            f"to {doing} this service needs, for its organisation or its district, one of: {', '.join(duties)}",
+            rule="duty",
+            facts={"duty": list(duties)},
         )
 
 
@@ -145,6 +147,7 @@ def require_event(event: Event, face: str | None, working: str | None) -> None:
     state = " with a version that is ".join(part for part in (face, working) if part)
     raise Conflict(
         f"a service that is {state} cannot {event.name}; it can {', '.join(allowed) or 'nothing'}",
+        rule="state",
         facts={"state": face or working, "working": working, "allowed": allowed},
     )
 

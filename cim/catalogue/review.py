@@ -110,7 +110,10 @@ def _check_owner(scope: Scope, document: Mapping[str, Any], doing: str) -> Steps
         row = yield organisation_sql(owner)
         if row is None:
             raise InvalidParameter(
-                "organisation_id", owner, "no such organisation; /catalogue/organisations lists them"
+                "organisation_id",
+                owner,
+                "no such organisation; /catalogue/organisations lists them",
+                rule="no-organisation",
             )
         area = row["area_code"]
     require_duties(scope, Held(owner, document.get("area_code"), area), EDITORS, doing)
@@ -122,7 +125,9 @@ def register(scope: Scope, values: Mapping[str, Any]) -> Steps[None]:
     yield from _check_owner(scope, document, "register")
     service_id = document["id"]
     if (yield insert_face_sql(service_id, document["kind"], identity_of(scope))) is None:
-        raise Conflict(f"a service '{service_id}' exists already; edit it, or choose another id")
+        raise Conflict(
+            f"a service '{service_id}' exists already; edit it, or choose another id", rule="exists", parameter="id"
+        )
     yield from _first(scope, document, "draft")
 
 
@@ -136,7 +141,7 @@ def edit(
     at = yield from _standing(service_id)
     require_duties(scope, at.held, EDITORS, "edit")
     if "*" not in stated and str(at.number) not in stated:
-        raise PreconditionFailed(f"the service is at version {at.number} now; read it again")
+        raise PreconditionFailed(f"the service is at version {at.number} now; read it again", rule="changed")
     document = document_of({**change(at.document), "id": service_id})
     yield from _check_owner(scope, document, "edit")
     yield from _draft(scope, at, document)
@@ -161,8 +166,9 @@ def _require_open(at: Standing) -> None:
     allowed = allowed_events(at.face, at.working)
     facts = {"state": at.face or at.working, "working": at.working, "allowed": allowed}
     if at.working in ("in_review", "approved"):
-        raise Conflict(f"the version in work is {at.working}: recall or return it before it is edited", facts=facts)
-    raise Conflict("the service is archived; register another", facts=facts)
+        told = f"the version in work is {at.working}: recall or return it before it is edited"
+        raise Conflict(told, rule="in-review", facts=facts)
+    raise Conflict("the service is archived; register another", rule="archived", facts=facts)
 
 
 def take(
@@ -183,7 +189,7 @@ def take(
     require_event(event, at.face, at.working)
     _check_rank(scope, at, event)
     if event.needs_reason and not why:
-        raise InvalidParameter("why", "", f"a reason is needed to {event.name} a service")
+        raise InvalidParameter("why", "", f"a reason is needed to {event.name} a service", rule="needed")
     _check_hash(at, event, content_hash)
     if event.is_review:
         yield from _check_separation(scope, at, event)
@@ -211,6 +217,7 @@ def _check_hash(at: Standing, event: Event, content_hash: str | None) -> None:
     if content_hash is not None and content_hash != at.content_hash:
         raise Conflict(
             f"the content is another now: {at.content_hash}; read it again",
+            rule="changed",
             facts={"content_hash": at.content_hash, "allowed": allowed_events(at.face, at.working)},
         )
 
@@ -221,6 +228,7 @@ def _check_separation(scope: Scope, at: Standing, event: Event) -> Steps[None]:
         allowed = [name for name in allowed_events(at.face, at.working) if not EVENTS[name].is_review]
         raise Conflict(
             f"nobody may {event.name} what they edited or submitted themselves; another reviewer has to",
+            rule="own-work",
             facts={"state": at.face or at.working, "working": at.working, "allowed": allowed},
         )
 

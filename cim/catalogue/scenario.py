@@ -25,7 +25,7 @@ def checked_scenario(body: Mapping[str, Any], *, is_partial: bool = False) -> di
             raise InvalidBody("nothing to change: the body is empty")
         return values
     if not values.get("title_zh") and not values.get("title_en"):
-        raise InvalidParameter("title_zh", "", "a title in Chinese or English is needed")
+        raise InvalidParameter("title_zh", "", "a title in Chinese or English is needed", rule="title")
     return {"id": f"s-{secrets.token_hex(6)}", **values}
 
 

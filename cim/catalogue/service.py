@@ -6,6 +6,7 @@ from typing import Any
 from cim.errors import InvalidParameter, UnknownParameter
 from cim.gateway.policy import NONE, Allowed, checked_endpoint
 from cim.interval import parse_date
+from cim.people.members import ID_FORM
 
 KINDS = {
     "features": "要素服务",
@@ -85,11 +86,13 @@ def checked(
     if not is_partial:
         for name in ("id", "kind"):
             if not values.get(name):
-                raise InvalidParameter(name, "", "is needed to register a service")
+                raise InvalidParameter(name, "", "is needed to register a service", rule="needed")
         if not values.get("title_zh") and not values.get("title_en"):
-            raise InvalidParameter("title_zh", "", "a title in Chinese or English is needed")
+            raise InvalidParameter("title_zh", "", "a title in Chinese or English is needed", rule="title")
     if values.get("time_from") and values.get("time_to") and values["time_from"] > values["time_to"]:
-        raise InvalidParameter("time_to", values["time_to"], f"not before time_from, {values['time_from']}")
+        raise InvalidParameter(
+            "time_to", values["time_to"], f"not before time_from, {values['time_from']}", rule="period"
+        )
     return values
 
 
@@ -103,7 +106,7 @@ def _value(name: str, value: Any, allowed_upstreams: Allowed) -> Any:
             return _endpoints(value, allowed_upstreams)
         case "cim_level":
             if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 7:
-                raise InvalidParameter(name, value, "a whole number from 1 to 7 (CJJ/T 315-2022)")
+                raise InvalidParameter(name, value, "a whole number from 1 to 7 (CJJ/T 315-2022)", rule="count", most=7)
             return value
         case "bbox":
             return _bbox(value)
@@ -115,15 +118,15 @@ def _text(name: str, value: Any) -> str:
         raise InvalidParameter(name, value, "must be a text")
     text = value.strip()
     if len(text) > _TEXTS[name]:
-        raise InvalidParameter(name, text, f"at most {_TEXTS[name]} characters")
+        raise InvalidParameter(name, text, f"at most {_TEXTS[name]} characters", rule="too-long", most=_TEXTS[name])
     if name in ("id", "organisation_id", "collection_id") and not _is_key(text):
-        raise InvalidParameter(name, text, "letters, digits, '.', '_' and '-', beginning with a letter or digit")
+        raise InvalidParameter(name, text, ID_FORM, rule="id-form")
     if name in _CLOSED and text not in _CLOSED[name]:
-        raise InvalidParameter(name, text, f"one of {', '.join(_CLOSED[name])}")
+        raise InvalidParameter(name, text, f"one of {', '.join(_CLOSED[name])}", rule="one-of", allowed=_CLOSED[name])
     if name in ("time_from", "time_to") and parse_date(text) is None:
-        raise InvalidParameter(name, text, "a date, YYYY-MM-DD")
+        raise InvalidParameter(name, text, "a date, YYYY-MM-DD", rule="date")
     if name == "area_code" and not (text.isdigit() and text.isascii()):
-        raise InvalidParameter(name, text, "a division code of digits, such as 440305")
+        raise InvalidParameter(name, text, "a division code of digits, such as 440305", rule="area-code")
     return text
 
 
@@ -137,18 +140,18 @@ def _themes(value: Any) -> list[str]:
         or len(value) > 20
         or not all(isinstance(v, str) and v.strip() and len(v) <= 60 and "\x00" not in v for v in value)
     ):
-        raise InvalidParameter("themes", value, "a list of at most 20 words")
+        raise InvalidParameter("themes", value, "a list of at most 20 words", rule="themes")
     return list(dict.fromkeys(v.strip() for v in value))
 
 
 def _endpoints(value: Any, allowed_upstreams: Allowed) -> list[dict[str, str]]:
     allowed = 'a list of at most 20 of {"url", "kind"}; a url is a path of this node or http(s)'
     if not isinstance(value, list) or len(value) > 20:
-        raise InvalidParameter("endpoints", value, allowed)
+        raise InvalidParameter("endpoints", value, allowed, rule="endpoints")
     endpoints = []
     for one in value:
         if not isinstance(one, dict) or not set(one) <= {"url", "kind", "title"} or not isinstance(one.get("url"), str):
-            raise InvalidParameter("endpoints", one, allowed)
+            raise InvalidParameter("endpoints", one, allowed, rule="endpoints")
         if not all(isinstance(t, str) and len(t) <= 2000 and "\x00" not in t for t in one.values()):
             raise InvalidParameter("endpoints", one["url"], allowed)
         checked_endpoint(one["url"], allowed=allowed_upstreams, parameter="endpoints")
@@ -159,12 +162,12 @@ def _endpoints(value: Any, allowed_upstreams: Allowed) -> list[dict[str, str]]:
 def _bbox(value: Any) -> list[float]:
     allowed = "4 numbers: min lon, min lat, max lon, max lat in degrees"
     if not isinstance(value, list) or len(value) != 4:
-        raise InvalidParameter("bbox", value, allowed)
+        raise InvalidParameter("bbox", value, allowed, rule="bbox")
     if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in value):
-        raise InvalidParameter("bbox", value, allowed)
+        raise InvalidParameter("bbox", value, allowed, rule="bbox")
     low_lon, low_lat, high_lon, high_lat = (float(v) for v in value)
     if not (-180 <= low_lon <= high_lon <= 180 and -90 <= low_lat <= high_lat <= 90):
-        raise InvalidParameter("bbox", value, allowed)
+        raise InvalidParameter("bbox", value, allowed, rule="bbox")
     return [low_lon, low_lat, high_lon, high_lat]
 
 

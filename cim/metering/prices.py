@@ -113,11 +113,13 @@ def checked_plan(service_id: str, valid_from: date, payee: str, body: Mapping[st
             raise UnknownParameter(name, MEMBERS)
     currency = body.get("currency", "CNY")
     if not isinstance(currency, str) or not _CURRENCY.fullmatch(currency):
-        raise InvalidParameter("currency", currency, "three capital letters (ISO 4217), such as CNY")
+        raise InvalidParameter("currency", currency, "three capital letters (ISO 4217), such as CNY", rule="currency")
     rates = {name: _rate(name, body[name]) for name in UNITS if body.get(name) is not None}
     fee = _money("monthly_fee", body.get("monthly_fee", "0"))
     if not rates and not fee:
-        raise InvalidParameter("monthly_fee", fee, f"a plan needs a monthly fee, or one of {', '.join(UNITS)}")
+        raise InvalidParameter(
+            "monthly_fee", fee, f"a plan needs a monthly fee, or one of {', '.join(UNITS)}", rule="no-price"
+        )
     return Plan(service_id, valid_from, currency, payee, fee, rates)
 
 
@@ -128,7 +130,7 @@ def _rate(name: str, value: Any) -> Rate:
         )
     free = value.get("free", 0)
     if not _is_count(free):
-        raise InvalidParameter(f"{name}.free", free, "a whole number from 0")
+        raise InvalidParameter(f"{name}.free", free, "a whole number from 0", rule="whole")
     tiers = [_tier(name, one) for one in value["tiers"]]
     _check_order(name, value["tiers"], tiers)
     return Rate(free, tuple(tiers))
@@ -149,7 +151,10 @@ def _check_order(name: str, written: Any, tiers: Sequence[Tier]) -> None:
     is_rising = len(known) == len(ends) and known == sorted(set(known))
     if not 1 <= len(tiers) <= MAX_TIERS or tiers[-1].up_to is not None or not is_rising:
         raise InvalidParameter(
-            f"{name}.tiers", written, f"1 to {MAX_TIERS} tiers with rising up_to, the last one without an end (null)"
+            f"{name}.tiers",
+            written,
+            f"1 to {MAX_TIERS} tiers with rising up_to, the last one without an end (null)",
+            rule="tiers",
         )
 
 
@@ -159,5 +164,7 @@ def _is_count(value: Any) -> bool:
 
 def _money(name: str, value: Any) -> Decimal:
     if not isinstance(value, str) or not _MONEY.fullmatch(value):
-        raise InvalidParameter(name, value, 'an amount as a text with at most 8 decimals, such as "0.015"')
+        raise InvalidParameter(
+            name, value, 'an amount as a text with at most 8 decimals, such as "0.015"', rule="amount"
+        )
     return Decimal(value)

@@ -24,7 +24,7 @@ def checked_organisation(body: Mapping[str, Any], *, is_partial: bool = False) -
         _some(values)
         return values
     if "id" not in values or not (values.get("name_zh") or values.get("name_en")):
-        raise InvalidBody("id, and name_zh or name_en, are needed")
+        raise InvalidBody("id, and name_zh or name_en, are needed", rule="id-and-name")
     return {"name_zh": "", "name_en": "", **values}
 
 
@@ -53,7 +53,7 @@ def checked_person(body: Mapping[str, Any], *, is_partial: bool = False) -> dict
         return values
     for name in ("login", "organisation_id"):
         if not values.get(name):
-            raise InvalidParameter(name, "", "is needed to make a person")
+            raise InvalidParameter(name, "", "is needed to make a person", rule="needed")
     return {"id": f"p-{secrets.token_hex(8)}", "name": values["login"], "duties": [], **values}
 
 
@@ -83,7 +83,7 @@ def area_member(name: str, value: Any) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        raise InvalidParameter(name, value, "a division code as a text, such as 440305")
+        raise InvalidParameter(name, value, "a division code as a text, such as 440305", rule="area-code")
     return parse_area_code(value, parameter=name)
 
 

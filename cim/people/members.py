@@ -12,6 +12,7 @@ from cim.quoting import quoted
 
 _UNSHOWN = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
+ID_FORM = "letters, digits, '.', '_' and '-', beginning with a letter or digit"
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}")
 
 
@@ -21,11 +22,11 @@ def text_member(name: str, value: Any, longest: int, *, is_needed: bool = False)
         raise InvalidParameter(name, value, "must be a text")
     text = (value or "").strip()
     if _UNSHOWN.search(text):
-        raise InvalidParameter(name, text, "control characters are not allowed")
+        raise InvalidParameter(name, text, "control characters are not allowed", rule="unshown")
     if len(text) > longest:
-        raise InvalidParameter(name, text, f"at most {longest:,} characters")
+        raise InvalidParameter(name, text, f"at most {longest:,} characters", rule="too-long", most=longest)
     if is_needed and not text:
-        raise InvalidParameter(name, text, f"a text of 1 to {longest:,} characters is needed")
+        raise InvalidParameter(name, text, f"a text of 1 to {longest:,} characters is needed", rule="needed")
     return text or None
 
 
@@ -34,7 +35,7 @@ def key_member(name: str, value: Any, longest: int = 80) -> str:
     text = text_member(name, value, longest, is_needed=True)
     assert text is not None
     if not _KEY.fullmatch(text):
-        raise InvalidParameter(name, text, "letters, digits, '.', '_' and '-', beginning with a letter or digit")
+        raise InvalidParameter(name, text, ID_FORM, rule="id-form")
     return text
 
 
@@ -42,7 +43,7 @@ def one_of(name: str, value: Any, allowed: Iterable[str]) -> str:
     """A text of a closed list. Raises InvalidParameter."""
     known = list(allowed)
     if not isinstance(value, str) or value not in known:
-        raise InvalidParameter(name, value, f"one of {', '.join(known)}")
+        raise InvalidParameter(name, value, f"one of {', '.join(known)}", rule="one-of", allowed=known)
     return value
 
 
@@ -50,7 +51,7 @@ def some_of(name: str, value: Any, allowed: Iterable[str]) -> list[str]:
     """Texts of a closed list, each once, in its order. Raises InvalidParameter."""
     known = list(allowed)
     if not isinstance(value, list) or not all(isinstance(one, str) and one in known for one in value):
-        raise InvalidParameter(name, value, f"a list of {', '.join(known)}")
+        raise InvalidParameter(name, value, f"a list of {', '.join(known)}", rule="one-of", allowed=known)
     return [one for one in known if one in value]
 
 
@@ -59,7 +60,7 @@ def count_member(name: str, value: Any, most: int) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-        raise InvalidParameter(name, value, f"a whole number from 1 to {most:,}")
+        raise InvalidParameter(name, value, f"a whole number from 1 to {most:,}", rule="count", most=most)
     return value
 
 
@@ -69,7 +70,7 @@ def future_member(name: str, value: Any) -> datetime | None:
         return None
     instant = parse_instant(value) if isinstance(value, str) else None
     if instant is None or instant <= datetime.now(UTC):
-        raise InvalidParameter(name, value, "an RFC 3339 instant in the future")
+        raise InvalidParameter(name, value, "an RFC 3339 instant in the future", rule="future")
     return instant
 
 
@@ -77,7 +78,7 @@ def email_member(name: str, value: Any) -> str | None:
     """An address of e-mail, or None. Raises InvalidParameter."""
     text = text_member(name, value, 255)
     if text is not None and not _EMAIL.fullmatch(text):
-        raise InvalidParameter(name, text, "an address such as desk@planning.example")
+        raise InvalidParameter(name, text, "an address such as desk@planning.example", rule="email")
     return text
 
 
@@ -92,5 +93,5 @@ def url_member(name: str, value: Any) -> str | None:
     except ValueError:
         is_good = False
     if not is_good or any(c.isspace() for c in text):
-        raise InvalidParameter(name, text, f"an http or https address, not {quoted(text[:20])}")
+        raise InvalidParameter(name, text, f"an http or https address, not {quoted(text[:20])}", rule="web-address")
     return text

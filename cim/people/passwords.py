@@ -20,7 +20,7 @@ def checked_password(value: Any, login: str, *, parameter: str = "password") -> 
     allowed = f"a text of {SHORTEST} to {LONGEST} characters that does not hold the login, and not one character again and again"
     is_text = isinstance(value, str) and SHORTEST <= len(value) <= LONGEST and value.isprintable()
     if not is_text or login.lower() in value.lower() or len(set(value)) < 4:
-        raise InvalidParameter(parameter, "…", allowed)
+        raise InvalidParameter(parameter, "…", allowed, rule="password", least=SHORTEST, most=LONGEST)
     return str(value)
 
 

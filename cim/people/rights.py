@@ -60,4 +60,4 @@ def check_given(scope: Scope, before: Iterable[str], after: Iterable[str]) -> No
 def check_district(duties: Iterable[str], area_code: str | None) -> None:
     """A district admin has a district. Raises InvalidParameter."""
     if "district_admin" in duties and area_code is None:
-        raise InvalidParameter("area_code", "", "a district admin needs the code of the district")
+        raise InvalidParameter("area_code", "", "a district admin needs the code of the district", rule="district")

@@ -18,7 +18,9 @@ def parse_area_code(text: str, *, parameter: str = "area") -> str:
     Raises InvalidParameter.
     """
     if not _DIGITS.fullmatch(text):
-        raise InvalidParameter(parameter, text, "must be a division code of 2 to 12 digits, such as 4403 or 440305001")
+        raise InvalidParameter(
+            parameter, text, "must be a division code of 2 to 12 digits, such as 4403 or 440305001", rule="area-code"
+        )
     code = text
     for shorter, length in zip((2, *_LENGTHS[:-1]), _LENGTHS, strict=True):
         if len(code) >= length and not code[shorter:].strip("0"):

@@ -20,7 +20,7 @@ def catalogue(lang: str) -> dict[str, str]:
 
 CATALOGUES = {lang: catalogue(lang) for lang in ("zh-CN", "en")}
 COMPUTED = re.compile(
-    r"(level|draw|use|op|nav|group|problem|said|section|state|health|duty|event|outcome|share|kind|cycle|member|subject|facet|role|way|offered\.link|load|run|reject|view|side|payer|by|step|measure|unit|overlap|wait|[a-z]+-state)\."
+    r"(level|draw|use|op|nav|group|problem|said|section|state|health|duty|event|outcome|share|kind|cycle|member|subject|facet|role|way|offered\.link|load|run|reject|rule|view|side|payer|by|step|measure|unit|overlap|wait|[a-z]+-state)\."
 )
 """Messages that are chosen by a code word."""
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
