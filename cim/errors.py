@@ -45,7 +45,7 @@ class InvalidParameter(CimError):
     title = "Invalid parameter value"
 
     def __init__(
-        self, parameter: str, value: object, allowed: str, *, rule: str | None = None, **facts: object
+        self, parameter: str, value: object, allowed: str, /, *, rule: str | None = None, **facts: object
     ) -> None:
         super().__init__(f"{parameter}={quoted(value)}: {allowed}", parameter=parameter, rule=rule, facts=facts)
 

@@ -38,7 +38,10 @@ class Refused(Exception):
             return ""
         said = message.format_map({name: _said(name, value, t) for name, value in self.problem.items()})
         parameter = self.problem.get("parameter")
-        field = t.get(f"member.{parameter}") or t.get(f"condition.{parameter}") or t.get(f"person.{parameter}")
+        groups = (
+            ("member", "condition", "person") if parameter != "id" else ()
+        )  # an id is called otherwise on each page
+        field = next((t[key] for group in groups if (key := f"{group}.{parameter}") in t), "")
         return t["problem.of-field"].format(field=field, said=said) if field else said
 
     @property
