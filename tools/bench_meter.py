@@ -84,7 +84,7 @@ def _bare() -> Any:
     from cim.settings import Settings
 
     app = create_app(Settings())
-    anybody, nothing = Scope(), Admitted(Call("open"), "", "", 0, 0.0)
+    anybody, nothing = Scope(), Admitted(Call("open"), "", 0, 0, 0.0)
 
     async def nobody(_: Any) -> Scope:
         return anybody

@@ -1,11 +1,12 @@
 """The ledger's statements: spooled lines booked exactly once, partitions of days made and dropped.
 
-On one autocommit psycopg connection. `book` is one transaction: COPY to staging, what is new to `cim.call`, and the sums of
-just these rows to the roll-ups. Booking and closing exclude each other by an advisory lock.
+On one autocommit psycopg connection. `book` is one transaction: COPY to the partitions of the days, whose trigger adds the sums
+of just these rows to the roll-ups (`cim.call_summed`). Where a call of them is there already, or belongs to another day, the
+transaction is made anew by way of a table of the session. Booking and closing exclude each other by an advisory lock.
 """
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -23,15 +24,14 @@ AHEAD = timedelta(days=1)
 """How far a worker's clock may be ahead of the database's."""
 DAY = "call_%Y%m%d"
 MONTH = "call_minute_%Y%m"
+_SUMMED = "CREATE TRIGGER summed AFTER INSERT ON cim.{} REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION cim.call_summed()"
+"""On each partition of calls: what comes in by a statement is added to the roll-ups by the same one."""
 
-_STAGE = Sql.of(
-    'CREATE TEMPORARY TABLE IF NOT EXISTS call_stage (day date, call_id uuid, received_us bigint, service_id text COLLATE "C", '
-    'organisation_id text COLLATE "C", key_prefix text, grant_id text, scenario_id text COLLATE "C", method text, '
-    "status smallint, outcome text, bytes bigint, rows bigint, duration_ms real, origin text) ON COMMIT DELETE ROWS"
-)
-_RECEIVED = Sql.of("timestamptz 'epoch' + received_us * interval '1 microsecond'")
+_STAGE = Sql.of("CREATE TEMPORARY TABLE IF NOT EXISTS call_stage (LIKE cim.call) ON COMMIT DELETE ROWS")
+_COPY_BEGIN, _COPY_END = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
+"""What stands around the tuples of a binary COPY."""
 _REST = Sql.of(
-    "service_id, key_prefix, grant_id, scenario_id, method, status, outcome, bytes, rows, duration_ms, origin"
+    "received_at, service_id, key_prefix, grant_id, scenario_id, method, status, outcome, bytes, rows, duration_ms, origin"
 )
 IS_DENIED = Sql.of("outcome IN ('refused', 'quota')")
 """Counted apart: the service was not called (`cim.metering.call.DENIED`)."""
@@ -44,15 +44,6 @@ SUMS = Sql.of(
     IS_FAILED,
 )
 """Sums of calls as the roll-ups have them."""
-_FREE = Sql.of(
-    "coalesce(sum(bytes) FILTER (WHERE {} OR {}), 0)::bigint AS free_bytes, "
-    "coalesce(sum(rows) FILTER (WHERE {} OR {}), 0)::bigint AS free_rows",
-    IS_DENIED,
-    IS_FAILED,
-    IS_DENIED,
-    IS_FAILED,
-)
-"""Of calls that cost nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +84,8 @@ def prepare(connection: Connection) -> None:
     run(connection, _STAGE)
 
 
-def book(connection: Connection, lines: list[bytes], columns: Iterable[str], window_days: int) -> Booked:
-    """Book spooled lines, each call once however often it comes; all or nothing. One of `lines` may hold several, of one day.
+def book(connection: Connection, lines: Mapping[date, list[bytes]], columns: Sequence[str], window_days: int) -> Booked:
+    """Book spooled lines of some days, each call once however often it comes; all or nothing. What is given may be several lines.
 
     A call of a day that is closed goes to the first open day; one of a day outside the window goes to quarantine.
     Raises psycopg.DataError for a line that is none.
@@ -104,58 +95,79 @@ def book(connection: Connection, lines: list[bytes], columns: Iterable[str], win
     today, closed = one(
         connection, Sql.of("SELECT (now() AT TIME ZONE 'UTC')::date, (SELECT max(day) FROM cim.call_close)")
     )
-    days = {date.fromisoformat(text.decode("ascii", "replace")) for text in {line[:10] for line in lines}}
     first, last = today - timedelta(days=window_days), today + AHEAD
-    inside = {day for day in days if first <= day <= last}
+    inside = {day for day in lines if first <= day <= last}
     ensure_partitions(connection, {*inside, *({closed + timedelta(days=1)} if closed else ())})
+    if len(inside) == len(lines):
+        with suppress(psycopg.errors.UniqueViolation):
+            if (booked := _book_new(connection, lines, columns)) is not None:
+                return booked
+    return _book_any(connection, lines, columns, first, last)
+
+
+def _book_new(connection: Connection, lines: Mapping[date, list[bytes]], columns: Sequence[str]) -> Booked | None:
+    """Book calls straight to the partitions of their days; None where one of these is closed. Raises UniqueViolation for a call that is there."""
+    with _booking(connection):
+        closed = _closed(connection)
+        if closed is not None and min(lines) <= closed:
+            return None
+        new = sum(_copy(connection, Sql.of("cim.{}", _partition(day)), lines[day], columns) for day in sorted(lines))
+    return Booked(new, new, 0, 0)
+
+
+def _book_any(
+    connection: Connection, lines: Mapping[date, list[bytes]], columns: Sequence[str], first: date, last: date
+) -> Booked:
+    """Book calls some of which may be there, or belong elsewhere: by way of a table of this session."""
+    with _booking(connection):
+        count = _copy(connection, Sql.of("call_stage"), [line for some in lines.values() for line in some], columns)
+        quarantined = _quarantine(connection, first, last)
+        closed = _closed(connection)
+        late = 0 if closed is None else _move_late(connection, closed)
+        new = _insert_staged(connection)
+    return Booked(count, new, late, quarantined)
+
+
+@contextmanager
+def _booking(connection: Connection) -> Iterator[None]:
+    """A transaction in which no day is closed."""
     with transaction(connection):
         run(connection, Sql.of("SELECT pg_advisory_xact_lock_shared({})", _BOOKING))
-        names = Sql.join(", ", [Sql.of("{}", Identifier(name)) for name in columns])
-        cursor = connection.cursor()
-        with cursor.copy(Sql.of("COPY call_stage ({}) FROM STDIN", names).compile()[0].encode()) as copy:
-            copy.write(b"".join(lines))
-        quarantined = 0 if inside == days else _quarantine(connection, first, last)
-        closed = one(connection, Sql.of("SELECT max(day) FROM cim.call_close"))[0]
-        late = _move_late(connection, closed) if closed is not None and min(days) <= closed else 0
-        new = one(connection, _BOOK)[0]
-    return Booked(cursor.rowcount, new, late, quarantined)
+        yield
 
 
-_BOOK = Sql.of(
-    """
-    WITH fresh AS (
-        INSERT INTO cim.call (day, call_id, organisation_id, received_at, {})
-        SELECT day, call_id, organisation_id, {}, {} FROM call_stage
-        ON CONFLICT DO NOTHING
-        RETURNING day, received_at, organisation_id, service_id, scenario_id, status, outcome, bytes, rows
-    ),
-    minutes AS (
-        INSERT INTO cim.call_minute AS m (day, minute, organisation_id, service_id, calls, denied, failed, bytes, rows)
-        SELECT day, date_trunc('minute', received_at), organisation_id, service_id, {} FROM fresh
-        GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
-        ON CONFLICT (day, minute, organisation_id, service_id) DO UPDATE SET calls = m.calls + excluded.calls,
-            denied = m.denied + excluded.denied, failed = m.failed + excluded.failed, bytes = m.bytes + excluded.bytes,
-            rows = m.rows + excluded.rows
-    ),
-    days AS (
-        INSERT INTO cim.call_day AS d (day, organisation_id, service_id, scenario_id, calls, denied, failed, bytes, rows,
-            free_bytes, free_rows)
-        SELECT day, organisation_id, service_id, scenario_id, {}, {} FROM fresh
-        GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
-        ON CONFLICT (day, organisation_id, service_id, scenario_id) DO UPDATE SET calls = d.calls + excluded.calls,
-            denied = d.denied + excluded.denied, failed = d.failed + excluded.failed, bytes = d.bytes + excluded.bytes,
-            rows = d.rows + excluded.rows, free_bytes = d.free_bytes + excluded.free_bytes,
-            free_rows = d.free_rows + excluded.free_rows
-    )
-    SELECT count(*) FROM fresh
-    """,
-    _REST,
-    _RECEIVED,
-    _REST,
-    SUMS,
-    SUMS,
-    _FREE,
-)
+def _closed(connection: Connection) -> date | None:
+    day: date | None = one(connection, Sql.of("SELECT max(day) FROM cim.call_close"))[0]
+    return day
+
+
+def _copy(connection: Connection, table: Sql, lines: Iterable[bytes], columns: Sequence[str]) -> int:
+    """How many there were."""
+    names = Sql.join(", ", [Sql.of("{}", Identifier(name)) for name in columns])
+    cursor = connection.cursor()
+    with cursor.copy(Sql.of("COPY {} ({}) FROM STDIN (FORMAT binary)", table, names).compile()[0].encode()) as copy:
+        copy.write(b"".join((_COPY_BEGIN, *lines, _COPY_END)))
+    return cursor.rowcount
+
+
+def _insert_staged(connection: Connection) -> int:
+    """Book what is staged and not there yet; how many that were."""
+    days = run(connection, Sql.of("SELECT DISTINCT day FROM call_stage ORDER BY day")).fetchall()
+    new = 0
+    for (day,) in days:
+        new += run(
+            connection,
+            Sql.of(
+                "INSERT INTO cim.{} SELECT * FROM call_stage WHERE day = {} ON CONFLICT DO NOTHING",
+                _partition(day),
+                day,
+            ),
+        ).rowcount
+    return new
+
+
+def _partition(day: date) -> Identifier:
+    return Identifier(day.strftime(DAY))
 
 
 def _quarantine(connection: Connection, first: date, last: date) -> int:
@@ -164,13 +176,12 @@ def _quarantine(connection: Connection, first: date, last: date) -> int:
     count = run(
         connection,
         Sql.of(
-            "INSERT INTO cim.call_quarantine (day, call_id, organisation_id, received_at, {}) "
-            "SELECT day, call_id, organisation_id, {}, {} FROM call_stage AS s WHERE {} AND NOT EXISTS "
+            "INSERT INTO cim.call_quarantine (day, call_id, organisation_id, {}) "
+            "SELECT day, call_id, organisation_id, {} FROM call_stage AS s WHERE {} AND NOT EXISTS "
             "(SELECT FROM cim.call AS c WHERE c.day = s.day AND c.call_id = s.call_id AND c.organisation_id = s.organisation_id) "
             "AND NOT EXISTS (SELECT FROM cim.call_late AS c WHERE c.day = s.day AND c.call_id = s.call_id) "
             "ON CONFLICT DO NOTHING",
             _REST,
-            _RECEIVED,
             _REST,
             outside,
         ),
@@ -186,8 +197,7 @@ def release(connection: Connection) -> int:
         Sql.of("SELECT coalesce((SELECT max(day) + 1 FROM cim.call_close), (now() AT TIME ZONE 'UTC')::date)"),
     )[0]
     ensure_partitions(connection, {day})
-    with transaction(connection):
-        run(connection, Sql.of("SELECT pg_advisory_xact_lock_shared({})", _BOOKING))
+    with _booking(connection):
         run(
             connection,
             Sql.of(
@@ -199,16 +209,15 @@ def release(connection: Connection) -> int:
         run(
             connection,
             Sql.of(
-                "INSERT INTO call_stage (day, call_id, organisation_id, received_us, {}) SELECT {}, call_id, organisation_id, "
-                "(extract(epoch FROM received_at) * 1000000)::bigint, {} FROM cim.call_quarantine",
+                "INSERT INTO call_stage (day, call_id, organisation_id, {}) SELECT {}, call_id, organisation_id, {} "
+                "FROM cim.call_quarantine",
                 _REST,
                 Cast(day, "date"),
                 _REST,
             ),
         )
         run(connection, Sql.of("DELETE FROM cim.call_quarantine"))
-        new: int = one(connection, _BOOK)[0]
-    return new
+        return _insert_staged(connection)
 
 
 def _move_late(connection: Connection, closed: date) -> int:
@@ -258,6 +267,8 @@ def ensure_partitions(connection: Connection, days: Iterable[date]) -> None:
                 ),
             )
             connection.execute(made.encode())
+            if parent == "call":
+                run(connection, Sql.of(_SUMMED, Identifier(name)))
             connection.execute(attached.encode())
             guard_table(connection, name)
 

@@ -36,7 +36,7 @@ class Repeat:
     """A call that is made again and again with the same answer: what it is held to, and what its lines have in common."""
 
     limits: Limits | None
-    ended: tuple[str, str]
+    ended: bytes
 
     @classmethod
     def of(cls, call: Call, limits: Limits | None, *, sent_bytes: int) -> "Repeat":
@@ -114,17 +114,18 @@ class Meter:
         if self._is_synced or None not in refused:
             return refused
         now, ended = time.time(), time.perf_counter()
-        day, received_us = self.days.of(now), int(now * 1_000_000)
+        day, received_us = self.days.number(now), int(now * 1_000_000)
         passed, lines = list(refused), []
         try:
             self.spool.check_room(self.in_flight + len(asked))
-            for number, ((repeat, started), call_id) in enumerate(zip(asked, new_call_ids(len(asked)), strict=True)):
+            call_ids = new_call_ids(len(asked))
+            for number, ((repeat, started), (call_id, identity)) in enumerate(zip(asked, call_ids, strict=True)):
                 if repeat is None:
                     continue
                 standing = _UNLIMITED if repeat.limits is None else self._quotas.take_leased(repeat.limits, now)
                 if standing is not None:
                     passed[number] = (call_id, standing)
-                    lines.append(line(day, call_id, received_us, repeat.ended, (ended - started) * 1000))
+                    lines.append(line(day, identity, received_us, (ended - started) * 1000, repeat.ended))
             if lines:
                 self.spool.append(b"".join(lines))
         except MeterFull:
@@ -141,7 +142,7 @@ class Meter:
     def _begun(self, call: Call) -> Admitted:
         now = time.time()
         call_id = new_call_id() if call.call_id is None else call.call_id
-        return Admitted(call, call_id, self.days.of(now), int(now * 1_000_000), time.perf_counter())
+        return Admitted(call, call_id, self.days.number(now), int(now * 1_000_000), time.perf_counter())
 
     def _write(self, admitted: Admitted, status: int, outcome: str, sent_bytes: int, rows: int) -> None:
         duration_ms = (time.perf_counter() - admitted.started) * 1000

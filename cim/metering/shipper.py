@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import psycopg
 
 from cim.db import closes, ledger
-from cim.metering.call import COLUMNS, Days
+from cim.metering.call import COLUMNS, Days, by_day
 from cim.metering.spool import Damaged, Spool, closed_segments, lines_of
 from cim.settings import Settings
 
@@ -61,7 +61,7 @@ def ship(spool: Spool, connection: psycopg.Connection[tuple[object, ...]], setti
             except Damaged as error:
                 lines, damage = error.lines, error
             try:
-                booked = ledger.book(connection, lines, COLUMNS, settings.meter_window_days)
+                booked = ledger.book(connection, by_day(lines), COLUMNS, settings.meter_window_days)
             except (psycopg.DataError, ValueError) as error:
                 booked, damage = ledger.Booked(0, 0, 0, 0), Damaged([], 0)
                 log.error("segment cannot be booked name=%s error=%s", segment.path.name, error)

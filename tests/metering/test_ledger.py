@@ -36,7 +36,7 @@ def line(
 ) -> bytes:
     at = time.time() if at is None else at
     call = Call(service, organisation, "cim_abcd", "7", scenario)
-    admitted = Admitted(call, call_id or new_call_id(), DAYS.of(at), int(at * 1e6), 0.0)
+    admitted = Admitted(call, call_id or new_call_id(), DAYS.number(at), int(at * 1e6), 0.0)
     return line_of(admitted, status=status, outcome=outcome, sent_bytes=100, rows=2, duration_ms=1.25)
 
 
@@ -105,7 +105,7 @@ def test_calls_that_are_written_together_are_each_booked_or_torn_together(spool:
     spool.seal()
     [path] = spool.folder.iterdir()
     frames = lines_of(path.read_bytes())
-    assert [one.count(b"\n") for one in frames] == [3, 1]
+    assert [len(one) / len(line()) for one in frames] == [3, 1]
     assert lines_of(path.read_bytes()[: len(MAGIC) + HEAD.size + len(frames[0]) - 1]) == []
     with connected(settings) as connection:
         assert (ship(spool, connection, settings).new, path.exists()) == (4, False)
@@ -129,13 +129,13 @@ def test_a_damaged_segment_is_set_aside_and_what_was_before_it_is_booked(spool: 
 
 
 def test_a_line_that_the_database_does_not_take_stops_no_other(spool: Spool, settings: Settings) -> None:
-    spool.append(b"no call at all\n")
-    spool.seal()
-    spool.append(line())
-    spool.seal()
+    for one in (b"no call at all", line()[:-1], line() + b"\0", line(), line().replace(b"GET", b"G\xffT"), line()):
+        spool.append(one)
+        spool.seal()
     with connected(settings) as connection:
         done = ship(spool, connection, settings)
-    assert (done.new, done.damaged) == (1, 1)
+    assert (done.new, done.damaged) == (2, 4)
+    check_sums(str(settings.database_url))
 
 
 def test_a_segment_is_its_writers_until_the_writer_ends(spool: Spool, tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def calls(n: int, service: str, organisation: str, when: float, **more: Any) -> 
     lines = []
     for i in range(n):
         call = Call(service, organisation, scenario_id=scenario)
-        admitted = Admitted(call, new_call_id(), DAYS.of(when + i), int((when + i) * 1e6), 0.0)
+        admitted = Admitted(call, new_call_id(), DAYS.number(when + i), int((when + i) * 1e6), 0.0)
         lines.append(line_of(admitted, **facts))
     return lines
 
