@@ -106,7 +106,10 @@ def book(connection: Connection, lines: Mapping[date, list[bytes]], columns: Seq
 
 
 def _book_new(connection: Connection, lines: Mapping[date, list[bytes]], columns: Sequence[str]) -> Booked | None:
-    """Book calls straight to the partitions of their days; None where one of these is closed. Raises UniqueViolation for a call that is there."""
+    """Book calls straight to the partitions of their days; None where one of these is closed.
+
+    Raises psycopg.errors.UniqueViolation for a call that is there already.
+    """
     with _booking(connection):
         closed = _closed(connection)
         if closed is not None and min(lines) <= closed:

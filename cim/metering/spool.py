@@ -1,7 +1,7 @@
 """The spool: what a worker writes of each call before its answer ends.
 
 `data_dir/spool` holds segments, one open a worker. A segment is `MAGIC`, then frames: length and CRC-32 of the line (four bytes
-each, big-endian), then the line (`cim.metering.call`), or those of the calls of one day whose answers are sent together. One `write` a frame, so what
+each, big-endian), then the line, or those of the calls of one day whose answers are sent together. One `write` a frame, so what
 was answered survives the end of the process, however it comes; a frame cut short by it belongs to calls that were not
 answered. A worker holds a lock (flock) on its open segment as long as it lives: whoever can lock a segment may ship and remove
 it, be it of a worker that died.
