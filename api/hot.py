@@ -12,7 +12,7 @@ before any of them is sent.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from weakref import ref
@@ -21,14 +21,13 @@ from starlette.requests import Request
 from starlette.types import Scope as Asked
 
 from api.callers import Callers
-from api.limits import left_text
 from api.logs import Answered
 from api.middleware import Border, new_request_id
 from api.tile_cache import KeptTile, TileCache
 from cim.db.registry import Registry
 from cim.db.stamps import Stamps
 from cim.memo import Known
-from cim.metering.call import Call, Left
+from cim.metering.call import Call
 from cim.metering.meter import Meter, Repeat
 from cim.metering.quota import Limits
 from cim.model import Collection, Scope
@@ -151,16 +150,16 @@ class HotAnswers:
         return tile
 
     def _written(
-        self, one: _Waiting, tile: KeptTile, call_id: str, standing: Sequence[Left], answered: list[Answered]
+        self, one: _Waiting, tile: KeptTile, call_id: str, left: str, answered: list[Answered]
     ) -> tuple[bytes, bytes]:
         """The end of the answer's head, and its body; to be noted as any answer is, a call under its id in the ledger."""
         answer, body = one.answer, tile.bodies[one.answer.coding]
         request_id = call_id or new_request_id()
         own = f"x-request-id: {request_id}\r\n"
-        if call_id:
-            own += f"x-call-id: {call_id}\r\n"
-        if standing:
-            own += f"ratelimit: {left_text(standing)}\r\n"
+        if left:
+            own = f"{own}x-call-id: {call_id}\r\nratelimit: {left}\r\n"
+        elif call_id:
+            own = f"{own}x-call-id: {call_id}\r\n"
         ms = (time.perf_counter() - one.started) * 1000
         self._border.began()
         answered.append(Answered(request_id, "GET", answer.path, answer.route, 200, len(body), ms))

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable
 from functools import lru_cache
 
-from cim.metering.call import Admitted, Left, Standing
+from cim.metering.call import Admitted, Standing
 
 
 def limit_fields(standing: Iterable[Standing]) -> dict[str, str]:
@@ -14,12 +14,7 @@ def limit_fields(standing: Iterable[Standing]) -> dict[str, str]:
         return {}
     now = time.time()
     policies = _policies(tuple((one.policy, one.limit, one.window_s) for one in known))
-    return {"RateLimit-Policy": policies, "RateLimit": left_text([one.left(now) for one in known])}
-
-
-def left_text(standing: Iterable[Left]) -> str:
-    """What `RateLimit` says; the other field stays as it is from one call to the next."""
-    return ", ".join([f'"{policy}";r={remaining};t={seconds}' for policy, remaining, seconds in standing])
+    return {"RateLimit-Policy": policies, "RateLimit": ", ".join([one.left(now) for one in known])}
 
 
 @lru_cache(maxsize=1024)

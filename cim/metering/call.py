@@ -58,22 +58,33 @@ _ANSWER = struct.Struct(">ih iq iq").pack
 _LENGTH = struct.Struct(">i").pack
 
 
-def new_call_ids(count: int) -> list[tuple[str, bytes]]:
-    """UUIDs of version 7 (RFC 9562, 5.7), as text and as bytes: ids of one time stand together in the ledger's index.
+@dataclass(slots=True)
+class CallIds:
+    """UUIDs of version 7 (RFC 9562, 5.7): ids of one time stand together in the ledger's index.
 
-    Their random part is made once, and counted up from there (6.2, method 2).
+    Their random part is made once a millisecond, and counted up from there (6.2, method 2).
     """
-    ms, bits = time.time_ns() // 1_000_000, random.getrandbits(73)
-    high = (ms << 32 | 0x7000 << 16 | bits >> 61 << 16 | 0x8000 | bits >> 47 & 0x3FFF).to_bytes(10)
-    text = high.hex()
-    begin, first = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:]}-", bits & 0x7FFF_FFFF_FFFF
-    numbers = [number.to_bytes(6) for number in range(first, first + count)]
-    return [(begin + number.hex(), high + number) for number in numbers]
 
+    _ms: int = -1
+    _text: str = ""
+    _high: bytes = b""
+    _next: int = 0
 
-def new_call_id() -> str:
-    """One of `new_call_ids`."""
-    return new_call_ids(1)[0][0]
+    def take(self, count: int) -> list[tuple[str, bytes]]:
+        """So many new ones, as text and as bytes."""
+        ms = time.time_ns() // 1_000_000
+        if ms != self._ms:
+            self._renew(ms)
+        first, self._next = self._next, self._next + count
+        text, high = self._text, self._high
+        return [(text + (low := n.to_bytes(6)).hex(), high + low) for n in range(first, self._next)]
+
+    def _renew(self, ms: int) -> None:
+        bits = random.getrandbits(73)
+        high = ms << 32 | 0x7000 << 16 | bits >> 61 << 16 | 0x8000 | bits >> 47 & 0x3FFF
+        self._ms, self._high, self._next = ms, high.to_bytes(10), bits & 0x7FFF_FFFF_FFFF
+        text = self._high.hex()
+        self._text = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:]}-"
 
 
 @dataclass(slots=True)
@@ -118,13 +129,14 @@ class Standing:
     remaining: int
     reset_at: int
 
-    def left(self, now: float) -> "Left":
-        """What changes from one call to the next, at an instant."""
-        return self.policy, self.remaining, max(int(self.reset_at - now) + 1, 0)
+    def left(self, now: float) -> str:
+        """What `left_of` says of it."""
+        return left_of(self.policy, self.remaining, self.reset_at - now)
 
 
-Left = tuple[str, int, int]
-"""Of a `Standing`: policy, calls that remain, and seconds until the window ends."""
+def left_of(policy: str, remaining: int, seconds: float) -> str:
+    """An item of the header field `RateLimit`: calls that remain, and whole seconds until the window has ended."""
+    return f'"{policy}";r={remaining};t={max(int(seconds) + 1, 0)}'
 
 
 @dataclass(slots=True)

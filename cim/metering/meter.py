@@ -14,13 +14,11 @@ from cim.metering.call import (
     REFUSED,
     Admitted,
     Call,
+    CallIds,
     Days,
-    Left,
     ending,
     line,
     line_of,
-    new_call_id,
-    new_call_ids,
 )
 from cim.metering.quota import Limits, Quotas
 from cim.metering.shipper import Shipper
@@ -44,11 +42,19 @@ class Repeat:
         return cls(limits, ending(call, status=200, outcome=ANSWERED, sent_bytes=sent_bytes, rows=0))
 
 
-Passed = tuple[str, Sequence[Left]]
-"""A call that was let in and counted at once: its id in the ledger, and where the caller stands."""
+Passed = tuple[str, str]
+"""A call that was let in and counted at once: its id in the ledger, and where the caller stands, as `RateLimit` has it."""
 
-_UNLIMITED: Sequence[Left] = ()
-_NO_CALL: Passed = ("", _UNLIMITED)
+_NO_CALL: Passed = ("", "")
+
+
+@dataclass(slots=True)
+class _Taken:
+    """What some calls take of their limits; `standing` is None where not all of it was to be had."""
+
+    limits: Limits
+    count: int = 1
+    standing: str | None = None
 
 
 class Meter:
@@ -57,6 +63,7 @@ class Meter:
     def __init__(self, settings: Settings, database: Database) -> None:
         self.days = Days(ZoneInfo(settings.time_zone))
         self.spool = Spool(settings.data_dir / "spool", settings.meter_spool_bytes, is_synced=settings.meter_fsync)
+        self._call_ids = CallIds()
         self._quotas = Quotas(database, self.days)
         self._shipper = Shipper(self.spool, settings, self.days)
         self._is_synced = settings.meter_fsync
@@ -101,7 +108,11 @@ class Meter:
             return
         admitted.is_recorded = True
         self.in_flight -= 1
-        self._write(admitted, status, outcome, sent_bytes, rows)
+        try:
+            self._write(admitted, status, outcome, sent_bytes, rows)
+        except MeterFull:
+            self._quotas.put_back(admitted.call.grant_id, admitted.standing)
+            raise
         if self._is_synced:
             await self._synced()
 
@@ -115,22 +126,37 @@ class Meter:
             return refused
         now, ended = time.time(), time.perf_counter()
         day, received_us = self.days.number(now), int(now * 1_000_000)
-        passed, lines = list(refused), []
+        passed, lines, taken = list(refused), [], dict[int, _Taken]()
         try:
             self.spool.check_room(self.in_flight + len(asked))
-            call_ids = new_call_ids(len(asked))
+            self._take(asked, now, taken)
+            call_ids = self._call_ids.take(len(asked))
             for number, ((repeat, started), (call_id, identity)) in enumerate(zip(asked, call_ids, strict=True)):
                 if repeat is None:
                     continue
-                standing = _UNLIMITED if repeat.limits is None else self._quotas.take_leased(repeat.limits, now)
+                standing = "" if repeat.limits is None else taken[id(repeat.limits)].standing
                 if standing is not None:
                     passed[number] = (call_id, standing)
                     lines.append(line(day, identity, received_us, (ended - started) * 1000, repeat.ended))
             if lines:
                 self.spool.append(b"".join(lines))
         except MeterFull:
+            for one in taken.values():
+                if one.standing is not None:
+                    self._quotas.put_back(one.limits.grant_id, self._quotas.standing(one.limits, now), one.count)
             return refused
         return passed
+
+    def _take(self, asked: Sequence[tuple[Repeat | None, float]], now: float, taken: dict[int, _Taken]) -> None:
+        """Take what calls want of each of their limits at once; `taken` has them by their identity."""
+        for repeat, _ in asked:
+            if repeat is not None and (limits := repeat.limits) is not None:
+                if (one := taken.get(id(limits))) is None:
+                    taken[id(limits)] = _Taken(limits)
+                else:
+                    one.count += 1
+        for one in taken.values():
+            one.standing = self._quotas.take_leased(one.limits, one.count, now)
 
     async def deny(self, call: Call, *, status: int, outcome: str = REFUSED) -> None:
         """Count a call that was not let through. Raises MeterFull."""
@@ -141,7 +167,7 @@ class Meter:
 
     def _begun(self, call: Call) -> Admitted:
         now = time.time()
-        call_id = new_call_id() if call.call_id is None else call.call_id
+        call_id = self._call_ids.take(1)[0][0] if call.call_id is None else call.call_id
         return Admitted(call, call_id, self.days.number(now), int(now * 1_000_000), time.perf_counter())
 
     def _write(self, admitted: Admitted, status: int, outcome: str, sent_bytes: int, rows: int) -> None:

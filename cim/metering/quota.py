@@ -16,7 +16,7 @@ from typing import NamedTuple
 from cim.db.pool import Database
 from cim.db.quota import give_back_sql, take_sql
 from cim.errors import CimError, QuotaExceeded
-from cim.metering.call import Days, Left, Standing, instant_text
+from cim.metering.call import Days, Standing, instant_text, left_of
 
 HOLD_S = 1.0
 MARGIN_S = 1.0
@@ -108,26 +108,45 @@ class Quotas:
                 await self._give_back(self._leases.values())
 
     async def take(self, limits: Limits) -> tuple[Standing, ...]:
-        """Take one call of every limit; where the caller stands then. Raises QuotaExceeded, Unavailable."""
-        standing = []
-        for lease in self._leases_of(limits, time.time()):
-            await self._take(lease)
-            standing.append(lease.standing())
+        """Take one call of every limit; where the caller stands then. Raises QuotaExceeded, Unavailable: then none is taken."""
+        standing: list[Standing] = []
+        try:
+            for lease in self._leases_of(limits, time.time()):
+                await self._take(lease)
+                standing.append(lease.standing())
+        except CimError:
+            self.put_back(limits.grant_id, standing)
+            raise
         return tuple(standing)
 
-    def take_leased(self, limits: Limits, now: float) -> list[Left] | None:
-        """Take one call of every limit of what is leased at an instant; None, and nothing is taken, where that is not to be had."""
+    def take_leased(self, limits: Limits, count: int, now: float) -> str | None:
+        """Take so many calls of every limit of what is leased at an instant; where the caller stands then, as `RateLimit` has it.
+
+        None, and nothing is taken, where not all of that is to be had.
+        """
         leases = self._leases_of(limits, now)
         for lease in leases:
-            if lease.left <= 0:
+            if lease.left < count:
                 return None
-        standing = []
+        items = []
         for lease in leases:
-            lease.left = left = lease.left - 1
-            if left == lease.low:
+            before = lease.left
+            lease.left = left = before - count
+            if left <= lease.low < before:
                 self._ask_ahead(lease)
-            standing.append((lease.policy, lease.remaining + left, int(lease.reset_at - now) + 1))
-        return standing
+            items.append(left_of(lease.policy, lease.remaining + left, lease.reset_at - now))
+        return ", ".join(items)
+
+    def put_back(self, grant_id: str, standing: Iterable[Standing], count: int = 1) -> None:
+        """Undo what was taken of some limits, each in the window of its standing, for calls that are not answered after all."""
+        for one in standing:
+            lease = self._leases.get((grant_id, one.policy))
+            if lease is not None and lease.reset_at == one.reset_at:
+                lease.left += count
+
+    def standing(self, limits: Limits, now: float) -> list[Standing]:
+        """Where the caller stands with every limit."""
+        return [lease.standing() for lease in self._leases_of(limits, now)]
 
     def _leases_of(self, limits: Limits, now: float) -> list[_Lease]:
         """The lease of every limit, in the window of an instant."""

@@ -134,16 +134,17 @@ def rows(url: str, statement: str, *values: Any) -> list[tuple[Any, ...]]:
 
 def check_sums(url: str) -> None:
     """The roll-ups are the sums of the calls, by organisation, service and day, and by minute."""
-    sums = (
-        "count(*) FILTER (WHERE outcome NOT IN ('refused', 'quota')), count(*) FILTER (WHERE outcome IN ('refused', 'quota')), "
-        "sum(bytes), sum(rows)"
-    )
+    denied = "outcome IN ('refused', 'quota')"
+    failed = f"(status >= 500 OR outcome IN ('upstream-timeout', 'upstream-error')) AND NOT {denied}"
+    sums = f"count(*) FILTER (WHERE NOT {denied}), count(*) FILTER (WHERE {denied}), count(*) FILTER (WHERE {failed}), sum(bytes), sum(rows)"
+    free = ", ".join(f"coalesce(sum({name}) FILTER (WHERE {denied} OR {failed}), 0)" for name in ("bytes", "rows"))
     assert rows(
         url,
-        f"SELECT day, organisation_id, service_id, scenario_id, {sums} FROM cim.call GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4",
+        f"SELECT day, organisation_id, service_id, scenario_id, {sums}, {free} FROM cim.call GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4",
     ) == rows(
         url,
-        "SELECT day, organisation_id, service_id, scenario_id, calls, denied, bytes, rows FROM cim.call_day ORDER BY 1, 2, 3, 4",
+        "SELECT day, organisation_id, service_id, scenario_id, calls, denied, failed, bytes, rows, free_bytes, free_rows "
+        "FROM cim.call_day ORDER BY 1, 2, 3, 4",
     )
     assert rows(
         url,
@@ -151,7 +152,7 @@ def check_sums(url: str) -> None:
         "GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4",
     ) == rows(
         url,
-        "SELECT day, minute, organisation_id, service_id, calls, denied, bytes, rows FROM cim.call_minute ORDER BY 1, 2, 3, 4",
+        "SELECT day, minute, organisation_id, service_id, calls, denied, failed, bytes, rows FROM cim.call_minute ORDER BY 1, 2, 3, 4",
     )
     assert rows(url, "SELECT call_id FROM cim.call GROUP BY 1 HAVING count(*) > 1") == []
 

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+import uuid
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -13,7 +14,7 @@ import pytest
 
 from cim.db import closes, ledger
 from cim.errors import MeterFull
-from cim.metering.call import COLUMNS, Admitted, Call, Days, line_of, new_call_id
+from cim.metering.call import COLUMNS, Admitted, Call, Days, line_of
 from cim.metering.shipper import connected, ship
 from cim.metering.spool import HEAD, MAGIC, Damaged, Spool, closed_segments, lines_of
 from cim.settings import Settings
@@ -36,7 +37,7 @@ def line(
 ) -> bytes:
     at = time.time() if at is None else at
     call = Call(service, organisation, "cim_abcd", "7", scenario)
-    admitted = Admitted(call, call_id or new_call_id(), DAYS.number(at), int(at * 1e6), 0.0)
+    admitted = Admitted(call, call_id or str(uuid.uuid4()), DAYS.number(at), int(at * 1e6), 0.0)
     return line_of(admitted, status=status, outcome=outcome, sent_bytes=100, rows=2, duration_ms=1.25)
 
 
@@ -75,9 +76,32 @@ def test_what_is_spooled_is_booked_once_however_often_it_is_shipped(spool: Spool
     check_sums(url)
 
 
+def test_a_segment_part_of_which_is_booked_adds_the_rest(spool: Spool, settings: Settings) -> None:
+    known = [line(), line(at=ago(1), status=500), line(status=401, outcome="refused")]
+    for one in known:
+        spool.append(one)
+    spool.seal()
+    with connected(settings) as connection:
+        assert ship(spool, connection, settings).new == 3
+        for one in (
+            known[0] + line(),
+            line(at=ago(1), outcome="upstream-timeout") + known[1],
+            known[2],
+            line(),
+            line(at=ago(2)),
+        ):
+            spool.append(one)
+        spool.seal()
+        again = ship(spool, connection, settings)
+    assert (again.lines, again.new) == (7, 4)
+    url = str(settings.database_url)
+    assert rows(url, "SELECT sum(calls), sum(denied), sum(failed) FROM cim.call_day") == [(6, 1, 2)]
+    check_sums(url)
+
+
 def test_texts_come_through_as_they_were(spool: Spool, settings: Settings) -> None:
     awkward = "a\tb\\c\nd\r=规划"
-    spool.append(line(service=awkward))
+    spool.append(line(service=awkward + "\0"))
     spool.seal()
     with connected(settings) as connection:
         ship(spool, connection, settings)

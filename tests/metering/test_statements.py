@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import uuid
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -17,7 +18,7 @@ import pytest
 from cim.db import closes
 from cim.db.keys import create_key
 from cim.db.rights import Rights
-from cim.metering.call import Admitted, Call, Days, line_of, new_call_id
+from cim.metering.call import Admitted, Call, Days, line_of
 from cim.metering.prices import Rate, Tier
 from cim.metering.shipper import connected, ship
 from cim.metering.spool import Spool
@@ -49,7 +50,7 @@ def calls(n: int, service: str, organisation: str, when: float, **more: Any) -> 
     lines = []
     for i in range(n):
         call = Call(service, organisation, scenario_id=scenario)
-        admitted = Admitted(call, new_call_id(), DAYS.number(when + i), int((when + i) * 1e6), 0.0)
+        admitted = Admitted(call, str(uuid.uuid4()), DAYS.number(when + i), int((when + i) * 1e6), 0.0)
         lines.append(line_of(admitted, **facts))
     return lines
 
