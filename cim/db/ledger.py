@@ -24,8 +24,6 @@ AHEAD = timedelta(days=1)
 """How far a worker's clock may be ahead of the database's."""
 DAY = "call_%Y%m%d"
 MONTH = "call_minute_%Y%m"
-_SUMMED = "CREATE TRIGGER summed AFTER INSERT ON cim.{} REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION cim.call_summed()"
-"""On each partition of calls: what comes in by a statement is added to the roll-ups by the same one."""
 
 _STAGE = Sql.of("CREATE TEMPORARY TABLE IF NOT EXISTS call_stage (LIKE cim.call) ON COMMIT DELETE ROWS")
 _COPY_BEGIN, _COPY_END = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
@@ -271,9 +269,21 @@ def ensure_partitions(connection: Connection, days: Iterable[date]) -> None:
             )
             connection.execute(made.encode())
             if parent == "call":
-                run(connection, Sql.of(_SUMMED, Identifier(name)))
+                _sum_up(connection, name)
             connection.execute(attached.encode())
             guard_table(connection, name)
+
+
+def _sum_up(connection: Connection, name: str) -> None:
+    """Have what comes into a partition of calls by a statement added to the roll-ups by the same one."""
+    run(
+        connection,
+        Sql.of(
+            "CREATE TRIGGER summed AFTER INSERT ON cim.{} REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT "
+            "EXECUTE FUNCTION cim.call_summed()",
+            Identifier(name),
+        ),
+    )
 
 
 def partitions(connection: Connection) -> list[str]:

@@ -1,7 +1,7 @@
 """Tables of the meter: the ledger and its roll-ups, what could not be booked where it belongs, closes, quotas, prices.
 
 Every unique key of a ledger table holds the day by which it is partitioned, and the organisation by which it can be
-distributed. No trigger, no foreign key.
+distributed. No foreign key; what comes into a partition of calls is summed by its trigger (`cim.call_summed`).
 """
 
 from typing import Any

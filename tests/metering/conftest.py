@@ -136,7 +136,8 @@ def check_sums(url: str) -> None:
     """The roll-ups are the sums of the calls, by organisation, service and day, and by minute."""
     denied = "outcome IN ('refused', 'quota')"
     failed = f"(status >= 500 OR outcome IN ('upstream-timeout', 'upstream-error')) AND NOT {denied}"
-    sums = f"count(*) FILTER (WHERE NOT {denied}), count(*) FILTER (WHERE {denied}), count(*) FILTER (WHERE {failed}), sum(bytes), sum(rows)"
+    counts = ", ".join(f"count(*) FILTER (WHERE {which})" for which in (f"NOT {denied}", denied, failed))
+    sums = f"{counts}, sum(bytes), sum(rows)"
     free = ", ".join(f"coalesce(sum({name}) FILTER (WHERE {denied} OR {failed}), 0)" for name in ("bytes", "rows"))
     assert rows(
         url,
