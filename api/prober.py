@@ -102,34 +102,45 @@ class Prober:
             log.info("health not written", service=service_id, code=error.code)
 
     async def _verdict(self, called: Called, row: Any) -> Verdict | None:
-        """What a service is like; None for one that is not probed."""
+        """What a service is like by all its endpoints; None for one whose first is not probed."""
         if called.trouble is not None:
             return Verdict("down", None, called.trouble.detail)
+        urls = [str(one["url"]) for one in orjson.loads(row["endpoints"])]
+        results = await self._results(called, urls[0], row, 1)
+        if not results or results[0][0] is not None:
+            return verdict(results) if results else None
+        for number, (one, url) in enumerate(zip(called.others, urls[1:], strict=True), 2):
+            found = await self._results(one, url, row, number)
+            results += [(trouble and f"endpoint {number}: {trouble}", ms) for trouble, ms in found]
+        return verdict(results)
+
+    async def _results(self, called: Called, url: str, row: Any, number: int) -> list[tuple[str | None, int]]:
+        """What was wrong with each answer of one endpoint and how long it took in ms; none for one that is not probed."""
+        if called.trouble is not None:
+            return [(called.trouble.detail, 0)]
         if called.upstream is None:
             return await self._own(row)
         if called.upstream.is_node or is_reserved(called.upstream.endpoint.origin.host):
-            return None  # a node probes its own services, and would count ours as calls
+            return []  # a node probes its own services, and would count ours as calls
         box = None if row["west"] is None else (row["west"], row["south"], row["east"], row["north"])
-        url = str(orjson.loads(row["endpoints"])[0]["url"])
-        path, _, query = url.partition("?")
-        facts = orjson.loads(row["facts"]) if row["facts"] else {}
-        results = []
-        for probe in probes_of(called.kind, path=path, query=query, facts=facts, box=box):
+        facts = orjson.loads(row["facts"]) if row["facts"] and number == 1 else {}
+        results: list[tuple[str | None, int]] = []
+        for probe in probes_of(called.kind, url=url, facts=facts, box=box):
             started = time.monotonic()
             answer = await self._asked(called.upstream, probe)
             results.append((wrong_with(probe, answer), round((time.monotonic() - started) * 1000)))
             if results[0][0] is not None:
                 break
-        return verdict(results)
+        return results
 
-    async def _own(self, row: Any) -> Verdict | None:
-        """A service of this node: its collection is there and answers."""
+    async def _own(self, row: Any) -> list[tuple[str | None, int]]:
+        """Data of this node: the service's collection is there and answers."""
         if row["collection_id"] is None:
-            return None
+            return []
         started = time.monotonic()
         found = await self._database.fetch_row(collection_sql(row["collection_id"]))
         trouble = None if found is not None else "the collection is not here any more"
-        return verdict([(trouble, round((time.monotonic() - started) * 1000))])
+        return [(trouble, round((time.monotonic() - started) * 1000))]
 
     async def _asked(self, upstream: Upstream, probe: Probe) -> Answer:
         """The answer to one question, its first bytes; redirects are not followed."""

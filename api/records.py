@@ -10,16 +10,17 @@ import orjson
 from api.documents import GEOJSON, HTML, JSON, Link, url_of
 from api.negotiate import Representation
 from cim.catalogue.licence import OTHER, licence_url, spdx_of
-from cim.catalogue.service import KINDS
+from cim.catalogue.service import KINDS, kind_of
 from cim.catalogue.shown import (
-    absolute,
     endpoints_of,
     external_id_of,
     in_language,
     is_dataset,
+    is_own,
     provenance_of,
     themes_of,
 )
+from cim.gateway.endpoint import endpoint_path, relayed_path
 from cim.interval import instant_text
 
 CORE = "http://www.opengis.net/spec/ogcapi-records-1/1.0/req/record-core"
@@ -190,7 +191,7 @@ def _contacts(row: Mapping[str, Any], lang: str) -> list[dict[str, Any]]:
 def links_of(row: Mapping[str, Any], base: str, home: str) -> tuple[list[Link], list[dict[str, Any]]]:
     """Links of a record, and its templated ones (/req/record-core/links, /req/record-core/templated-link).
 
-    A service is called through this node: at its own path, or at `/services/<id>/` where it runs elsewhere.
+    A service is called through this node: at its own path, or beneath `/services/<id>` where it runs elsewhere.
     """
     here = url_of(home, "items", row["id"])
     links = [Link(here, "self", GEOJSON, "This record")]
@@ -198,18 +199,17 @@ def links_of(row: Mapping[str, Any], base: str, home: str) -> tuple[list[Link], 
         links.append(Link(f"{here}?f={other.f}", "alternate", other.media_type, f"This record as {other.f}"))
     links.append(Link(home, "collection", JSON, "The catalogue"))
     templates: list[dict[str, Any]] = []
-    is_elsewhere = False
-    for one in endpoints_of(row):
+    for number, one in enumerate(endpoints_of(row), 1):
         title = one.get("title") or one.get("kind")
         variables = _VARIABLE.findall(one["url"])
         if variables:
-            templates.append(_template(absolute(one["url"], base), title, variables))
+            path = one["url"] if is_own(one["url"]) else relayed_path(one["url"], row["id"], number)
+            templates.append(_template(base + path, title, variables))
         elif one["url"].startswith("/"):
             links.append(Link(base + one["url"], "service", title=title))
-        else:
-            is_elsewhere = True
-    if is_elsewhere and row["state"] == "published":
-        links.append(Link(url_of(base, "services", row["id"]) + "/", "service", title=KINDS.get(row["kind"])))
+        elif row["state"] == "published":
+            title = one.get("title") or KINDS.get(kind_of(one, row["kind"]))
+            links.append(Link(f"{base}{endpoint_path(row['id'], number)}/", "service", title=title))
     if row["collection_id"]:
         links.append(
             Link(url_of(base, "collections", row["collection_id"]), "describes", JSON, "The collection it offers")

@@ -119,7 +119,7 @@ class Gateway:
         return tuple(one for one in (self.services.known(called), self.grants.known(called, caller)) if one is not None)
 
     def _terms_of(self, called: Called, caller: Caller, grant: Grant | None, rights: Rights, method: str) -> Terms:
-        key = (called.id, id(caller), id(grant), method)
+        key = (called.public, id(caller), id(grant), method)
         terms = self._terms.get(key)
         if terms is None or terms.made_of != (called, caller, grant, rights):
             scope = _scope_of(called, caller, grant)
@@ -133,8 +133,8 @@ class Gateway:
 
     def remember(self, request: Request, terms: Terms) -> None:
         """Let `api.hot` send a kept tile again, each time counted, while the rights are as they are."""
-        sent, (called, caller, _, rights) = request.scope.get(SENT), terms.made_of
-        if sent is not None and terms.call.method == "GET" and any(one.value is called for one in rights):
+        sent, (_, caller, _, rights) = request.scope.get(SENT), terms.made_of
+        if sent is not None and terms.call.method == "GET" and any(isinstance(one.value, Called) for one in rights):
             call = CallSent(terms.call, terms.limits, rights)
             request.scope["state"]["sent"] = replace(sent, route=ROUTE, caller=caller, call=call)
 

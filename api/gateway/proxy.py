@@ -94,7 +94,7 @@ class Proxy:
             body = await request.body() if method == "POST" else b""
             found = await self._found(Question(called, upstream, method, target, sent, body))
             return cast(Response, found.answer)
-        key = (called.id, called.version, upstream.endpoint.origin, target)
+        key = (called.public, called.version, upstream.endpoint.origin, target)
         kept, is_anew = self._kept.find(key, dict(sent)), wants_anew(request.scope["headers"])
         if kept is not None and kept.is_fresh and not is_anew:
             return _from_memory(request, kept)

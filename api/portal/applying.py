@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from api.context import settings_of
 from api.portal.ask import Refused, ask
-from api.portal.calling import offer_of
+from api.portal.calling import offers_of
 from api.portal.conditions import shown_conditions, typed_conditions
 from api.portal.forms import Form, a_page, onward, sent, shown_again
 from api.portal.frame import page, preferred_language
@@ -40,7 +40,7 @@ async def show(request: Request, form: Form | None = None, refused: Refused | No
         scenarios=[(one["id"], _title(one, lang)) for one in (known or {}).get("scenarios", ())],
         typed=form or Form(),
         values=shown_again(form, shown_conditions({}, settings_of(request).time_zone)),
-        masks=("area_code",) if offer_of(record, "").is_own else (),
+        masks=("area_code",) if all(offer.is_own for offer in offers_of(record, "")) else (),
         refused=refused,
         bad=bad,
     )

@@ -12,9 +12,10 @@ from starlette.responses import Response
 
 from api.context import settings_of
 from api.portal.ask import Refused, ask
-from api.portal.calling import Call, Offer, call_of, offer_of, ways_of
+from api.portal.calling import Call, Offer, call_of, offers_of
 from api.portal.frame import page, preferred_language, who_of
 from api.portal.shelf import a_shelf_page, area_names, named
+from api.portal.ways import ways_of
 
 SAMPLE_FEATURES = 3
 SAMPLE_COLUMNS = 8
@@ -67,8 +68,9 @@ async def service(request: Request) -> Response:
     properties = named(record, lang)
     collection_id = properties["collectionId"]
     collection = await told(request, "/collections/{}", collection_id, lang=lang) if collection_id else None
-    offer = offer_of(record, settings_of(request).public_url, collection)
-    call = call_of(offer)
+    offers = offers_of(record, settings_of(request).public_url, collection)
+    offer, calls = offers[0], [call_of(one) for one in offers]
+    call = calls[0]
     health, usage, schema, sample, access, areas = await asyncio.gather(
         told(request, "/catalogue/items/{}/health", service_id),
         told(request, "/catalogue/items/{}/usage", service_id),
@@ -85,7 +87,7 @@ async def service(request: Request) -> Response:
         one=properties,
         offer=offer,
         call=call,
-        ways=ways_of(offer, call),
+        ways=[(one, ways_of(one, asked)) for one, asked in zip(offers, calls, strict=True)],
         working=record.get("working"),
         health=health,
         usage=usage,

@@ -64,10 +64,10 @@ async def put(request: Request) -> Response:
     row, scope = await _owned(request)
     text = checked_credential(await json_object(request))
     services = gateway_of(request).services
-    endpoint = services.endpoint(row["endpoints"], row["kind"])
-    if endpoint is None:
+    origin = services.first_origin(row["endpoints"], row["kind"])
+    if origin is None:
         raise Conflict("the service is answered by this node itself: it has no upstream that wants a credential")
-    sealed = services.sealer().seal(text, purpose_of(row["id"], endpoint.origin))
+    sealed = services.sealer().seal(text, purpose_of(row["id"], origin))
     async with database_of(request).transaction() as transaction:
         await transaction.execute(put_secret_sql(row["id"], sealed, scope.caller))
         await record(transaction, scope, event="credential-set", subject_kind="service", subject_id=row["id"])

@@ -15,6 +15,7 @@ from api.gateway.own import own_answer
 from api.gateway.services import Called
 from api.problems import problem_response
 from cim.errors import CimError, InvalidParameter, UpstreamBlocked
+from cim.gateway.template import tilejson
 from cim.metering.call import ABORTED, ANSWERED
 from cim.model import Scope
 
@@ -33,10 +34,17 @@ async def call(request: Request) -> Response:
     except CimError as error:
         await gateway.deny(request, error)
         raise
-    called = await gateway.services.get(request.path_params["service_id"])
+    service = await gateway.services.get(request.path_params["service_id"])
+    called, tail, wrong = service, None, None
+    try:
+        called, tail = service.at(tail_of(request, service.id))
+    except CimError as error:  # of a call that is let in and counted like any other
+        wrong = error
     terms, admitted = await gateway.admit(request, called, caller)
     try:
-        response = await _answer(request, gateway, called, terms.scope)
+        if wrong is not None:
+            raise wrong
+        response = await _answer(request, gateway, called, terms.scope, tail)
     except CimError as error:
         if isinstance(error, UpstreamBlocked):
             await gateway.tell_blocked(called, caller, error)
@@ -55,18 +63,15 @@ async def call(request: Request) -> Response:
     return response
 
 
-async def _answer(request: Request, gateway: Gateway, called: Called, scope: Scope) -> Response:
+async def _answer(request: Request, gateway: Gateway, called: Called, scope: Scope, tail: str | None) -> Response:
     if called.trouble is not None:
         raise type(called.trouble)(called.trouble.detail)
-    tail = tail_of(request, called.id)
+    if called.template is not None and not tail and not request.scope["query_string"]:
+        return json_answer(request, tilejson(called.id, called.public + called.template))
     if called.own is not None:
         return await own_answer(request, called, called.own, scope, tail or "")
     assert called.upstream is not None
     endpoint = called.upstream.endpoint
-    if endpoint.template is not None and not tail and not request.scope["query_string"]:
-        return json_answer(
-            request, {"tilejson": "3.0.0", "name": called.id, "tiles": [called.public + endpoint.template]}
-        )
     if endpoint.entry is not None and tail is None:
         query = request.scope["query_string"].decode("latin-1")
         return RedirectResponse(f"{called.public}/{endpoint.entry}" + (f"?{query}" if query else ""), 307)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cim.catalogue.licence import licence_url
-from cim.catalogue.shown import Row, absolute, called_at, endpoints_of, external_id_of, in_both, is_dataset, themes_of
+from cim.catalogue.shown import Row, called_at, endpoints_of, external_id_of, in_both, is_dataset, themes_of
 from cim.interval import instant_text
 
 CONTEXT = {
@@ -176,10 +176,9 @@ def _files(row: Row, base: str, licence: Node | None) -> Node:
             {
                 "@type": "dcat:Distribution",
                 "dct:title": one.get("title") or row["id"],
-                "dcat:accessURL": {"@id": absolute(one["url"], base) if one["url"].startswith("/") else address},
+                "dcat:accessURL": {"@id": address},
                 **kept,
             }
-            for one in endpoints_of(row)
-            for address in (f"{base}/services/{row['id']}/",)
+            for one, address in zip(endpoints_of(row), called_at(row, base), strict=False)
         ]
     }

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import asinh, floor, pi, radians, tan
 from typing import Any
 from urllib.parse import quote, unquote_plus
+
+from cim.gateway.template import filled, split_template, tile_at
 
 SLOW_MS = 5_000
 """An answer that takes longer makes a service degraded."""
@@ -20,7 +21,7 @@ SHARES = {"unconditional": 1.0, "conditional": 1.0, "not_shared": 4.0}
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One question, beneath the service's address. `expects`: xml, json, image, or any."""
+    """One question, beneath the service's address. `expects`: xml, json, image, tile, or any."""
 
     query: str = ""
     tail: str = ""
@@ -52,13 +53,18 @@ def is_reserved(host: str) -> bool:
     return any(host == name or host.endswith("." + name) for name in RESERVED)
 
 
-def probes_of(
-    kind: str, *, path: str, query: str, facts: Mapping[str, Any], box: Sequence[float] | None
-) -> tuple[Probe, ...]:
-    """What is asked of a service: that it is there, then one piece of its data. `path`, `query`: of its registered address.
+def probes_of(kind: str, *, url: str, facts: Mapping[str, Any], box: Sequence[float] | None) -> tuple[Probe, ...]:
+    """What is asked of a service: that it is there, then one piece of its data. `url`: as it is registered.
 
     `facts`: of its provenance (`layer`, `style`, `version`). `box`: of the service, west, south, east, north.
     """
+    path, _, query = url.partition("?")
+    template = split_template(path, query)[1]
+    if template is None and kind == "xyz" and "." not in path.rpartition("/")[2]:
+        template = "/{z}/{x}/{y}"
+    if template is not None:
+        tail, _, asked = filled(template, tile_at(box)).partition("?")
+        return (Probe(asked, tail=tail.removeprefix("/"), expects="tile"),)
     layer = str(facts.get("layer") or _parameter(query, "layers", "layer", "typenames", "typename") or "")
     match kind:
         case "wms" | "wfs" | "wmts":
@@ -79,9 +85,7 @@ def probes_of(
                 else ()
             )
             return (Probe("f=json", expects="json"), *data)
-        case "xyz":
-            return (Probe(tail=_tile(path, box), expects="any"),)
-        case "3dtiles" | "i3s":
+        case "xyz" | "3dtiles" | "i3s":
             return (Probe(expects="json"),)
     return (Probe(method="HEAD"),)
 
@@ -122,18 +126,6 @@ def _middle(box: Sequence[float] | None) -> tuple[float, float, float, float]:
     return (round(lon - half, 7), round(lat - half, 7), round(lon + half, 7), round(lat + half, 7))
 
 
-def _tile(path: str, box: Sequence[float] | None) -> str:
-    """The rest of a tile template filled in: the tile of zoom 8 that holds the middle of the box; zoom 0 without one."""
-    template = path[path.find("{") :] if "{" in path else ""
-    zoom, column, row = 0, 0, 0
-    if box is not None:
-        zoom = 8
-        lon, lat = (box[0] + box[2]) / 2, max(-85.0, min(85.0, (box[1] + box[3]) / 2))
-        column = min(255, floor((lon + 180) / 360 * 256))
-        row = min(255, max(0, floor((1 - asinh(tan(radians(lat))) / pi) / 2 * 256)))
-    return template.replace("{z}", str(zoom)).replace("{x}", str(column)).replace("{y}", str(row))
-
-
 def _parameter(query: str, *names: str) -> str | None:
     for part in query.split("&"):
         name, _, value = part.partition("=")
@@ -161,6 +153,8 @@ def wrong_with(probe: Probe, answer: Answer) -> str | None:
             return "the service does not answer by JSON"
         if head.replace(b" ", b"").startswith(b'{"error":'):
             return "the service answers by an error"
+    if probe.expects == "tile" and (answer.media_type.startswith(("text/", "application/json")) or is_xml):
+        return "the service does not answer by a tile"
     if probe.expects == "image" and not answer.media_type.startswith("image/"):
         return "the service does not answer by an image"
     return None

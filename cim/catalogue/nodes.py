@@ -13,13 +13,15 @@ from cim.catalogue.harvest.fetch import Fetcher
 from cim.catalogue.harvest.found import Found
 from cim.catalogue.harvest.run import Account, Connection, Harvest, Writer, held
 from cim.catalogue.review import Steps, put_directly
-from cim.catalogue.service import MEMBERS
+from cim.catalogue.service import MEMBERS, kind_of
 from cim.db.intake import Run
 from cim.db.services import all_rows, first_row
 from cim.errors import CimError, InvalidParameter, NotFound, SourceRefused, UnknownParameter
 from cim.gateway.credential import checked_credential, purpose_of
+from cim.gateway.endpoint import endpoint_path
 from cim.gateway.policy import Allowed, checked_url
 from cim.gateway.sealing import Sealer
+from cim.gateway.template import split_template
 from cim.query.areas import parse_area_code
 from cim.query.harvests import harvest_sql, harvested_sql, position_sql
 from cim.query.nodes import node_key_sql
@@ -146,8 +148,20 @@ def _found(harvest: Harvest, change: Mapping[str, Any]) -> Found:
         raise SourceRefused("a change of the feed has no service")
     values = {name: value for name, value in document.items() if name in MEMBERS and name not in _OWN}
     kind = str(values.get("kind") or "rest")
-    values["endpoints"] = [{"url": f"{harvest.url}/services/{quote(change['id'], safe='')}", "kind": kind}]
+    values["endpoints"] = _called_at(harvest, quote(change["id"], safe=""), kind, document.get("endpoints"))
     if not str(values.get("area_code") or "").startswith(harvest.area_code or ""):
         values["area_code"] = harvest.area_code
     owner = {name: change.get(name) for name in ("organisation_zh", "organisation_en", "version", "contentHash")}
     return Found(change["id"], values, {name: value for name, value in owner.items() if value})
+
+
+def _called_at(harvest: Harvest, service_id: str, kind: str, told: Any) -> list[dict[str, str]]:
+    """The service's endpoints at the node's gateway, in their order, with the templates of their tiles."""
+    listed = [one for one in told if isinstance(one, dict)] if isinstance(told, list) else []
+    endpoints = []
+    for number, one in enumerate(listed or [{}], 1):
+        path, _, query = str(one.get("url") or "").partition("?")
+        address = harvest.url + endpoint_path(service_id, number) + (split_template(path, query)[1] or "")
+        title = {"title": str(one["title"])} if one.get("title") else {}
+        endpoints.append({"url": address, "kind": kind_of(one, kind), **title})
+    return endpoints

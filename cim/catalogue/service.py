@@ -28,6 +28,7 @@ KINDS = {
 }
 """Kind → Chinese title."""
 
+
 SHARE_CLASSES = ("unconditional", "conditional", "not_shared")
 """无条件共享, 有条件共享, 不予共享."""
 
@@ -169,6 +170,12 @@ def _bbox(value: Any) -> list[float]:
     if not (-180 <= low_lon <= high_lon <= 180 and -90 <= low_lat <= high_lat <= 90):
         raise InvalidParameter("bbox", value, allowed, rule="bbox")
     return [low_lon, low_lat, high_lon, high_lat]
+
+
+def kind_of(endpoint: Mapping[str, Any], service_kind: str) -> str:
+    """The kind of an endpoint: its own where that is one, else the service's."""
+    kind = endpoint.get("kind")
+    return str(kind) if kind in KINDS else service_kind
 
 
 def missing_for_the_shelf(service: Mapping[str, Any]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from cim.catalogue.service import MEMBERS
-from cim.gateway.endpoint import relayed_path
+from cim.gateway.endpoint import endpoint_path, relayed_path
 
 Row = Mapping[str, Any]
 
@@ -39,9 +39,8 @@ def endpoints_of(row: Row) -> list[dict[str, str]]:
 
 
 def through_this_node(endpoints: Iterable[Mapping[str, str]], service_id: str) -> list[dict[str, str]]:
-    """Endpoints with the paths of this node in the place of addresses elsewhere; two that become the same are one."""
-    told = [{**one, "url": relayed_path(one["url"], service_id)} for one in endpoints]
-    return [one for place, one in enumerate(told) if one not in told[:place]]
+    """Endpoints with the paths of this node in the place of addresses elsewhere."""
+    return [{**one, "url": relayed_path(one["url"], service_id, number)} for number, one in enumerate(endpoints, 1)]
 
 
 def provenance_of(row: Row) -> dict[str, Any] | None:
@@ -67,12 +66,17 @@ def is_dataset(row: Row) -> bool:
 
 
 def called_at(row: Row, base: str) -> list[str]:
-    """Addresses at which the service is called through this node: paths of its own, and one for all that runs elsewhere."""
-    addresses = [endpoint["url"] for endpoint in endpoints_of(row)]
-    own = [base + address for address in addresses if address.startswith("/")]
-    if len(own) < len(addresses):
-        own.append(f"{base}/services/{row['id']}/")
-    return list(dict.fromkeys(own))
+    """Addresses at which the service is called through this node: paths of its own data, and one for each endpoint elsewhere."""
+    addresses = [
+        base + one["url"] if is_own(one["url"]) else f"{base}{endpoint_path(row['id'], number)}/"
+        for number, one in enumerate(endpoints_of(row), 1)
+    ]
+    return list(dict.fromkeys(addresses))
+
+
+def is_own(url: str) -> bool:
+    """True for data of this node; what runs elsewhere is told by its address, or by `/services/{id}/…`."""
+    return url.startswith("/") and not url.startswith("/services/")
 
 
 def absolute(url: str, base: str) -> str:

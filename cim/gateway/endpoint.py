@@ -6,11 +6,14 @@ from urllib.parse import unquote_plus
 from cim.errors import InvalidParameter
 from cim.gateway.paths import joined_path
 from cim.gateway.policy import Allowed, Origin, checked_url
+from cim.gateway.template import split_template
 
 FOLDERS = ("3dtiles", "s3m", "i3s", "stac", "xyz")
 """Kinds whose document names its neighbours by relative addresses: `…/tileset.json` stands for its folder."""
 
 MAX_QUERY = 8192
+ENDPOINTS = "endpoints"
+"""What the address of a further endpoint has between those of the service and its number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ def endpoint_of(url: str, kind: str, *, allowed: Allowed) -> Endpoint:
     checked = checked_url(url, allowed=allowed)
     parts = [part for part in checked.query.split("&") if part]
     fixed = tuple(part for part in parts if "{" not in part)
-    path, template = _template(checked.path, checked.query)
+    path, template = split_template(checked.path, checked.query)
     entry = None
     if template is None and path.endswith("/"):
         path, entry = path[:-1], "" if path != "/" else None
@@ -75,21 +78,27 @@ def endpoint_of(url: str, kind: str, *, allowed: Allowed) -> Endpoint:
     return Endpoint(checked.origin, path, entry, template, fixed)
 
 
-def _template(path: str, query: str) -> tuple[str, str | None]:
-    """The path as far as it has no `{`, and the rest of an address with one in it; None where it has none."""
-    open_parts = "&".join(part for part in query.split("&") if "{" in part)
-    asked = f"?{open_parts}" if open_parts else ""
-    if "{" in path:
-        folder, _, rest = path.partition("{")
-        path, _, stem = folder.rpartition("/")
-        return path, f"/{stem}{{{rest}{asked}"
-    return path, asked or None
+def endpoint_path(service_id: str, number: int) -> str:
+    """The path of this node at which an endpoint is called: the service's own for the first, one beneath it for others."""
+    return f"/services/{service_id}" if number == 1 else f"/services/{service_id}/{ENDPOINTS}/{number}"
 
 
-def relayed_path(url: str, service_id: str) -> str:
+def endpoint_number(tail: str) -> tuple[int, str | None] | None:
+    """The number of an endpoint that a path beneath a service begins with, and what follows its slash (None without one).
+
+    None for a path that names no endpoint.
+    """
+    head, _, rest = tail.partition("/")
+    number, slash, rest = rest.partition("/")
+    if head != ENDPOINTS or not (number.isascii() and number.isdigit()) or len(number) > 3 or number.startswith("0"):
+        return None
+    return int(number), rest if slash else None
+
+
+def relayed_path(url: str, service_id: str, number: int = 1) -> str:
     """The path of this node that calls of an endpoint go to, with its template where it has one; a path stays as it is."""
     if url.startswith("/"):
         return url
     address, _, query = url.partition("#")[0].partition("?")
-    template = _template(address, query)[1]
-    return f"/services/{service_id}{'/' if template is None else template}"
+    template = split_template(address, query)[1]
+    return endpoint_path(service_id, number) + ("/" if template is None else template)

@@ -75,6 +75,9 @@ def connection(module_database_url: str, source: Source, closed: int) -> Iterato
         rows = [
             at("good", "/wms?layers=a"), at("half", "/half?layers=a"), at("gone", "/gone", "file"), at("file", "/file.zip", "file"),
             at("inwards", f"http://127.0.0.1:{closed}/x", "file"), at("invented", "https://maps.example/wms"),
+            service("both", kind="wms", share_class="unconditional", state="published", endpoints=[
+                {"url": f"{source.url}/wms?layers=a", "kind": "wms"}, {"url": f"{source.url}/file.zip", "kind": "file"},
+                {"url": f"{source.url}/none.zip", "kind": "file"}]),
             service("own", kind="features", endpoints=[{"url": "/collections/buildings/items", "kind": "features"}],
                     collection_id="buildings", state="published"),
         ]  # fmt: skip
@@ -135,6 +138,9 @@ def test_services_are_asked_a_real_question_and_what_they_are_like_is_told(conne
         for path in source.asked
     )
     assert told("invented")["state"] is None
+    eventually(lambda: told("both").get("state") is not None)
+    both = told("both")  # every endpoint is asked; the first says whether the service is down
+    assert (both["state"], both["detail"]) == ("degraded", "endpoint 3: the service answers 404")
 
 
 def test_one_that_fails_is_suspended_with_the_reason_audited_and_resumed_when_it_is_back(connection, told, source):
@@ -180,7 +186,12 @@ def test_what_a_person_suspended_is_not_resumed_by_the_rule(connection, told):
         ("ogcapi", "/collections/a", "", {}, "limit=1"),
         ("ogcapi", "/collections/a/items", "", {}, "limit=1"),
         ("arcgis", "/rest/services/A/MapServer/3", "", {}, "resultRecordCount=1"),
-        ("xyz", "/t/{z}/{x}/{y}.png", "", {}, "{8}/{209}/{111}.png"),
+        ("xyz", "/t/{z}/{x}/{y}.png", "", {}, "11/1672/892.png?"),
+        ("xyz", "/t/tile_{z}_{x}_{-y}", "", {}, "tile_11_1672_1155?"),
+        ("xyz", "/t", "key=1&z={z}&x={x}&y={y}", {}, "?z=11&x=1672&y=892"),
+        ("tiles", "/vector/{z}/{x}/{y}.pbf", "", {}, "11/1672/892.pbf?"),
+        ("xyz", "/plain", "", {}, "11/1672/892?"),
+        ("xyz", "/plain/tiles.json", "", {}, "?"),
         (
             "wmts",
             "/wmts",
@@ -192,9 +203,11 @@ def test_what_a_person_suspended_is_not_resumed_by_the_rule(connection, told):
     ],
 )
 def test_each_kind_is_asked_for_a_piece_of_its_data(kind, path, query, facts, expected):
-    """The tile by hand: 114.05 E, 22.55 N at zoom 8 is x = (114.05 + 180) / 360 * 256 = 209.1, y = 111.4."""
-    last = probes_of(kind, path=path, query=query, facts=facts, box=[114.0, 22.5, 114.1, 22.6])[-1]
-    assert expected.replace("{", "").replace("}", "") in (last.tail if kind == "xyz" else last.query)
+    """The tile by hand: 114.05 E, 22.55 N at zoom 11 is x = (114.05 + 180) / 360 * 2048 = 1672.8, y = 892.3, 1155 from the south."""
+    url = f"{path}?{query}" if query else path
+    last = probes_of(kind, url=url, facts=facts, box=[114.0, 22.5, 114.1, 22.6])[-1]
+    asked = f"{last.tail}?{last.query}"
+    assert (asked == expected) if kind in ("xyz", "tiles") else (expected in last.query)
 
 
 @pytest.mark.parametrize(
@@ -206,6 +219,10 @@ def test_each_kind_is_asked_for_a_piece_of_its_data(kind, path, query, facts, ex
         (Probe(expects="xml"), Answer(200, "text/xml", b"\xef\xbb\xbf<a/>"), False),
         (Probe(expects="xml"), Answer(200, "text/xml", b"<ows:ExceptionReport/>"), True),
         (Probe(expects="image"), Answer(200, "image/png", b"x"), False),
+        (Probe(expects="tile"), Answer(200, "image/png", b"\x89PNG"), False),
+        (Probe(expects="tile"), Answer(204), False),
+        (Probe(expects="tile"), Answer(200, "text/html", b"<html>"), True),
+        (Probe(expects="tile"), Answer(200, "", b"<ows:Exception/>"), True),
         (Probe(), Answer(403), True),
         (Probe(), Answer(301), True),
         (Probe(), Answer(0, trouble="late"), True),

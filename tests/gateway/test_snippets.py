@@ -9,7 +9,8 @@ import httpx2
 import orjson
 import pytest
 
-from api.portal.calling import Call, Offer, call_of, offer_of, ways_of
+from api.portal.calling import Call, Offer, call_of, offers_of
+from api.portal.ways import ways_of
 from tests.city import City
 from tests.conftest import Server
 from tests.gateway.conftest import Shelf
@@ -30,6 +31,7 @@ OWN = {
     "here-tiles": ("tiles", "/collections/buildings/tiles"),
     "here-grid": ("tiles", "/collections/buildings/tiles/WebMercatorQuad"),
     "here-stac": ("stac", "/stac"),
+    "here-template": ("tiles", "/collections/buildings/tiles/WebMercatorQuad/{z}/{y}/{x}"),
 }
 ELSEWHERE = {
     "far-wms": ("wms", "/wms?layers=city", PNG, "image/png"),
@@ -37,6 +39,9 @@ ELSEWHERE = {
     "far-wfs": ("wfs", "/wfs?typenames=city", XML, "application/xml"),
     "far-wmts": ("wmts", "/wmts", XML, "application/xml"),
     "far-xyz": ("xyz", "/xyz/{z}/{x}/{y}.png", PNG, "image/png"),
+    "far-xyz-query": ("xyz", "/tile?key=1&z={z}&x={x}&y={y}", PNG, "image/png"),
+    "far-tms": ("xyz", "/tms/city_{z}/{x}/{-y}.png", PNG, "image/png"),
+    "far-vector": ("tiles", "/vector/{z}/{x}/{y}.pbf", PNG, "application/vnd.mapbox-vector-tile"),
     "far-layer": ("arcgis", "/arcgis/rest/services/city/FeatureServer/0", FEATURES, "application/json"),
     "far-oapif": ("ogcapi", "/ogc/collections/roads", FEATURES, "application/geo+json"),
     "far-landing": ("ogcapi", "/landing", b'{"links":[]}', "application/json"),
@@ -56,13 +61,14 @@ def offers(shelf: Shelf, city: City, node: Server, maps: Upstream) -> dict[str, 
     for service_id, (kind, path, body, media_type) in ELSEWHERE.items():
         shelf.put(service_id, maps.url + path, kind, **BOX)
         offer = Offer(service_id, kind, "", maps.url + path, False, (114.0, 22.5, 114.1, 22.6))
-        asked = path.partition("?")[0].partition("/{")[0] + call_of(offer).path
+        folder = path.partition("?")[0].partition("{")[0].rpartition("/")[0] if "{" in path.partition("?")[0] else path
+        asked = folder.partition("?")[0] + call_of(offer).path.partition("?")[0]
         maps.on(asked, answer(body, content_type=media_type))
     shelf.put("by-key", "/collections/buildings/items", "features", share_class="conditional", **BOX)
     shelf.grant("by-key", "water")
     with httpx2.Client(base_url=node.url, timeout=30) as client:
         names = (*OWN, *ELSEWHERE, "by-key")
-        return {name: offer_of(client.get(f"/catalogue/items/{name}").json(), node.url) for name in names}
+        return {name: offers_of(client.get(f"/catalogue/items/{name}").json(), node.url)[0] for name in names}
 
 
 def written(offer: Offer, key: str) -> tuple[Call, str]:
@@ -125,6 +131,19 @@ def test_ways_that_make_no_sense_are_left_out(offers: dict[str, Offer]) -> None:
     assert ways["here-tiles"]["qgis"].text.endswith("/services/here-tiles/WebMercatorQuad/{z}/{y}/{x}")
     assert ways["far-landing"]["qgis"].how == "qgis.wfs"
     assert "transformRequest" in ways["by-key"]["maplibre"].text
+    assert "openlayers" not in ways["far-wms"]
+    assert "leaflet" not in ways["far-vector"]
+    assert offers["far-3d"].address + '/tileset.json"))' in ways["far-3d"]["cesium"].text
+    for name, tail in {
+        "far-xyz": "/{z}/{x}/{y}.png",
+        "far-xyz-query": "?z={z}&x={x}&y={y}",
+        "far-tms": "/city_{z}/{x}/{-y}.png",
+    }.items():
+        for way in ("qgis", "leaflet", "openlayers"):
+            assert offers[name].address + tail in ways[name][way].text, (name, way)
+    counted_from_the_south = '/city_{z}/{x}/{y}.png"], scheme: "tms"'
+    assert offers["far-tms"].address + counted_from_the_south in ways["far-tms"]["maplibre"].text
+    assert "/{z}/{y}/{x}" in ways["here-template"]["openlayers"].text
 
 
 def test_the_box_that_is_asked_for_holds_the_edges_of_the_extent():
@@ -140,7 +159,7 @@ def test_the_box_that_is_asked_for_holds_the_edges_of_the_extent():
             "collectionId": "trees",
         },
     }
-    asked = dict(call_of(offer_of(record, "https://city.example")).parameters)
+    asked = dict(call_of(offers_of(record, "https://city.example")[0]).parameters)
     west, south, east, north = map(float, asked["bbox"].split(","))
     outward = (row[0] - west, row[1] - south, east - row[2], north - row[3])
     assert all(0 <= distance <= 1.1e-4 for distance in outward), asked["bbox"]
