@@ -16,6 +16,7 @@ from api.export_jobs import Exports
 from api.facet_cache import FacetCache
 from api.gateway.door import Gateway
 from api.hot import HotAnswers
+from api.intake_jobs import IntakeJobs
 from api.jobs import Runner
 from api.keeper import Keeper
 from api.metrics import Metrics
@@ -76,6 +77,7 @@ def _context(settings: Settings, database: Database, tiles: TileCache, meter: Me
         Metrics(),
         store,
         Runner(database, settings, store),
+        IntakeJobs(database, settings, store),
         Exports(database, settings),
         CrsList(parse_codes(settings.crs)),
         tiles,
@@ -94,7 +96,7 @@ def _lifespan(
     keeper = Keeper(database, settings)
     texts = KeptTexts(database, context.registry, lambda: keeper.leads, is_wanted=settings.keep_texts)
     reminders = Reminders(database, settings)
-    parts = (database, context.registry, context.runner, context.exports, keeper, texts, meter, reminders)
+    parts = (database, context.registry, context.runner, context.intake, context.exports, keeper, texts, meter, reminders)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

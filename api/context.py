@@ -8,6 +8,7 @@ from starlette.requests import Request
 from api.callers import Callers
 from api.export_jobs import Exports
 from api.facet_cache import FacetCache
+from api.intake_jobs import IntakeJobs
 from api.jobs import Runner
 from api.metrics import Metrics
 from api.tile_cache import TileCache
@@ -42,6 +43,7 @@ class Context:
     metrics: Metrics
     store: Store
     runner: Runner
+    intake: IntakeJobs
     exports: Exports
     crs_list: CrsList
     tiles: TileCache

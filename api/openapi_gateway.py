@@ -10,7 +10,12 @@ from cim.gateway.credential import FORMS
 _TEXT = {"type": "string"}
 _KEYED: list[dict[str, Any]] = [{"bearer": []}, {"apiKey": []}]
 _SERVICE = parameter("serviceId", "Id of the service", _TEXT, place="path")
-_TAIL = parameter("path", "What follows the service's address, percent-encoded parts", _TEXT, place="path")
+_TAIL = parameter(
+    "path",
+    "What follows the service's address, percent-encoded parts; `endpoints/2/…` is of its second endpoint",
+    _TEXT,
+    place="path",
+)
 _SCENARIO = parameter(
     "X-Scenario", "Scenario of the caller's organisation that the call is made for", _TEXT, place="header"
 )

@@ -34,6 +34,7 @@ def _operation(
     )
 
 
+_WAIT = parameter("Prefer", "`wait=` and seconds, at most 60: answer by the run as it ended", TEXT, place="header")
 _PAGING = [parameter("limit", "limit", {"type": "integer", "minimum": 1}), parameter("cursor", "cursor", TEXT)]
 
 
@@ -42,10 +43,19 @@ def intake_paths() -> dict[str, Any]:
     return {**_loads(), **_harvests(), **_health(), **_nodes()}
 
 
+def _queued(operation: dict[str, Any]) -> dict[str, Any]:
+    """The operation as one that queues a run: 202, or 200 where it ends while the caller waits."""
+    done = operation["responses"]["200"]
+    operation["responses"]["202"] = {**done, "description": "The run that was queued; `Location` says where it is"}
+    done["description"] = "The run, ended within the seconds of `Prefer: wait`"
+    operation["parameters"] = [*operation["parameters"], _WAIT]
+    return operation
+
+
 def _loads() -> dict[str, Any]:
     tag = "Catalogue"
     run = id_in_path("runId", "load")
-    send = _operation("sendServices", tag, "Load a table of services", status="201")
+    send = _queued(_operation("sendServices", tag, "Queue the load of a table of services"))
     form: dict[str, Any] = dict.fromkeys(FIELDS, TEXT) | {"file": {"type": "string", "format": "binary"}}
     send["requestBody"] = {
         "required": True,
@@ -62,6 +72,9 @@ def _loads() -> dict[str, Any]:
         "/catalogue/loads/template": {"get": template},
         "/catalogue/loads/{runId}": {
             "get": _operation("serviceLoad", tag, "One load with its account", parameters=[run])
+        },
+        "/catalogue/loads/{runId}/cancel": {
+            "post": _operation("cancelServices", tag, "End a load that waits or runs", parameters=[run])
         },
         "/catalogue/loads/{runId}/rejections": {
             "get": _operation("serviceRejections", tag, "Rejected rows", parameters=[run, _PAGING[0]])
@@ -85,10 +98,13 @@ def _harvests() -> dict[str, Any]:
             "patch": _operation("editHarvest", tag, "Change a harvest", parameters=[one], body=body),
             "delete": _operation("deleteHarvest", tag, "Forget a harvest", parameters=[one], status="204"),
         },
-        f"{home}/run": {"post": _operation("runHarvest", tag, "Harvest now", parameters=[one, dry])},
+        f"{home}/run": {"post": _queued(_operation("runHarvest", tag, "Queue a run of it", parameters=[one, dry]))},
         f"{home}/runs": {"get": _operation("harvestRuns", tag, "Runs of a harvest", parameters=[one, *_PAGING])},
         f"{home}/runs/{{runId}}": {
             "get": _operation("harvestRun", tag, "One run with its account", parameters=[one, run])
+        },
+        f"{home}/runs/{{runId}}/cancel": {
+            "post": _operation("cancelHarvest", tag, "End a run that waits or goes on", parameters=[one, run])
         },
         f"{home}/runs/{{runId}}/rejections": {
             "get": _operation("harvestRejections", tag, "What was not taken", parameters=[one, run, _PAGING[0]])
@@ -107,7 +123,7 @@ def _nodes() -> dict[str, Any]:
     tag = "Administration"
     one, day = id_in_path("nodeId", "node"), parameter("day", "day of the platform, YYYY-MM-DD", TEXT)
     body = {"type": "object", "properties": {name: {} for name in NODE_MEMBERS}, "additionalProperties": False}
-    home = "/admin/nodes/{nodeId}"
+    home, run = "/admin/nodes/{nodeId}", id_in_path("runId", "run")
     since = parameter("since", "`next` of the page before", TEXT)
     by = parameter("node", "id of the node that passed the calls on", TEXT)
     deeper = (
@@ -137,8 +153,17 @@ def _nodes() -> dict[str, Any]:
             "get": _operation("node", tag, "One node", parameters=[one]),
             "delete": _operation("removeNode", tag, "Forget a node", parameters=[one], status="204"),
         },
-        f"{home}/run": {"post": _operation("runNode", tag, "Take in its catalogue now", parameters=[one])},
+        f"{home}/run": {"post": _queued(_operation("runNode", tag, "Queue a run that takes it in", parameters=[one]))},
         f"{home}/runs": {"get": _operation("nodeRuns", tag, "Runs that took it in", parameters=[one, *_PAGING])},
+        f"{home}/runs/{{runId}}": {
+            "get": _operation("nodeRun", tag, "One run with its account", parameters=[one, run])
+        },
+        f"{home}/runs/{{runId}}/cancel": {
+            "post": _operation("cancelNodeRun", tag, "End a run that waits or goes on", parameters=[one, run])
+        },
+        f"{home}/runs/{{runId}}/rejections": {
+            "get": _operation("nodeRejections", tag, "What was not taken", parameters=[one, run, _PAGING[0]])
+        },
         f"{home}/calls": {
             "get": _operation("nodeCalls", tag, "Calls of a day, by both ledgers", parameters=[one, day])
         },

@@ -39,6 +39,7 @@ STATUS = {
     "not-acceptable": 406,
     "conflict": 409,
     "load-busy": 409,
+    "cancelled": 409,
     "write-busy": 409,
     "idempotency-key-reused": 409,
     "precondition-failed": 412,

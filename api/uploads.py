@@ -75,6 +75,7 @@ class Store:
         self._settings = settings
         self.uploads = settings.data_dir / "uploads"
         self.quarantine = settings.data_dir / "quarantine"
+        self.intake = settings.data_dir / "intake"
 
     @contextmanager
     def incoming(self) -> Iterator[Path]:
@@ -96,9 +97,9 @@ class Store:
                     shutil.rmtree(folder, ignore_errors=True)
 
     def room(self) -> int:
-        """Bytes that may still come in: the quota less what lies in uploads and quarantine."""
+        """Bytes that may still come in: the quota less what lies in uploads, quarantine and intake."""
         used = 0
-        for top in (self.uploads, self.quarantine):
+        for top in (self.uploads, self.quarantine, self.intake):
             for path in top.rglob("*"):
                 with suppress(FileNotFoundError):  # a load that ended meanwhile takes its file away
                     used += path.stat().st_size if path.is_file() else 0

@@ -312,6 +312,13 @@ class LoadFailed(CimError):
     title = "Load failed"
 
 
+class RunCancelled(Conflict):
+    """A load or harvest that somebody ended."""
+
+    code = "cancelled"
+    title = "The run was ended"
+
+
 class NotWritable(CimError):
     """A format that cannot hold the features asked for: `detail` names one that can."""
 

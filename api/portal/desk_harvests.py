@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from api.portal.ask import Refused, ask
 from api.portal.desk import at_desk, desk_page
-from api.portal.desk_bulk import run_page
+from api.portal.desk_bulk import SOON, run_page
 from api.portal.forms import Form, onward, sent, shown_again
 from api.portal.frame import who_of
 from api.portal.listing import asked_of, next_of, organisations_of
@@ -93,19 +93,28 @@ async def change(request: Request, form: Form) -> Response:
 async def run(request: Request, form: Form) -> Response:
     """Harvests now, or tries it, and goes to the account."""
     harvest_id, dry = request.path_params["harvest_id"], "true" if form.text("do") == "try" else "false"
-    ran = await ask(request, "POST", "/catalogue/harvests/{}/run", harvest_id, query={"dry-run": dry})
+    ran = await ask(request, "POST", "/catalogue/harvests/{}/run", harvest_id, query={"dry-run": dry}, headers=SOON)
     return onward(request, "desk/harvests/{}/runs/{}", harvest_id, str(ran.document["id"]))
 
 
 @at_desk
-async def one_run(request: Request) -> Response:
-    """One run of a harvest with its account and what was not taken."""
+async def one_run(request: Request, _: Form | None = None, refused: Refused | None = None) -> Response:
+    """How far one run of a harvest is, its account and what was not taken."""
     harvest_id, run_id = request.path_params["harvest_id"], request.path_params["run_id"]
     found = await ask(request, "GET", "/catalogue/harvests/{}/runs/{}", harvest_id, run_id)
     home = f"catalogue/harvests/{found.document['harvest']}"
-    return await run_page(
-        request, "harvests", found.document, f"{home}/runs/{found.document['id']}", f"desk/harvests/{harvest_id}"
-    )
+    back = f"desk/harvests/{harvest_id}"
+    address = f"{home}/runs/{found.document['id']}"
+    return await run_page(request, "harvests", found.document, address, back, f"{back}/runs/{run_id}", refused)
+
+
+@at_desk
+@sent(one_run)
+async def cancel(request: Request, _: Form) -> Response:
+    """Ends a run that waits or goes on."""
+    harvest_id, run_id = request.path_params["harvest_id"], request.path_params["run_id"]
+    await ask(request, "POST", "/catalogue/harvests/{}/runs/{}/cancel", harvest_id, run_id)
+    return onward(request, "desk/harvests/{}/runs/{}", harvest_id, run_id, said="run-cancelled")
 
 
 ROUTES = (
@@ -115,4 +124,5 @@ ROUTES = (
     Route("/desk/harvests/{harvest_id}", change, methods=["POST"]),
     Route("/desk/harvests/{harvest_id}/run", run, methods=["POST"]),
     Route("/desk/harvests/{harvest_id}/runs/{run_id}", one_run, methods=["GET"]),
+    Route("/desk/harvests/{harvest_id}/runs/{run_id}/cancel", cancel, methods=["POST"]),
 )

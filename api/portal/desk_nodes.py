@@ -8,6 +8,7 @@ from starlette.routing import Route
 
 from api.portal.ask import Refused, ask
 from api.portal.desk import at_desk, desk_page
+from api.portal.desk_bulk import SOON, run_page
 from api.portal.desk_harvests import document_of_form
 from api.portal.forms import Form, onward, sent
 from api.portal.listing import asked_of, next_of
@@ -71,8 +72,29 @@ async def change(request: Request, form: Form) -> Response:
     if form.text("do") == "delete":
         await ask(request, "DELETE", "/admin/nodes/{}", node_id)
         return onward(request, "desk/nodes", said="node-removed")
-    await ask(request, "POST", "/admin/nodes/{}/run", node_id)
+    ran = await ask(request, "POST", "/admin/nodes/{}/run", node_id, headers=SOON)
+    if ran.status == 202:
+        return onward(request, "desk/nodes/{}/runs/{}", node_id, str(ran.document["id"]))
     return onward(request, "desk/nodes/{}", node_id, said="node-ran")
+
+
+@at_desk
+async def one_run(request: Request, _: Form | None = None, refused: Refused | None = None) -> Response:
+    """How far a run is that takes in the node's catalogue, its account and what was not taken."""
+    node_id, run_id = request.path_params["node_id"], request.path_params["run_id"]
+    found = await ask(request, "GET", "/admin/nodes/{}/runs/{}", node_id, run_id)
+    address = f"admin/nodes/{found.document['harvest']}/runs/{found.document['id']}"
+    back = f"desk/nodes/{node_id}"
+    return await run_page(request, "nodes", found.document, address, back, f"{back}/runs/{run_id}", refused)
+
+
+@at_desk
+@sent(one_run)
+async def cancel(request: Request, _: Form) -> Response:
+    """Ends a run that waits or goes on."""
+    node_id, run_id = request.path_params["node_id"], request.path_params["run_id"]
+    await ask(request, "POST", "/admin/nodes/{}/runs/{}/cancel", node_id, run_id)
+    return onward(request, "desk/nodes/{}/runs/{}", node_id, run_id, said="run-cancelled")
 
 
 ROUTES = (
@@ -80,4 +102,6 @@ ROUTES = (
     Route("/desk/nodes", declare, methods=["POST"]),
     Route("/desk/nodes/{node_id}", node, methods=["GET"]),
     Route("/desk/nodes/{node_id}", change, methods=["POST"]),
+    Route("/desk/nodes/{node_id}/runs/{run_id}", one_run, methods=["GET"]),
+    Route("/desk/nodes/{node_id}/runs/{run_id}/cancel", cancel, methods=["POST"]),
 )

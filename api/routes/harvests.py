@@ -1,16 +1,17 @@
 """Harvests: declared, run, followed. For admins and city admins, and for organisation admins of their own organisation."""
 
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.context import database_of, registry_of, scope_of, settings_of
+from api.context import context_of, database_of, registry_of, scope_of, settings_of
 from api.documents import JSON, Link, private_json, url_of
+from api.intake_jobs import run_answer
 from api.params import json_object, parse_limit, query_parameters
-from api.routes.service_loads import rejections_answer, row_of_run, run_document
-from api.work import outcome
+from api.routes.service_loads import cancelled, rejections_answer, row_of_run, run_document
 from cim.catalogue.harvest.declare import checked_harvest, checked_id, id_for
 from cim.errors import Conflict, Forbidden, InvalidBody, InvalidParameter, NotFound, Unauthorized
 from cim.gateway.policy import parse_allowed
@@ -24,12 +25,10 @@ from cim.query.harvests import (
     insert_harvest_sql,
     update_harvest_sql,
 )
-from cim.query.intake import run_sql, runs_sql
+from cim.query.intake import begin_sql, runs_sql
 from cim.query.services import organisations_sql
 
 router = APIRouter(tags=["catalogue"])
-
-TIMEOUT_S = 900.0
 
 
 def harvester_organisation(scope: Scope) -> str | None:
@@ -154,7 +153,7 @@ async def delete(request: Request) -> Response:
 
 
 async def run(request: Request) -> Response:
-    """Harvest now, and tell the account (`dry-run=true`: what it would be)."""
+    """Queue a run of the harvest: 202 (`dry-run=true`: its account is what it would be)."""
     scope = await scope_of(request)
     organisation = harvester_organisation(scope)
     values = query_parameters(request, ("dry-run",))
@@ -162,21 +161,26 @@ async def run(request: Request) -> Response:
     is_dry = values.get("dry-run", "false")
     if is_dry not in ("true", "false"):
         raise InvalidParameter("dry-run", is_dry, "true or false")
-    settings = settings_of(request)
-    words = [
-        "catalogue",
-        "harvest",
-        row["id"],
-        "--json",
-        f"--by={scope.caller}",
-        *(["--dry-run"] if is_dry == "true" else []),
-    ]
-    told = await outcome(settings, words, timeout_s=TIMEOUT_S)
-    found = await database_of(request).fetch_one(run_sql(told["run"]))
-    path = ("catalogue", "harvests", row["id"], "runs")
-    return private_json(
-        run_document(found, settings.public_url, *path), Location=url_of(settings.public_url, *path, str(told["run"]))
-    )
+    return await run_queued(request, scope, row, "catalogue", "harvests", is_dry=is_dry == "true")
+
+
+async def run_queued(request: Request, scope: Scope, row: Any, *home: str, is_dry: bool = False) -> Response:
+    """Queue a run of a harvest or a node, which is at `home`."""
+    jobs, path = context_of(request).intake, (*home, row["id"], "runs")
+    kind = "node" if row["kind"] == "node" else "harvest"
+    begin = begin_sql(kind, row["id"], row["organisation_id"], row["url"], scope.caller, is_dry=is_dry, state="queued")
+    words = ["harvest", row["id"], f"--by={scope.caller}", *(["--dry-run"] if is_dry else [])]
+    run_id = await jobs.queue(begin, words)
+    show = partial(run_document, base=settings_of(request).public_url, path=path)
+    return await run_answer(request, jobs, run_id, show, *path)
+
+
+async def cancel(request: Request) -> Response:
+    """End a run that waits or goes on; what it has stored stays."""
+    scope = await scope_of(request)
+    query_parameters(request, ())
+    row = await _run_row(request)
+    return await cancelled(request, scope, row, "catalogue", "harvests", row["harvest_id"], "runs")
 
 
 async def runs(request: Request) -> Response:
@@ -197,7 +201,7 @@ async def runs_answer(request: Request, kind: str, harvest_id: str, *path: str) 
     if len(rows) > limit:
         cursor = encode_cursor(key, b"harvest-runs", str(rows[limit - 1]["id"]))
         links.append(Link(url_of(base, *path, **{**values, "cursor": cursor}), "next", JSON))
-    shown = [run_document(one, base, *path) for one in rows[:limit]]
+    shown = [run_document(one, base, path) for one in rows[:limit]]
     return private_json({"runs": shown, "links": [one.to_dict() for one in links]})
 
 
@@ -215,7 +219,7 @@ async def one_run(request: Request) -> Response:
     query_parameters(request, ())
     row = await _run_row(request)
     return private_json(
-        run_document(row, settings_of(request).public_url, "catalogue", "harvests", row["harvest_id"], "runs")
+        run_document(row, settings_of(request).public_url, ("catalogue", "harvests", row["harvest_id"], "runs"))
     )
 
 
@@ -232,4 +236,5 @@ router.add_route("/catalogue/harvests/{harvest_id}", delete, methods=["DELETE"])
 router.add_route("/catalogue/harvests/{harvest_id}/run", run, methods=["POST"])
 router.add_route("/catalogue/harvests/{harvest_id}/runs", runs, methods=["GET"])
 router.add_route("/catalogue/harvests/{harvest_id}/runs/{run_id}", one_run, methods=["GET"])
+router.add_route("/catalogue/harvests/{harvest_id}/runs/{run_id}/cancel", cancel, methods=["POST"])
 router.add_route("/catalogue/harvests/{harvest_id}/runs/{run_id}/rejections", rejections, methods=["GET"])

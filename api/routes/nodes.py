@@ -13,8 +13,8 @@ from api.context import database_of, registry_of, scope_of, settings_of
 from api.documents import JSON, Link, json_answer, private_json, url_of
 from api.gateway.door import gateway_of
 from api.params import json_object, parse_limit, query_parameters
-from api.routes.harvests import runs_answer
-from api.routes.service_loads import run_document
+from api.routes.harvests import run_queued, runs_answer
+from api.routes.service_loads import cancelled, rejections_answer, row_of_run, run_document
 from api.work import outcome
 from cim.catalogue.nodes import checked_node, node_purpose
 from cim.catalogue.shown import through_this_node
@@ -24,8 +24,7 @@ from cim.gateway.policy import parse_allowed
 from cim.interval import instant_text, parse_date
 from cim.model import Scope
 from cim.query.cursor import decode_cursor, encode_cursor
-from cim.query.harvests import insert_harvest_sql
-from cim.query.intake import run_sql
+from cim.query.harvests import harvest_sql, insert_harvest_sql
 from cim.query.nodes import (
     BUCKET,
     Step,
@@ -41,7 +40,6 @@ from cim.query.upstreams import forget_secrets_sql
 
 router = APIRouter(tags=["catalogue"])
 
-RUN_S = 900.0
 _BUCKET = re.compile(f"[0-9a-f]{{{BUCKET}}}", re.ASCII)
 
 
@@ -195,16 +193,41 @@ async def remove(request: Request) -> Response:
 
 
 async def run(request: Request) -> Response:
-    """Take in now what changed in the node's catalogue, and tell the account."""
-    scope, settings = await scope_of(request), settings_of(request)
+    """Queue a run that takes in what changed in the node's catalogue: 202."""
+    scope = await scope_of(request)
     _require_city(scope)
     query_parameters(request, ())
-    row = await _row(request)
-    told = await outcome(
-        settings, ["catalogue", "harvest", row["id"], "--json", f"--by={scope.caller}"], timeout_s=RUN_S
-    )
-    found = await database_of(request).fetch_one(run_sql(told["run"]))
-    return private_json(run_document(found, settings.public_url, "admin", "nodes", row["id"], "runs"))
+    node = await _row(request)
+    row = await database_of(request).fetch_one(harvest_sql(node["id"]))
+    return await run_queued(request, scope, row, "admin", "nodes")
+
+
+async def _run_row(request: Request) -> Any:
+    _require_city(await scope_of(request))
+    row, found = await _row(request), await row_of_run(request, None, ("node",))
+    if found["harvest_id"] != row["id"]:
+        raise NotFound("run", request.path_params["run_id"])
+    return found
+
+
+async def one_run(request: Request) -> Response:
+    """One run with its account."""
+    query_parameters(request, ())
+    row = await _run_row(request)
+    path = ("admin", "nodes", row["harvest_id"], "runs")
+    return private_json(run_document(row, settings_of(request).public_url, path))
+
+
+async def rejections(request: Request) -> Response:
+    """What was not taken, and why: as JSON, or as CSV."""
+    return await rejections_answer(request, await _run_row(request))
+
+
+async def cancel(request: Request) -> Response:
+    """End a run that waits or goes on; what it has stored stays."""
+    query_parameters(request, ())
+    row = await _run_row(request)
+    return await cancelled(request, await scope_of(request), row, "admin", "nodes", row["harvest_id"], "runs")
 
 
 async def runs(request: Request) -> Response:
@@ -235,4 +258,7 @@ router.add_route("/admin/nodes/{node_id}", node, methods=["GET"])
 router.add_route("/admin/nodes/{node_id}", remove, methods=["DELETE"])
 router.add_route("/admin/nodes/{node_id}/run", run, methods=["POST"])
 router.add_route("/admin/nodes/{node_id}/runs", runs, methods=["GET"])
+router.add_route("/admin/nodes/{node_id}/runs/{run_id}", one_run, methods=["GET"])
+router.add_route("/admin/nodes/{node_id}/runs/{run_id}/rejections", rejections, methods=["GET"])
+router.add_route("/admin/nodes/{node_id}/runs/{run_id}/cancel", cancel, methods=["POST"])
 router.add_route("/admin/nodes/{node_id}/calls", calls, methods=["GET"])

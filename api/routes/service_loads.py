@@ -1,6 +1,8 @@
 """Services in bulk: send a table, read what it came to, and get the template. For publishers, of their own organisation."""
 
 import asyncio
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import orjson
@@ -10,9 +12,9 @@ from starlette.responses import Response
 
 from api.context import context_of, database_of, registry_of, scope_of, settings_of
 from api.documents import JSON, Link, private_json, url_of
+from api.intake_jobs import run_answer
 from api.params import parse_limit, query_parameters
 from api.uploads import chunks_of, look_at, receive_form, receive_raw
-from api.work import outcome
 from cim.catalogue.life import identity_of
 from cim.catalogue.load import FORMATS
 from cim.catalogue.template import EXAMPLE, csv_template, xlsx_template
@@ -21,19 +23,20 @@ from cim.errors import Forbidden, InvalidParameter, NotFound, Unauthorized, Unkn
 from cim.interval import instant_text
 from cim.model import Scope
 from cim.query.cursor import decode_cursor, encode_cursor
-from cim.query.intake import own_services_sql, rejections_sql, run_sql, runs_sql
+from cim.query.intake import begin_sql, own_services_sql, rejections_sql, run_sql, runs_sql
 
 router = APIRouter(tags=["catalogue"])
 
 FIELDS = ("filename", "encoding", "dry-run")
-TIMEOUT_S = 300.0
 MAX_BYTES = 64 * 1024 * 1024
 MAX_UNPACKED_BYTES = 512 * 1024 * 1024
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 CSV = "text/csv; charset=utf-8"
 
+HOME = ("catalogue", "loads")
+"""Where loads are."""
+
 _ENCODINGS = ("utf-8", "gb18030", "big5")
-_AT_ONCE = asyncio.Semaphore(2)
 
 
 def own_organisation(scope: Scope) -> str | None:
@@ -47,7 +50,7 @@ def own_organisation(scope: Scope) -> str | None:
     return scope.organisation_id
 
 
-def run_document(row: Any, base: str, *path: str) -> dict[str, Any]:
+def run_document(row: Any, base: str, path: Sequence[str]) -> dict[str, Any]:
     """A run as JSON; `path` is where runs of its kind are."""
     home = url_of(base, *path, str(row["id"]))
     counts = {name: row[name] for name in ("read", "inserted", "updated", "unchanged", "rejected", "withdrawn")}
@@ -63,6 +66,7 @@ def run_document(row: Any, base: str, *path: str) -> dict[str, Any]:
         "ended": instant_text(row["ended_at"]) if row["ended_at"] else None,
         "isDry": row["is_dry"],
         "account": counts,
+        "expected": row["expected"],
         "notes": orjson.loads(row["notes"]),
         "error": orjson.loads(row["error"]) if row["error"] else None,
         "links": [
@@ -74,7 +78,7 @@ def run_document(row: Any, base: str, *path: str) -> dict[str, Any]:
 
 
 async def send(request: Request) -> Response:
-    """Take a table of services (multipart form, or the body itself with `filename` in the query), load it, and tell the account."""
+    """Take a table of services (multipart form, or the body itself with `filename` in the query) and queue its load: 202."""
     scope = await scope_of(request)
     organisation = own_organisation(scope)
     values = query_parameters(request, FIELDS)
@@ -95,6 +99,7 @@ async def send(request: Request) -> Response:
             raise UnsupportedMedia(f"'{upload.path.name[:100]}': a file named {', '.join(FORMATS)} is taken")
         await asyncio.to_thread(look_at, upload.path, limited)
         words = [
+            *("load", "{file}"),
             f"--by={identity_of(scope)}",
             f"--called={scope.caller}",
             "--drafts",
@@ -102,15 +107,30 @@ async def send(request: Request) -> Response:
         ]
         if organisation is not None:
             words.append(f"--organisation={organisation}")
-        if _is_dry(values):
+        is_dry = _is_dry(values)
+        if is_dry:
             words.append("--dry-run")
-        async with _AT_ONCE:
-            told = await outcome(
-                settings, ["catalogue", "load", str(upload.path), *words, "--json"], timeout_s=TIMEOUT_S
-            )
-    row = await database_of(request).fetch_one(run_sql(told["sources"][0]["run"]))
-    location = url_of(settings.public_url, "catalogue", "loads", str(row["id"]))
-    return private_json(run_document(row, settings.public_url, "catalogue", "loads"), 201, Location=location)
+        jobs = context_of(request).intake
+        begin = begin_sql(
+            "load", None, organisation, upload.path.name, identity_of(scope), is_dry=is_dry, state="queued"
+        )
+        run_id = await jobs.queue(begin, words, upload.path)
+    return await run_answer(request, jobs, run_id, partial(run_document, base=settings.public_url, path=HOME), *HOME)
+
+
+async def cancel(request: Request) -> Response:
+    """End a load that waits or runs; nothing of it is kept."""
+    scope = await scope_of(request)
+    organisation = own_organisation(scope)
+    query_parameters(request, ())
+    return await cancelled(request, scope, await row_of_run(request, organisation, ("load",)), *HOME)
+
+
+async def cancelled(request: Request, scope: Scope, row: Any, *path: str) -> Response:
+    """End a run; `path`: where runs of its kind are. Raises Conflict for one that has ended."""
+    jobs = context_of(request).intake
+    await jobs.cancel(row["id"], scope.caller)
+    return private_json(run_document(await jobs.row(row["id"]), settings_of(request).public_url, path))
 
 
 def _encoding(values: dict[str, str]) -> str:
@@ -140,7 +160,7 @@ async def loads(request: Request) -> Response:
     if len(rows) > limit:
         cursor = encode_cursor(key, b"service-loads", str(rows[limit - 1]["id"]))
         links.append(Link(url_of(base, "catalogue", "loads", **{**values, "cursor": cursor}), "next", JSON))
-    shown = [run_document(row, base, "catalogue", "loads") for row in rows[:limit]]
+    shown = [run_document(row, base, HOME) for row in rows[:limit]]
     return private_json({"loads": shown, "links": [link.to_dict() for link in links]})
 
 
@@ -160,7 +180,7 @@ async def load(request: Request) -> Response:
     organisation = own_organisation(await scope_of(request))
     query_parameters(request, ())
     row = await row_of_run(request, organisation, ("load",))
-    return private_json(run_document(row, settings_of(request).public_url, "catalogue", "loads"))
+    return private_json(run_document(row, settings_of(request).public_url, HOME))
 
 
 async def rejections(request: Request) -> Response:
@@ -208,4 +228,5 @@ router.add_route("/catalogue/loads", send, methods=["POST"])
 router.add_route("/catalogue/loads", loads, methods=["GET"])
 router.add_route("/catalogue/loads/template", template, methods=["GET"])
 router.add_route("/catalogue/loads/{run_id}", load, methods=["GET"])
+router.add_route("/catalogue/loads/{run_id}/cancel", cancel, methods=["POST"])
 router.add_route("/catalogue/loads/{run_id}/rejections", rejections, methods=["GET"])

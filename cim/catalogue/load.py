@@ -1,7 +1,7 @@
 """Organisations and services out of files: each row is written, left as it is, or rejected with a reason."""
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -142,10 +142,14 @@ def load_organisations(connection: Connection, rows: Iterable[Mapping[str, Any]]
 
 
 def load_services(
-    connection: Connection, rows: Iterable[Mapping[str, Any]], intake: Intake = OPERATOR
+    connection: Connection,
+    rows: Sequence[Mapping[str, Any]],
+    intake: Intake = OPERATOR,
+    tell: Callable[[Mapping[str, int], int], None] = lambda counts, expected: None,
 ) -> ServicesAccount:
     """Write services by their ids in one transaction: a new one is registered, one that differs edited.
 
+    `tell` gets the account so far and the number of rows; what it raises ends the load, and nothing is kept.
     A row with `state: published` goes on the shelf, if it has all that the shelf asks for and `intake` may publish; one
     that was withdrawn here stays withdrawn. A row that is wrong is rejected with its reason, the others are taken.
     """
@@ -157,6 +161,7 @@ def load_services(
         known = _organisations(connection)
         owners = _owners(connection)
         for number, row in enumerate(rows, 1):
+            tell({**counts, "read": number - 1, "rejected": len(rejections)}, len(rows))
             try:
                 values = _values(row, known, seen, intake)
                 _check_owner(values, owners, intake)

@@ -111,6 +111,7 @@ def run_node(
                     account.counts["read"] += len(page["changes"])
                     account.counts["unchanged"] += len(page["changes"])
                 position = page["next"]
+                run.tell(account.counts, account.counts["read"])
                 if not page.get("more"):
                     break
         finally:

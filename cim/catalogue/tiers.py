@@ -23,14 +23,19 @@ def run_any(
     by: str,
     document: Document | None = None,
     is_dry: bool = False,
+    job: int | None = None,
+    beside: Connection | None = None,
 ) -> dict[str, Any]:
-    """One run, recorded with its account, the next one scheduled. Raises what the run failed with, after it was recorded."""
+    """One run, recorded with its account, the next one scheduled; `job`, `beside` as `run_of` has them.
+
+    Raises what the run failed with, after it was recorded.
+    """
     started = time.monotonic()
     allowed = parse_allowed(settings.allowed_upstreams)
     try:
         with run_of(
             connection, "node" if harvest.kind == "node" else "harvest", source=harvest.url, by=by, organisation_id=harvest.organisation_id,
-            harvest_id=harvest.id, is_dry=is_dry,
+            harvest_id=harvest.id, is_dry=is_dry, job=job, beside=beside,
         ) as run:  # fmt: skip
             if harvest.kind == "node":
                 run_node(connection, harvest, run, allowed=allowed, sealer=sealer_of(settings), is_dry=is_dry)

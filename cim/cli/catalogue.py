@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True)
 console = Console(stderr=True)
 AsJson = Annotated[bool, typer.Option("--json", help="machine-readable output")]
+Job = Annotated[int | None, typer.Option(hidden=True, help="number of a run that the API has queued")]
 
 
 @app.command("load")
@@ -39,6 +40,7 @@ def load(
     dry_run: Annotated[bool, typer.Option(help="do everything but keep nothing")] = False,
     loaded_by: Annotated[str | None, typer.Option("--by", help="who loads; default the account")] = None,
     called: Annotated[str | None, typer.Option(help="what the audit calls them; default as --by")] = None,
+    job: Job = None,
     as_json: AsJson = False,
 ) -> None:
     """Register services in bulk; the same file again changes nothing. Example: cim catalogue load services.xlsx"""
@@ -51,6 +53,7 @@ def load(
         may_publish=not drafts and organisation is None,
         encoding=encoding,
         is_dry=dry_run,
+        job=job,
         as_json=as_json,
     )
 
@@ -65,6 +68,7 @@ def load_files(
     may_publish: bool = True,
     encoding: str = "utf-8-sig",
     is_dry: bool = False,
+    job: int | None = None,
     as_json: bool = False,
 ) -> None:
     """Load files of services, or of organisations; ends the command with the exit code of their accounts."""
@@ -73,7 +77,7 @@ def load_files(
     from cim.gateway.policy import parse_allowed
 
     settings, reports, failed = Settings(), [], False
-    with database(settings) as url, connect(url) as connection:
+    with database(settings) as url, connect(url) as connection, connect(url) as beside:
         for path in sources:
             try:
                 if kind == "organisations":
@@ -81,7 +85,7 @@ def load_files(
                 else:
                     allowed = parse_allowed(settings.allowed_upstreams)
                     intake = Intake(by, organisation, may_publish, is_dry, allowed, called=called)
-                    reports.append(_load_services(connection, path, encoding, intake))
+                    reports.append(_load_services(connection, path, encoding, intake, job=job, beside=beside))
             except CimError as error:
                 failed = True
                 console.print(f"[red]{escape(path.name)}: {error.title}.[/red] {escape(error.detail)}", soft_wrap=True)
@@ -107,13 +111,17 @@ def _load_organisations(connection: Any, path: Path) -> dict[str, Any]:
     return {"source": path.name, "read": count, "updated": count}
 
 
-def _load_services(connection: Any, path: Path, encoding: str, intake: "Intake") -> dict[str, Any]:
+def _load_services(
+    connection: Any, path: Path, encoding: str, intake: "Intake", *, job: int | None, beside: Any
+) -> dict[str, Any]:
     from cim.catalogue.load import load_services, read_rows
     from cim.db.intake import run_of
 
     started, is_dry, owner = time.monotonic(), intake.is_dry, intake.organisation_id
-    with run_of(connection, "load", source=path.name, by=intake.by, organisation_id=owner, is_dry=is_dry) as run:
-        account = load_services(connection, read_rows(path, "services", encoding=encoding), intake)
+    with run_of(
+        connection, "load", source=path.name, by=intake.by, organisation_id=owner, is_dry=is_dry, job=job, beside=beside
+    ) as run:
+        account = load_services(connection, read_rows(path, "services", encoding=encoding), intake, run.tell)
         run.counts, run.rejections = account.to_dict(), [one.to_dict() for one in account.rejections]
     seconds = time.monotonic() - started
     console.print(
@@ -188,6 +196,7 @@ def harvest(
     every: Annotated[int | None, typer.Option(help="seconds between runs; of a new harvest")] = None,
     dry_run: Annotated[bool, typer.Option(help="do everything but keep nothing")] = False,
     by: Annotated[str | None, typer.Option("--by", help="who asks for it; default the account")] = None,
+    job: Job = None,
     as_json: AsJson = False,
 ) -> None:
     """Register what a source offers as drafts; again: what changed.
@@ -201,14 +210,21 @@ def harvest(
     from cim.db.connect import connect, database
 
     settings = Settings()
-    with database(settings) as url, connect(url) as connection:
+    with database(settings) as url, connect(url) as connection, connect(url) as beside:
         row = declared(
             connection, settings, source, harvest_id=harvest_id, kind=kind, organisation=organisation, every=every,
             by=by or getpass.getuser(), is_kept=not dry_run,
         )  # fmt: skip
         given = None if document is None else Document(row["url"], document.read_bytes())
         report = run_any(
-            connection, settings, harvest_of(row), by=by or getpass.getuser(), document=given, is_dry=dry_run
+            connection,
+            settings,
+            harvest_of(row),
+            by=by or getpass.getuser(),
+            document=given,
+            is_dry=dry_run,
+            job=job,
+            beside=beside,
         )
     counts = report["account"]
     console.print(

@@ -80,8 +80,9 @@ intake_run = Table(
     Column("error", JSONB()),
     Column("notes", JSONB(), nullable=False, server_default="[]"),
     Column("rejections", JSONB(), nullable=False, server_default="[]"),
+    Column("expected", BigInteger(), comment="rows that the source has, where it was read"),
     CheckConstraint("kind IN ('load', 'harvest', 'node')", name="intake_run_kind_check"),
-    CheckConstraint("state IN ('running', 'completed', 'failed')", name="intake_run_state_check"),
+    CheckConstraint("state IN ('queued', 'running', 'completed', 'failed')", name="intake_run_state_check"),
     CheckConstraint("read = inserted + updated + unchanged + rejected", name="intake_run_adds_up_check"),
 )
 Index("intake_run_harvest_id_idx", intake_run.c.harvest_id, intake_run.c.id)

@@ -11,31 +11,59 @@ COUNTS = ("read", "inserted", "updated", "unchanged", "rejected", "withdrawn")
 
 _SHOWN = Sql.of(
     "r.id, r.kind, r.harvest_id, r.organisation_id, r.source, r.started_by, r.started_at, r.ended_at, r.state, r.is_dry, "
-    "r.read, r.inserted, r.updated, r.unchanged, r.rejected, r.withdrawn, r.error::text AS error, r.notes::text AS notes"
+    "r.read, r.inserted, r.updated, r.unchanged, r.rejected, r.withdrawn, r.expected, r.error::text AS error, r.notes::text AS notes"
 )
 
 
 def begin_sql(
-    kind: str, harvest_id: str | None, organisation_id: str | None, source: str, started_by: str, *, is_dry: bool
+    kind: str,
+    harvest_id: str | None,
+    organisation_id: str | None,
+    source: str,
+    started_by: str,
+    *,
+    is_dry: bool,
+    state: str = "running",
 ) -> Sql:
-    """A new run; gives its id."""
+    """A new run, running or `queued`; gives its id."""
     return Sql.of(
-        "INSERT INTO cim.intake_run (kind, harvest_id, organisation_id, source, started_by, is_dry) "
-        "VALUES ({}, {}, {}, {}, {}, {}) RETURNING id",
+        "INSERT INTO cim.intake_run (kind, harvest_id, organisation_id, source, started_by, is_dry, state) "
+        "VALUES ({}, {}, {}, {}, {}, {}, {}) RETURNING id",
         kind,
         harvest_id,
         organisation_id,
-        source,
+        source[:500],
         started_by,
         is_dry,
+        state,
+    )
+
+
+def take_sql(run_id: int) -> Sql:
+    """A run that waited, or whose process was killed, runs now; no row for one that has ended."""
+    return Sql.of(
+        "UPDATE cim.intake_run SET started_at = CASE state WHEN 'queued' THEN now() ELSE started_at END, state = 'running' "
+        "WHERE id = {} AND state IN ('queued', 'running') RETURNING id",
+        Cast(run_id, "bigint"),
+    )
+
+
+def far_sql(run_id: int, counts: Mapping[str, int], expected: int) -> Sql:
+    """How far a run is; no row for one that somebody ended."""
+    return Sql.of(
+        "UPDATE cim.intake_run SET read = {}, inserted = {}, updated = {}, unchanged = {}, rejected = {}, withdrawn = {}, "
+        "expected = {} WHERE id = {} AND state = 'running' RETURNING id",
+        *(Cast(counts.get(name, 0), "bigint") for name in COUNTS),
+        Cast(expected, "bigint"),
+        Cast(run_id, "bigint"),
     )
 
 
 def end_sql(run_id: int, counts: Mapping[str, int], rejections: Sequence[Any], notes: Sequence[str]) -> Sql:
-    """A run that is done, with its account."""
+    """A run that is done, with its account; one that somebody ended stays so. Gives its id."""
     return Sql.of(
         "UPDATE cim.intake_run SET state = 'completed', ended_at = now(), read = {}, inserted = {}, updated = {}, "
-        "unchanged = {}, rejected = {}, withdrawn = {}, rejections = {}, notes = {} WHERE id = {}",
+        "unchanged = {}, rejected = {}, withdrawn = {}, rejections = {}, notes = {} WHERE id = {} AND state = 'running' RETURNING id",
         *(Cast(counts.get(name, 0), "bigint") for name in COUNTS),
         Cast(orjson.dumps(list(rejections)).decode(), "jsonb"),
         Cast(orjson.dumps(list(notes)).decode(), "jsonb"),
@@ -44,12 +72,18 @@ def end_sql(run_id: int, counts: Mapping[str, int], rejections: Sequence[Any], n
 
 
 def fail_sql(run_id: int, code: str, detail: str) -> Sql:
-    """A run that came to nothing; one that is done stays so."""
+    """A run that came to nothing; one that has ended stays as it is. Gives its id."""
     return Sql.of(
-        "UPDATE cim.intake_run SET state = 'failed', ended_at = now(), error = {} WHERE id = {} AND state = 'running'",
+        "UPDATE cim.intake_run SET state = 'failed', ended_at = now(), error = {} WHERE id = {} "
+        "AND state IN ('queued', 'running') RETURNING id",
         Cast(orjson.dumps({"code": code, "detail": detail}).decode(), "jsonb"),
         Cast(run_id, "bigint"),
     )
+
+
+def forget_run_sql(run_id: int) -> Sql:
+    """Forget a run that could not be queued."""
+    return Sql.of("DELETE FROM cim.intake_run WHERE id = {} AND state = 'queued'", Cast(run_id, "bigint"))
 
 
 def stopped_sql(harvest_id: str, run_id: int) -> Sql:

@@ -11,6 +11,8 @@ from cim.db.keys import new_key
 from tests.conftest import NO_TLS, Server, clone, serving
 
 ADMIN = "admin-key-of-the-catalogue-tests"
+WAIT = {"Prefer": "wait=60"}
+"""Of a request that queues a run: its account is wanted in the answer."""
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from cim.catalogue.template import EXAMPLE, csv_template, xlsx_template
 from sample_data.areas import found_communities, tree
 from sample_data.offers import organisations, services
 from sample_data.plan import plan_city
-from tests.catalogue.conftest import ADMIN, service
+from tests.catalogue.conftest import ADMIN, WAIT, service
 from tests.conftest import Server, serving
 from tests.problems import assert_problem
 
@@ -169,8 +169,8 @@ def test_a_publisher_sends_a_table_of_their_own_organisation_only(connection, ru
     ]
     body = json.dumps({"services": rows}, ensure_ascii=False).encode()
     with key(connection, running, "planning", "publisher") as publisher:
-        sent = publisher.post("/catalogue/loads", files={"file": ("s.json", body)})
-        assert sent.status_code == 201, sent.text
+        sent = publisher.post("/catalogue/loads", files={"file": ("s.json", body)}, headers=WAIT)
+        assert sent.status_code == 200, sent.text
         report = sent.json()
         account = report["account"]
         assert account == {"read": 6, "inserted": 2, "updated": 0, "unchanged": 0, "rejected": 4, "withdrawn": 0}
@@ -187,7 +187,7 @@ def test_a_publisher_sends_a_table_of_their_own_organisation_only(connection, ru
         )
         assert [row["id"] for row in table] == ["theirs", "taken-by-water", "mine-3", "mine-4"]
         assert report["id"] in {one["id"] for one in publisher.get("/catalogue/loads").json()["loads"]}
-        again = publisher.post("/catalogue/loads?filename=s.json", content=body).json()["account"]
+        again = publisher.post("/catalogue/loads?filename=s.json", content=body, headers=WAIT).json()["account"]
         assert (again["inserted"], again["updated"], again["unchanged"]) == (0, 0, 2)
         filled = publisher.get("/catalogue/loads/template?f=csv&filled=true").text
         assert "mine-1" in filled
@@ -210,6 +210,7 @@ def test_a_dry_run_tells_the_account_and_keeps_nothing(connection, running):
             "/catalogue/loads",
             data={"dry-run": "true"},
             files={"file": ("s.csv", csv_template([{**EXAMPLE, "organisation_id": "planning"}]))},
+            headers=WAIT,
         )
         assert sent.json()["account"]["inserted"] == 1, sent.text
         assert sent.json()["isDry"]
@@ -227,9 +228,8 @@ def test_a_dry_run_tells_the_account_and_keeps_nothing(connection, running):
     ],
 )
 def test_a_file_that_is_no_table_is_the_callers_mistake(running, name, content, status, code):
-    answer = httpx2.post(
-        f"{running.url}/catalogue/loads?filename={name}", content=content, headers={"X-API-Key": ADMIN}, timeout=60
-    )
+    address, asked = f"{running.url}/catalogue/loads?filename={name}", {"X-API-Key": ADMIN, **WAIT}
+    answer = httpx2.post(address, content=content, headers=asked, timeout=60)
     assert_problem(answer, status=status, code=code)
 
 

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from tests.catalogue import shared
-from tests.catalogue.conftest import Admin, keyed, service
+from tests.catalogue.conftest import WAIT, Admin, keyed, service
 from tests.conftest import Server
 from tests.problems import assert_problem
 
@@ -150,8 +150,8 @@ def test_what_comes_in_bulk_by_http_is_reviewed_by_another(
 ) -> None:
     row = service("in-bulk", state="published")
     with keyed(running, module_database_url, ("city_admin", "reviewer"), None) as city:
-        sent = city.post("/catalogue/loads?filename=s.json", content=json.dumps([row]).encode())
-        assert sent.status_code == 201, sent.text
+        sent = city.post("/catalogue/loads?filename=s.json", content=json.dumps([row]).encode(), headers=WAIT)
+        assert sent.status_code == 200, sent.text
         assert sent.json()["account"]["inserted"] == 1
         home = "/catalogue/items/in-bulk"
         working = city.get(home).json()["working"]

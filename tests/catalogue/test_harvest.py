@@ -16,7 +16,7 @@ from cim.catalogue.harvest.run import Harvest, run_harvest
 from cim.catalogue.load import Intake, load_organisations, load_services
 from cim.db.intake import Run
 from cim.gateway.policy import parse_allowed
-from tests.catalogue.conftest import ADMIN
+from tests.catalogue.conftest import ADMIN, WAIT
 from tests.catalogue.sources import Source, catalogues, serving_source
 from tests.catalogue.test_harvest_documents import EXPECTED
 from tests.conftest import Server, free_port, serving
@@ -78,7 +78,7 @@ def layers(**titles: str) -> bytes:
 
 def run(admin: httpx2.Client, harvest: str, **query: str) -> dict[str, int]:
     """The account of one run, which adds up."""
-    answer = admin.post(f"/catalogue/harvests/{harvest}/run", params=query)
+    answer = admin.post(f"/catalogue/harvests/{harvest}/run", params=query, headers=WAIT)
     assert answer.status_code == 200, answer.text
     account: dict[str, int] = answer.json()["account"]
     assert account["read"] == account["inserted"] + account["updated"] + account["unchanged"] + account["rejected"]
@@ -276,7 +276,7 @@ def test_b32_a_source_at_a_closed_address_is_refused_and_never_reached(admin, so
         admin.post(
             "/catalogue/harvests", json={"id": "inwards", "url": f"{source.url}/inwards", "organisation_id": "planning"}
         )
-        assert_problem(admin.post("/catalogue/harvests/inwards/run"), status=502, code="upstream-blocked")
+        assert_problem(admin.post("/catalogue/harvests/inwards/run", headers=WAIT), status=502, code="upstream-blocked")
         listener.shutdown()
     assert hits == []
     runs = admin.get("/catalogue/harvests/inwards/runs").json()["runs"]
@@ -289,9 +289,9 @@ def test_a_source_that_lists_nothing_now_withdraws_nothing(admin, connection, so
     admin.post("/catalogue/harvests", json={"id": "empty", "url": f"{source.url}/empty", "organisation_id": "planning"})
     run(admin, "empty")
     source.documents["/empty"] = layers()
-    assert_problem(admin.post("/catalogue/harvests/empty/run"), status=400, code="source-refused")
+    assert_problem(admin.post("/catalogue/harvests/empty/run", headers=WAIT), status=400, code="source-refused")
     source.documents["/empty"] = (500, {}, b"")
-    assert_problem(admin.post("/catalogue/harvests/empty/run"), status=502, code="upstream-unreachable")
+    assert_problem(admin.post("/catalogue/harvests/empty/run", headers=WAIT), status=502, code="upstream-unreachable")
     assert "gone_at" not in services(connection, "empty")["a"][3]
 
 

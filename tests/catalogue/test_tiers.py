@@ -24,7 +24,7 @@ from cim.gateway.sealing import sealer_of
 from cim.query.harvests import insert_harvest_sql
 from cim.query.nodes import insert_node_sql
 from cim.settings import Settings
-from tests.catalogue.conftest import ADMIN, service
+from tests.catalogue.conftest import ADMIN, WAIT, service
 from tests.catalogue.sources import serving_source
 from tests.conftest import Server, clone, serving
 from tests.problems import assert_problem
@@ -112,7 +112,7 @@ def city(module_database_url: str, district: Server, key: str) -> Iterator[httpx
 
 
 def taken(city: httpx2.Client) -> tuple[int, ...]:
-    answer = city.post("/admin/nodes/nanshan/run")
+    answer = city.post("/admin/nodes/nanshan/run", headers=WAIT)
     assert answer.status_code == 200, answer.text
     account = answer.json()["account"]
     return tuple(account[name] for name in ("inserted", "updated", "unchanged", "rejected", "withdrawn"))

@@ -5,7 +5,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx2
 import psycopg
@@ -27,7 +26,7 @@ PNG = bytes.fromhex(
 @pytest.fixture(scope="module")
 def parcels(shelf: Shelf, maps: Upstream, other: Upstream, city: City, anyone: httpx2.Client) -> str:
     """A service of a WMS, a WFS of the same host, a file of another one, and our own data."""
-    city.building(square(114.05, 22.54), source_id="of-an-endpoint")
+    city.building(square(114.05, 22.54))
     city.settle(anyone)
     maps.on("/p/wms", answer(f'<C href="{maps.url}/p/wms?"/>'.encode(), content_type="text/xml"))
     maps.on("/p/wfs", answer(f'<C href="{maps.url}/p/wfs?x=1"/>'.encode(), content_type="text/xml"))
@@ -111,7 +110,7 @@ def test_the_record_and_the_shelf_tell_every_endpoint(parcels: str, anyone: http
         f"{node.url}{parcels}/endpoints/3/",
         f"{node.url}/collections/buildings/items",
     ]
-    page = anyone.get("/catalogue/items/parcels", params={"f": "html"}).text
+    page = anyone.get("/catalogue/items/parcels", params={"f": "html", "lang": "en"}).text
     assert "2 · WFS · Parcels as features" in page
     assert f"{node.url}{parcels}/endpoints/4?limit=5" in page.replace("&amp;", "&")
 
@@ -179,12 +178,10 @@ def tile_server() -> Iterator[str]:
         process.wait()
 
 
-def test_a_template_of_tiles_is_registered_called_shown_and_probed(
-    node_url: str, tile_server: str, tmp_path: Path
-) -> None:
+def test_a_template_of_tiles_is_registered_called_shown_and_probed(module_database_url: str, tile_server: str) -> None:
     """The whole way: registered by the API as users write it, called tile by tile, its snippets run, its health is of a real tile."""
     with serving(
-        node_url,
+        module_database_url,
         CIM_ADMIN_KEY=ADMIN,
         CIM_ALLOWED_UPSTREAMS=tile_server.removeprefix("http://"),
         CIM_HEALTH_INTERVAL_S="0.5",
@@ -200,7 +197,7 @@ def test_a_template_of_tiles_is_registered_called_shown_and_probed(
                 "bbox": [114.0, 22.5, 114.1, 22.6],
             }
             assert admin.post("/catalogue/items", json=body).status_code == 201
-            with psycopg.connect(node_url, autocommit=True) as connection:
+            with psycopg.connect(module_database_url, autocommit=True) as connection:
                 connection.execute(
                     "UPDATE cim.service SET state = 'published', published_at = now() - interval '1 hour' WHERE id = 'basemap'"
                 )

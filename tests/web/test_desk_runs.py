@@ -21,6 +21,7 @@ TABLE = (
     "dr-rivers,河道,wxs,有条件,https://maps.example.org/x\n"
     f'dr-parks,绿地,wms,"{HOSTILE.replace(chr(34), chr(34) * 2)}",\n'
 )
+WAIT = {"Prefer": "wait=60"}
 WMS = (
     '<WMS_Capabilities version="1.3.0"><Service><Title>s</Title></Service><Capability><Layer><Title>top</Title>'
     "<Layer><Name>zoning</Name><Title>Zoning</Title></Layer><Layer><Name>parks</Name><Title>Parks</Title></Layer>"
@@ -207,15 +208,17 @@ def test_axe_finds_nothing_serious_and_each_language_is_whole(visit, portal_url,
     key = f"dr-axe-{scheme}"
     with ExitStack() as stack:
         owner, city = (office.session(portal_url, login, stack) for login in ("li.owner", "zhao.city"))
-        sent = owner.post("/catalogue/loads?filename=a.csv&dry-run=true", content=b"id,kind,title_en\nx y,wms,X\n")
+        sent = owner.post(
+            "/catalogue/loads?filename=a.csv&dry-run=true", content=b"id,kind,title_en\nx y,wms,X\n", headers=WAIT
+        )
         run = sent.json()["id"]
         url = f"{elsewhere.url}/none"
         body = {"id": key, "url": url, "organisation_id": "planning"}
         assert city.post("/catalogue/harvests", json=body).status_code == 201
-        city.post(f"/catalogue/harvests/{key}/run")
+        city.post(f"/catalogue/harvests/{key}/run", headers=WAIT)
         node = {"id": f"{key}-node", "url": url, "title_zh": "x", "title_en": "X", "area_code": "440305", "key": "key-of-x"}  # fmt: skip
         assert city.post("/admin/nodes", json=node).status_code == 201
-        city.post(f"/admin/nodes/{key}-node/run")
+        city.post(f"/admin/nodes/{key}-node/run", headers=WAIT)
     visitor = visit(locale=locale, width=1280, height=900)
     visitor.page.emulate_media(color_scheme=scheme)
     visitor.page.add_init_script(path=AXE)

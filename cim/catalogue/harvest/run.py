@@ -122,6 +122,7 @@ def run_harvest(
         with connection.transaction(force_rollback=True) if is_dry else nullcontext():
             seen: set[str] = set()
             for one in entries:
+                run.tell(account.counts, len(entries))
                 account.counts["read"] += 1
                 if isinstance(one, Unusable) or one.remote_id in seen:
                     account.reject(
