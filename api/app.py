@@ -96,7 +96,17 @@ def _lifespan(
     keeper = Keeper(database, settings)
     texts = KeptTexts(database, context.registry, lambda: keeper.leads, is_wanted=settings.keep_texts)
     reminders = Reminders(database, settings)
-    parts = (database, context.registry, context.runner, context.intake, context.exports, keeper, texts, meter, reminders)
+    parts = (
+        database,
+        context.registry,
+        context.runner,
+        context.intake,
+        context.exports,
+        keeper,
+        texts,
+        meter,
+        reminders,
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -3,6 +3,7 @@
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 
 import psycopg
@@ -188,3 +189,25 @@ def test_a_database_without_our_tables_is_told_to_be_upgraded(cluster):
             ran = run_cim(*words.split(), DATABASE_URL=url)
             assert (ran.code, len(ran.err.strip().splitlines())) == (1, 1), ran.err
             assert "cim db upgrade" in ran.err
+
+
+def test_services_written_before_their_texts_stayed_uncompressed_are_written_anew(database_url):
+    """0024: as 0018 found them, compressed by the default rules; the text is the same, and nothing was edited."""
+    rewrite = import_module("cim.db.migrations.versions.0024_services_rewritten").REWRITE
+    told = "SELECT id, searched, version, updated_at FROM cim.service ORDER BY id"
+    compressed = "SELECT count(*) FROM cim.service WHERE pg_column_compression(searched) IS NOT NULL"
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("ALTER TABLE cim.service RESET (toast_tuple_target)")
+        connection.execute("ALTER TABLE cim.service ALTER COLUMN searched SET STORAGE EXTENDED")
+        connection.execute(
+            "INSERT INTO cim.service (id, kind, title_zh, title_en, description_zh, description_en) "
+            "SELECT 'old-' || n, 'wms', '底图', 'Base map', repeat('城市底图服务', 60), repeat('base map of the city ', 60) "
+            "FROM generate_series(1, 20) AS n"
+        )
+        connection.execute("ALTER TABLE cim.service SET (toast_tuple_target = 4080)")
+        connection.execute("ALTER TABLE cim.service ALTER COLUMN searched SET STORAGE MAIN")
+        before = connection.execute(told).fetchall()
+        assert connection.execute(compressed).fetchone() == (20,)
+        connection.execute(rewrite.encode())
+        assert connection.execute(compressed).fetchone() == (0,)
+        assert connection.execute(told).fetchall() == before

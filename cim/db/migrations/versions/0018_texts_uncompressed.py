@@ -1,6 +1,6 @@
 """The text that words are looked for in stays as it is in its row: taken out of its compression it took half of a search.
 
-Rows written before stay as they are until their next edit.
+Rows written before are written anew by 0024.
 
 Revision ID: 0018
 """
