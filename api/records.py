@@ -10,7 +10,7 @@ import orjson
 from api.documents import GEOJSON, HTML, JSON, Link, url_of
 from api.negotiate import Representation
 from cim.catalogue.licence import OTHER, licence_url, spdx_of
-from cim.catalogue.service import KINDS, kind_of
+from cim.catalogue.service import KINDS, OPENAPI, kind_of
 from cim.catalogue.shown import (
     endpoints_of,
     external_id_of,
@@ -206,10 +206,10 @@ def links_of(row: Mapping[str, Any], base: str, home: str) -> tuple[list[Link], 
             path = one["url"] if is_own(one["url"]) else relayed_path(one["url"], row["id"], number)
             templates.append(_template(base + path, title, variables))
         elif one["url"].startswith("/"):
-            links.append(Link(base + one["url"], "service", title=title))
+            links.append(Link(base + one["url"], _rel_of(one), title=title))
         elif row["state"] == "published":
-            title = one.get("title") or KINDS.get(kind_of(one, row["kind"]))
-            links.append(Link(f"{base}{endpoint_path(row['id'], number)}/", "service", title=title))
+            title = one.get("title") or KINDS.get(kind_of(one, row["kind"]), "OpenAPI")
+            links.append(Link(f"{base}{endpoint_path(row['id'], number)}/", _rel_of(one), title=title))
     if row["collection_id"]:
         links.append(
             Link(url_of(base, "collections", row["collection_id"]), "describes", JSON, "The collection it offers")
@@ -220,6 +220,11 @@ def links_of(row: Mapping[str, Any], base: str, home: str) -> tuple[list[Link], 
         address = licence_url(row["licence"])
         links.append(Link(address or f"{here}?f=html", "license", HTML, row["licence"]))
     return links, templates
+
+
+def _rel_of(endpoint: Mapping[str, str]) -> str:
+    """`service-desc` (RFC 8631) for a document that describes the service."""
+    return "service-desc" if endpoint.get("kind") == OPENAPI else "service"
 
 
 def _template(address: str, title: str | None, variables: list[str]) -> dict[str, Any]:

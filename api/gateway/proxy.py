@@ -219,7 +219,7 @@ class Proxy:
         if not is_whole or plain is None:
             return Relayed(incoming, status, _weak(fields), already=pieces)
         await incoming.close()
-        body = await _rewritten(upstream.rewriter, plain, form)
+        body = await _rewritten(upstream, plain, form)
         fields = [pair for pair in _weak(fields) if pair[0] not in (b"content-encoding", b"accept-ranges")]
         fields.append((b"content-length", b"%d" % len(body)))
         if keep is not None:
@@ -239,11 +239,11 @@ class Proxy:
         self._kept.put(question.key, KeptAnswer(kept, body, chosen_by, validators, now, now + rules.fresh_s))
 
 
-async def _rewritten(ours: Rewriter, plain: bytes, form: str) -> bytes:
+async def _rewritten(upstream: Upstream, plain: bytes, form: str) -> bytes:
     """The document with our addresses; a long one is not gone through in the loop, which others wait for."""
     if len(plain) <= MAX_AT_ONCE:
-        return ours.rewritten(plain, form)
-    return await asyncio.to_thread(ours.rewritten, plain, form)
+        return upstream.rewritten(plain, form)
+    return await asyncio.to_thread(upstream.rewritten, plain, form)
 
 
 def _is_short(given: Fields) -> bool:

@@ -30,12 +30,20 @@ class Upstream:
     """Where an external service is reached, by what credential, and how its addresses become ours.
 
     `is_node`: at the gateway of a node of the other tier, which counts each call under the id that it has here.
+    `rewriters`: that and those of the service's other endpoints, the longest address first.
     """
 
     endpoint: Endpoint
     credential: Credential
     rewriter: Rewriter
     is_node: bool = False
+    rewriters: tuple[Rewriter, ...] = ()
+
+    def rewritten(self, body: bytes, form: str) -> bytes:
+        """A whole document with the addresses of the service's endpoints made ours."""
+        for one in self.rewriters or (self.rewriter,):
+            body = one.rewritten(body, form) if one is self.rewriter else one.elsewhere(body, form)
+        return body
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +148,10 @@ class Services:
         if not endpoints:
             return self._one(row, 1, row["kind"], trouble=UpstreamBlocked("the service has no address to be called at"))
         made = [self._of(row, number, one) for number, one in enumerate(endpoints, 1)]
+        if len(made) > 1:
+            of_all = (one.upstream.rewriter for one in made if one.upstream is not None)
+            rewriters = tuple(sorted(of_all, key=lambda one: -len(one.endpoint.base)))
+            made = [replace(one, upstream=one.upstream and replace(one.upstream, rewriters=rewriters)) for one in made]
         return replace(made[0], others=tuple(made[1:]))
 
     def _of(self, row: Any, number: int, endpoint: Any) -> Called:

@@ -29,6 +29,9 @@ KINDS = {
 """Kind → Chinese title."""
 
 
+OPENAPI = "openapi"
+"""Kind of an endpoint whose document describes the service's others (OpenAPI)."""
+
 SHARE_CLASSES = ("unconditional", "conditional", "not_shared")
 """无条件共享, 有条件共享, 不予共享."""
 
@@ -175,7 +178,7 @@ def _bbox(value: Any) -> list[float]:
 def kind_of(endpoint: Mapping[str, Any], service_kind: str) -> str:
     """The kind of an endpoint: its own where that is one, else the service's."""
     kind = endpoint.get("kind")
-    return str(kind) if kind in KINDS else service_kind
+    return str(kind) if kind in KINDS or kind == OPENAPI else service_kind
 
 
 def missing_for_the_shelf(service: Mapping[str, Any]) -> list[str]:

@@ -57,6 +57,10 @@ class Rewriter:
         body = self._pass(body, form, self._whole, is_whole=True)
         return body if self._rooted is None else self._pass(body, form, self._rooted, is_whole=False)
 
+    def elsewhere(self, body: bytes, form: str) -> bytes:
+        """A document of another endpoint of the service, with absolute addresses beneath this one made ours."""
+        return self._pass(body, form, self._whole, is_whole=True)
+
     def _pass(self, body: bytes, form: str, pattern: re.Pattern[bytes], *, is_whole: bool) -> bytes:
         keeps, back = (_keeps_json, _NEAR) if form == JSON else (_keeps_xml, _BACK)
         pieces: list[bytes] = []

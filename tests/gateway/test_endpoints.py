@@ -127,6 +127,22 @@ def test_addresses_that_are_not_told_keep_their_numbers(shelf: Shelf, anyone: ht
     ]
 
 
+def test_a_rest_api_has_its_openapi_document(
+    shelf: Shelf, anyone: httpx2.Client, node: Server, other: Upstream
+) -> None:
+    described = dumps({"openapi": "3.1.0", "servers": [{"url": f"{other.url}/api/v1"}], "paths": {}})
+    other.on("/docs/openapi.json", answer(described, content_type="application/json"))
+    other.on("/api/v1/trees", answer(b"[]", content_type="application/json"))
+    endpoints = [{"url": f"{other.url}/api/v1"}, {"url": f"{other.url}/docs/openapi.json", "kind": "openapi"}]
+    path = shelf.put("rest-api", "", "rest", endpoints=dumps(endpoints).decode())
+    record = anyone.get("/catalogue/items/rest-api").json()
+    (link,) = [link["href"] for link in record["links"] if link["rel"] == "service-desc"]
+    (server,) = anyone.get(link).json()["servers"]
+    assert server["url"] == f"{node.url}{path}"
+    assert anyone.get(f"{server['url']}/trees").json() == []
+    assert anyone.get("/catalogue/items/rest-api", params={"f": "html"}).status_code == 200
+
+
 TILES = '''
 """Tiles of the city in a few zooms, as files on a server."""
 import sys
