@@ -7,6 +7,7 @@ pass any more is down, without a connection.
 import asyncio
 import random
 import time
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -128,6 +129,8 @@ class Prober:
         for probe in probes_of(called.kind, url=url, facts=facts, box=box):
             started = time.monotonic()
             answer = await self._asked(called.upstream, probe)
+            if probe.method == "HEAD" and answer.status in (405, 501):
+                answer = await self._asked(called.upstream, replace(probe, method="GET"))
             results.append((wrong_with(probe, answer), round((time.monotonic() - started) * 1000)))
             if results[0][0] is not None:
                 break
