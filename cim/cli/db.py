@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from cim.cli.output import console, table
-from cim.errors import InvalidParameter
+from cim.errors import InvalidParameter, SetupProblem
 from cim.settings import Settings
 
 app = typer.Typer(no_args_is_help=True)
@@ -29,14 +29,19 @@ def upgrade() -> None:
     """Bring the schema up to date. Safe to repeat. Example: cim db upgrade"""
     from cim.db.connect import connect, database, shown
     from cim.db.guard import set_api_password
+    from cim.db.login import lets_in
     from cim.db.migrate import upgrade as bring_up
 
     settings = Settings()
     with database(settings) as url:
         bring_up(url)
         if settings.api_password:
-            with connect(url) as connection:
-                set_api_password(connection, settings.api_password)
+            try:
+                with connect(url) as connection:
+                    set_api_password(connection, settings.api_password)
+            except SetupProblem:  # where a superuser has given it the password already there is nothing to do
+                if not lets_in(url, settings.api_password):
+                    raise
         console().print(f"{shown(url)} is up to date")
 
 

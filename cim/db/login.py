@@ -6,6 +6,8 @@ A session that logged in as the owner and took the role goes back to the owner b
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, quote, urlsplit, urlunsplit
 
+import psycopg
+
 from cim.db.guard import LOGIN, ROLE
 from cim.settings import Settings
 
@@ -42,6 +44,15 @@ def login_url(url: str, password: str | None) -> str:
     parts = urlsplit(url)
     user = LOGIN if password is None else f"{LOGIN}:{quote(password, safe='')}"
     return urlunsplit(parts._replace(netloc=f"{user}@{parts.netloc.rpartition('@')[2]}"))
+
+
+def lets_in(url: str, password: str) -> bool:
+    """True where the login of the API is let in by that password."""
+    try:
+        psycopg.connect(login_url(url, password), connect_timeout=10).close()
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 def _is_local(url: str) -> bool:

@@ -136,6 +136,7 @@ class Database:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._ways = ways(settings)
+        self._is_refused = False
         self._pool: Any = None
         self._loans: Loans | None = None
 
@@ -166,12 +167,20 @@ class Database:
             way, others = tried[0], tried[1:]
             try:
                 return await asyncpg.connect(way.url, server_settings={**server_settings, **way.settings}, **more)
-            except _REFUSED:
+            except _REFUSED as error:
                 if not others:
-                    raise
+                    self._tell_refused()
+                    raise Unavailable("the database does not let this node log in; its log says why") from error
                 if self._ways is tried:  # the first of those who try at once tells it
                     self._ways = others
                     log.warning("the API's sessions log in another way", lacks=others[0].lacks)
+
+    def _tell_refused(self) -> None:
+        """Say once what is to be mended; the password itself is in no log."""
+        if not self._is_refused:
+            self._is_refused = True
+            told = "is CIM_API_PASSWORD the one that cim db upgrade had?" if self._settings.api_password else None
+            log.error("the database refuses the login of the API", question=told or "is DATABASE_URL right?")
 
     async def open(self) -> None:
         """Make the pool; connections are opened when first needed, so that a node starts before its database."""
