@@ -45,7 +45,7 @@ class Flights:
         if self._unshared.get(key, 0.0) > time.monotonic():
             return (await ask()).answer
         flight = self._flights.get(key)
-        if flight is None:
+        if flight is None or flight.is_left:
             flight = self._flights[key] = Flight(ask, self._desk)
             flight.task.add_done_callback(partial(self._landed, key, flight))
             return await flight.first()
@@ -53,7 +53,8 @@ class Flights:
         return (await ask()).answer if shared is None else shared
 
     def _landed(self, key: Hashable, flight: "Flight", _: object) -> None:
-        del self._flights[key]
+        if self._flights.get(key) is flight:
+            del self._flights[key]
         if not flight.is_shared:
             if len(self._unshared) >= MAX_UNSHARED:
                 self._unshared.clear()
@@ -68,11 +69,12 @@ class Flights:
 
 
 class Flight:
-    """One question under way, and the answer as it comes. It ends early when nobody waits for it any more."""
+    """One question under way, and the answer as it comes. It ends early when nobody waits for it any more (`is_left`)."""
 
     def __init__(self, ask: Ask, desk: Desk) -> None:
         loop = asyncio.get_running_loop()
         self.is_shared = True
+        self.is_left = False
         self._desk = desk
         self._callers = 0
         self._first: asyncio.Future[Answered] = loop.create_future()
@@ -115,6 +117,7 @@ class Flight:
         self._callers -= 1
         if self._callers == 0:
             if not self.task.done():
+                self.is_left = True  # who comes now asks anew
                 self.task.cancel()
             self._give_back()
 

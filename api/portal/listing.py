@@ -9,6 +9,8 @@ from starlette.requests import Request
 from api.portal.ask import ask
 from api.portal.frame import preferred_language
 
+PAGE = 1000
+"""Rows asked for at once where all are wanted."""
 MANY = 100
 """Counts of what waits are exact below this."""
 _OF_THE_FRAME = ("cursor", "said", "lang")
@@ -22,17 +24,30 @@ def asked_of(request: Request, *names: str) -> dict[str, str]:
 
 def next_of(request: Request, document: Mapping[str, Any]) -> str:
     """The query string of the next page: this page's with the cursor of the API's `next` link; empty at the end."""
-    following = next((link["href"] for link in document.get("links", ()) if link["rel"] == "next"), None)
-    if following is None:
+    cursor = cursor_of(document)
+    if cursor is None:
         return ""
-    cursor = parse_qs(urlsplit(following).query)["cursor"]
     kept = [pair for pair in request.query_params.multi_items() if pair[0] not in _OF_THE_FRAME and pair[1]]
-    return urlencode([*kept, ("cursor", cursor[0])])
+    return urlencode([*kept, ("cursor", cursor)])
+
+
+def cursor_of(document: Mapping[str, Any]) -> str | None:
+    """The cursor of the page that follows a page of the API; None at the end."""
+    following = next((link["href"] for link in document.get("links", ()) if link["rel"] == "next"), None)
+    return None if following is None else parse_qs(urlsplit(following).query)["cursor"][0]
 
 
 async def organisations_of(request: Request) -> dict[str, str]:
     """Id → name in the page's language, of every organisation that the caller knows of."""
-    rows = (await ask(request, "GET", "/organisations", query={"limit": 1000})).document["organisations"]
+    rows: list[Any] = []
+    query: dict[str, Any] = {"limit": PAGE}
+    while True:
+        document = (await ask(request, "GET", "/organisations", query=query)).document
+        rows += document["organisations"]
+        cursor = cursor_of(document)
+        if cursor is None:
+            break
+        query["cursor"] = cursor
     first, second = ("en", "zh") if preferred_language(request) == "en" else ("zh", "en")
     return {row["id"]: row[f"name_{first}"] or row[f"name_{second}"] or row["id"] for row in rows}
 
