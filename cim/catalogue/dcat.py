@@ -161,7 +161,7 @@ def _licence(row: Row) -> Node | None:
 
 
 def _endpoints(row: Row, base: str) -> Node:
-    node: Node = {"dcat:endpointURL": [{"@id": address} for address in called_at(row, base)]}
+    node: Node = {"dcat:endpointURL": [{"@id": address} for address in dict.fromkeys(called_at(row, base))]}
     if row["kind"] in _CONFORMS:
         node["dct:conformsTo"] = {"@id": _CONFORMS[row["kind"]]}
     if row["collection_id"]:
@@ -179,6 +179,6 @@ def _files(row: Row, base: str, licence: Node | None) -> Node:
                 "dcat:accessURL": {"@id": address},
                 **kept,
             }
-            for one, address in zip(endpoints_of(row), called_at(row, base), strict=False)
+            for one, address in zip(endpoints_of(row), called_at(row, base), strict=True)
         ]
     }

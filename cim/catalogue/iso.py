@@ -173,7 +173,7 @@ def _identification(row: Row, base: str) -> Element:
         return _e("mri:MD_DataIdentification", *shared, _e("mri:defaultLocale", _locale("zho")))
     points = [
         _e("srv:connectPoint", _online(address, row["id"], None, row["kind"].upper()))
-        for address in called_at(row, base)
+        for address in dict.fromkeys(called_at(row, base))
     ]
     operation = _e(
         "srv:SV_OperationMetadata",
@@ -272,7 +272,10 @@ def _constraints(row: Row) -> Element:
 
 def _distribution(row: Row, base: str) -> Element:
     title = in_language(row, "title", "zh-CN")
-    lines = [_e("mrd:onLine", _online(address, title, None, row["kind"].upper())) for address in called_at(row, base)]
+    lines = [
+        _e("mrd:onLine", _online(address, title, None, row["kind"].upper()))
+        for address in dict.fromkeys(called_at(row, base))
+    ]
     options = _e("mrd:transferOptions", _e("mrd:MD_DigitalTransferOptions", *lines)) if lines else None
     return _e("mrd:MD_Distribution", options)
 

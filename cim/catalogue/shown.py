@@ -66,12 +66,11 @@ def is_dataset(row: Row) -> bool:
 
 
 def called_at(row: Row, base: str) -> list[str]:
-    """Addresses at which the service is called through this node: paths of its own data, and one for each endpoint elsewhere."""
-    addresses = [
+    """Address at which each endpoint is called through this node: a path of its own data, or one beneath `/services/{id}`."""
+    return [
         base + one["url"] if is_own(one["url"]) else f"{base}{endpoint_path(row['id'], number)}/"
         for number, one in enumerate(endpoints_of(row), 1)
     ]
-    return list(dict.fromkeys(addresses))
 
 
 def is_own(url: str) -> bool:
