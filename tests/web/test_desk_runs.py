@@ -74,6 +74,22 @@ def test_a_table_is_tried_then_loaded_and_its_rejections_are_taken_away(visit):
     assert "notes.exe" in refused(visitor, 415)
 
 
+def test_a_long_table_is_followed_and_ended(visit):
+    visitor = visit(width=1280, height=900).log_in("qian.publisher", "/desk/bulk")
+    page = visitor.page
+    rows = "".join(f"dr-long-{n},底图 {n},wms\n" for n in range(8_000))
+    table = "服务编号,服务名称,服务类型\n" + rows
+    page.set_input_files("#f-file", {"name": "long.csv", "mimeType": "text/csv", "buffer": table.encode()})
+    page.select_option("#f-dry-run", "false")
+    page.get_by_role("button", name="上传").click()
+    page.locator("[data-rows]", has_text="8,000").wait_for(timeout=60_000)
+    page.get_by_role("button", name="取消").click()
+    page.locator(".said", has_text="已取消").wait_for()
+    assert page.locator("[data-does=watch]").count() == 0
+    assert "cancelled by" in page.locator(".alert").inner_text()
+    assert page.request.get(visitor.base + "/catalogue/items/dr-long-1").status == 404
+
+
 def test_a_source_is_declared_tried_run_paused_and_forgotten(visit, elsewhere):
     elsewhere.documents["/wms"] = (200, {"Content-Type": "text/xml"}, WMS.encode())
     visitor = visit(java_script_enabled=False, locale="en-GB").log_in("li.owner", "/desk/harvests")
