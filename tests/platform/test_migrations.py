@@ -192,8 +192,8 @@ def test_a_database_without_our_tables_is_told_to_be_upgraded(cluster):
 
 
 def test_services_written_before_their_texts_stayed_uncompressed_are_written_anew(database_url):
-    """0024: as 0018 found them, compressed by the default rules; the text is the same, and nothing was edited."""
-    rewrite = import_module("cim.db.migrations.versions.0024_services_rewritten").REWRITE
+    """0025: as 0018 found them, compressed by the default rules; the text is the same, and nothing was edited."""
+    rewrite = import_module("cim.db.migrations.versions.0025_services_rewritten").REWRITE
     told = "SELECT id, searched, version, updated_at FROM cim.service ORDER BY id"
     compressed = "SELECT count(*) FROM cim.service WHERE pg_column_compression(searched) IS NOT NULL"
     with psycopg.connect(database_url, autocommit=True) as connection:

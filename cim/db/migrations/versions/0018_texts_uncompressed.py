@@ -1,6 +1,6 @@
 """The text that words are looked for in stays as it is in its row: taken out of its compression it took half of a search.
 
-Rows written before are written anew by 0024.
+Rows written before are written anew by 0025.
 
 Revision ID: 0018
 """
