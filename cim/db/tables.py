@@ -114,6 +114,7 @@ def feature_tables(collection: Collection, target: MetaData = metadata) -> tuple
     Index(f"{name}_history_id_idx", history.c.id, history.c.superseded_at)
     Index(f"{name}_history_recorded_at_idx", history.c.recorded_at, history.c.id)
     Index(f"{name}_history_superseded_at_idx", history.c.superseded_at, history.c.id)
+    Index(f"{name}_history_area_code_idx", history.c.area_code)
     Index(f"{name}_history_geom_idx", history.c.geom, postgresql_using="gist")
     return current, history
 

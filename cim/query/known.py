@@ -15,14 +15,12 @@ def stored(collection: Collection, known_at: datetime | None = None) -> Sql:
     """
     if known_at is None:
         return Sql.of("{}.{}", *collection.table)
-    columns, instant = _columns(collection), Cast(known_at, "timestamptz")
+    instant = Cast(known_at, "timestamptz")
+    # conditions stand outside of the union, whose parts are tables then that can be merged in the order of an index
     return Sql.of(
-        "(SELECT {} FROM {}.{} WHERE recorded_at <= {} UNION ALL SELECT {} FROM {}.{} WHERE recorded_at <= {} AND superseded_at > {})",
-        columns,
-        *collection.table,
-        instant,
-        columns,
-        *collection.history_table,
+        "(SELECT {} FROM {} AS version WHERE recorded_at <= {} AND (superseded_at IS NULL OR superseded_at > {}))",
+        _columns(collection),
+        versions(collection),
         instant,
         instant,
     )

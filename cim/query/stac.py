@@ -108,7 +108,7 @@ def items_sql(
     """One row: `body` (items joined by commas; NULL for none), `returned`, `last_id`, `has_more`."""
     condition = where(imagery, query, scope, is_page=True)
     if collections is not None:
-        condition = Sql.of("{} AND stac_collection = ANY({})", condition, Cast(list(collections), "text[]"))
+        condition = Sql.of("{} AND {}", condition, _of(collections))
     # the LIMIT keeps `made` a step of its own, so that the text of an item is made once
     return Sql.of(
         "WITH page AS MATERIALIZED (SELECT * FROM {} AS feature WHERE {} ORDER BY id LIMIT {}) "
@@ -120,6 +120,13 @@ def items_sql(
         _item_text(base),
         Cast(query.limit, "bigint"),
     )
+
+
+def _of(collections: tuple[str, ...]) -> Sql:
+    """One of the collections; of a single one the index gives the items in the order of their ids."""
+    if len(collections) == 1:
+        return Sql.of("stac_collection = {}", Cast(collections[0], "text"))
+    return Sql.of("stac_collection = ANY({})", Cast(list(collections), "text[]"))
 
 
 def item_sql(collection_id: str, item_id: str, scope: Scope, base: str, imagery: Collection = IMAGERY) -> Sql:
