@@ -12,7 +12,7 @@ from api.portal.conditions import FIELDS, shown_conditions, typed_conditions
 from api.portal.desk import acts_for_many, at_desk, desk_page
 from api.portal.forms import Form, onward, sent, shown_again
 from api.portal.frame import who_of
-from api.portal.listing import asked_of, next_of, organisations_of
+from api.portal.listing import listed, organisations_of
 from cim.catalogue.application import STATES
 from cim.model import Scope
 
@@ -40,21 +40,17 @@ async def applications(request: Request) -> Response:
     views = VIEWS if is_judge(scope) else ("ours",)
     view = request.query_params.get("view", "")
     view = view if view in views else views[0]
-    asked = asked_of(request, *FILTERS)
     of_view: dict[str, Any] = {}
     if view == "waiting":
         of_view = waiting_for(scope)
     elif view == "ours":
         of_view = {"organisation": scope.organisation_id}
-    answer = await ask(request, "GET", "/applications", query={"limit": PAGE, **asked, **of_view})
     return await desk_page(
         request,
         "desk/applications.html",
         "applications",
-        rows=answer.document["applications"],
-        next=next_of(request, answer.document),
+        **await listed(request, "/applications", "applications", FILTERS, PAGE, **of_view),
         names=await organisations_of(request),
-        asked={**dict.fromkeys(FILTERS, ""), **asked},
         views=views,
         view=view,
         states=STATES,

@@ -9,8 +9,9 @@ from starlette.routing import Route
 from api.portal.ask import Refused, ask
 from api.portal.desk import at_desk, desk_page
 from api.portal.forms import FileForm, Form, file_form_of, onward, sent
-from api.portal.listing import asked_of, next_of, organisations_of
+from api.portal.listing import listed, organisations_of
 
+PAGE = 20
 SHOWN = 200
 """Rejections on a page; the table to download has all of them."""
 SOON = {"Prefer": "wait=2"}
@@ -20,15 +21,13 @@ SOON = {"Prefer": "wait=2"}
 @at_desk
 async def bulk(request: Request, _: Form | None = None, refused: Refused | None = None) -> Response:
     """What was sent so far, the latest first, and the form to send a table."""
-    found = await ask(request, "GET", "/catalogue/loads", query={"limit": 20, **asked_of(request)})
     return await desk_page(
         request,
         "desk/runs/bulk.html",
         "bulk",
-        runs=found.document["loads"],
+        **await listed(request, "/catalogue/loads", "loads", (), PAGE),
         organisations=await organisations_of(request),
         refused=refused,
-        next=next_of(request, found.document),
     )
 
 

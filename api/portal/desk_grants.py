@@ -13,7 +13,7 @@ from api.portal.desk import acts_for_many, at_desk, desk_page
 from api.portal.desk_applications import is_judge
 from api.portal.forms import Form, onward, sent, shown_again
 from api.portal.frame import who_of
-from api.portal.listing import asked_of, next_of, organisations_of
+from api.portal.listing import listed, organisations_of
 from cim.query.applications import GRANT_STATES
 
 PAGE = 30
@@ -27,20 +27,15 @@ async def grants(request: Request) -> Response:
     views = ("held", "given") if is_judge(scope) else ("held",)
     view = request.query_params.get("view", "")
     view = view if view in views else "held"
-    asked = asked_of(request, *FILTERS)
-    is_more = acts_for_many(scope)
     of_view: dict[str, Any] = {"organisation": scope.organisation_id}
     if view == "given":
-        of_view = {} if is_more else {"owner": scope.organisation_id}
-    answer = await ask(request, "GET", "/grants", query={"limit": PAGE, **asked, **of_view})
+        of_view = {} if acts_for_many(scope) else {"owner": scope.organisation_id}
     return await desk_page(
         request,
         "desk/grants.html",
         "grants",
-        rows=answer.document["grants"],
-        next=next_of(request, answer.document),
+        **await listed(request, "/grants", "grants", FILTERS, PAGE, **of_view),
         names=await organisations_of(request),
-        asked={**dict.fromkeys(FILTERS, ""), **asked},
         views=views,
         view=view,
         states=list(GRANT_STATES),

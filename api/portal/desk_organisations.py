@@ -8,9 +8,9 @@ from starlette.routing import Route
 
 from api.portal.ask import Refused, ask
 from api.portal.desk import at_desk, desk_page
-from api.portal.forms import Form, onward, sent, shown_again
+from api.portal.forms import Form, changes_of, onward, sent, shown_again
 from api.portal.frame import who_of
-from api.portal.listing import asked_of, next_of
+from api.portal.listing import listed
 from cim.people.document import STATES
 from cim.people.rights import manages
 
@@ -22,15 +22,11 @@ TEXTS = ("name_zh", "name_en", "area_code", "contact")
 @at_desk
 async def organisations(request: Request) -> Response:
     """One page of organisations, by id."""
-    asked = asked_of(request, *FILTERS)
-    answer = await ask(request, "GET", "/organisations", query={"limit": PAGE, **asked})
     return await desk_page(
         request,
         "desk/organisations.html",
         "organisations",
-        rows=answer.document["organisations"],
-        next=next_of(request, answer.document),
-        asked={**dict.fromkeys(FILTERS, ""), **asked},
+        **await listed(request, "/organisations", "organisations", FILTERS, PAGE),
         states=STATES,
         is_city=(await who_of(request)).scope.is_city,
     )
@@ -81,8 +77,7 @@ async def edit(request: Request, form: Form) -> Response:
     body: dict[str, Any] = {"state": form.text("state")}
     if "state" not in form:
         row = (await ask(request, "GET", "/organisations/{}", key)).document
-        typed = {name: form.text(name) for name in TEXTS if name in form}
-        body = {name: value or None for name, value in typed.items() if value != (row[name] or "")}
+        body = changes_of(form, row, *TEXTS)
     if body:
         await ask(request, "PATCH", "/organisations/{}", key, body=body)
     return onward(request, "desk/organisations/{}", key, said="saved")

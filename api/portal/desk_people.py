@@ -9,9 +9,9 @@ from starlette.routing import Route
 from api.context import settings_of
 from api.portal.ask import Refused, ask
 from api.portal.desk import acts_for_many, at_desk, desk_page
-from api.portal.forms import Form, onward, sent, shown_again
+from api.portal.forms import Form, changes_of, onward, sent, shown_again
 from api.portal.frame import who_of
-from api.portal.listing import asked_of, next_of, organisations_of
+from api.portal.listing import listed, organisations_of
 from cim.model.scope import DUTIES
 from cim.people.document import STATES
 from cim.people.rights import may_give
@@ -25,16 +25,12 @@ _NEW = ("login", "organisation_id", *TEXTS)
 @at_desk
 async def people(request: Request) -> Response:
     """One page of the people that the caller acts for."""
-    asked = asked_of(request, *FILTERS)
-    answer = await ask(request, "GET", "/people", query={"limit": PAGE, **asked})
     return await desk_page(
         request,
         "desk/people.html",
         "people",
-        rows=answer.document["people"],
-        next=next_of(request, answer.document),
+        **await listed(request, "/people", "people", FILTERS, PAGE),
         names=await organisations_of(request),
-        asked={**dict.fromkeys(FILTERS, ""), **asked},
         states=STATES,
         duties=DUTIES,
         is_wide=acts_for_many((await who_of(request)).scope),
@@ -111,9 +107,8 @@ async def edit(request: Request, form: Form) -> Response:
     body: dict[str, Any] = {"state": form.text("state")}
     if "state" not in form:
         row = (await ask(request, "GET", "/people/{}", key)).document
-        typed: dict[str, Any] = {name: form.text(name) or None for name in TEXTS if name in form}
-        typed["duties"] = form.texts("duties")
-        body = {name: value for name, value in typed.items() if value != row[name]}
+        duties = form.texts("duties")
+        body = {**changes_of(form, row, *TEXTS), **({"duties": duties} if duties != row["duties"] else {})}
     if body:
         await ask(request, "PATCH", "/people/{}", key, body=body)
     return onward(request, "desk/people/{}", key, said="saved")

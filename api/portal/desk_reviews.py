@@ -11,27 +11,21 @@ from api.portal.desk import at_desk, desk_page
 from api.portal.desk_compare import differences_of
 from api.portal.desk_services import may_ask, standing, take_event
 from api.portal.forms import Form, onward, sent
-from api.portal.listing import asked_of, next_of, organisations_of
-from cim.query.reviews import WAITING
+from api.portal.listing import listed, organisations_of
 
+PAGE = 50
 FILTERS = ("state", "organisation")
 
 
 @at_desk
 async def reviews(request: Request) -> Response:
     """Versions that wait, the longest waiting first."""
-    asked = asked_of(request, *FILTERS)
-    found = await ask(request, "GET", "/admin/reviews", query={"limit": 50, **asked})
     return await desk_page(
         request,
         "desk/services/reviews.html",
         "reviews",
-        reviews=found.document["reviews"],
-        states=WAITING,
-        asked={**dict.fromkeys(FILTERS, ""), **asked},
-        is_filtered=bool(asked),
+        **await listed(request, "/admin/reviews", "reviews", FILTERS, PAGE),
         organisations=await organisations_of(request),
-        next=next_of(request, found.document),
     )
 
 

@@ -10,7 +10,7 @@ from api.portal.ask import Refused, ask
 from api.portal.desk import acts_for_many, at_desk, desk_page
 from api.portal.forms import Form, onward, sent, shown_again
 from api.portal.frame import who_of
-from api.portal.listing import asked_of, next_of, organisations_of
+from api.portal.listing import listed, organisations_of
 from cim.catalogue.scenario import MEMBERS, STATES
 
 PAGE = 30
@@ -23,16 +23,12 @@ PUBLISHERS = {"publisher", "org_admin", "city_admin"}
 @at_desk
 async def scenarios(request: Request) -> Response:
     """One page of the scenarios of those organisations that the caller acts for."""
-    asked = asked_of(request, *FILTERS)
-    answer = await ask(request, "GET", "/scenarios", query={"limit": PAGE, **asked})
     return await desk_page(
         request,
         "desk/scenarios.html",
         "scenarios",
-        rows=answer.document["scenarios"],
-        next=next_of(request, answer.document),
+        **await listed(request, "/scenarios", "scenarios", FILTERS, PAGE),
         names=await organisations_of(request),
-        asked={**dict.fromkeys(FILTERS, ""), **asked},
         states=STATES,
         is_wide=acts_for_many((await who_of(request)).scope),
     )

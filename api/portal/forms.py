@@ -207,6 +207,12 @@ def _to_login(request: Request) -> Response:
     return RedirectResponse(f"{root_of(request)}login?{urlencode({'next': onward_to})}", 303)
 
 
+def changes_of(form: Form, stored: Mapping[str, Any], *names: str) -> dict[str, str | None]:
+    """What the form says otherwise than is stored, of the named fields that it has; None for one that was emptied."""
+    typed = {name: form.text(name) or None for name in names if name in form}
+    return {name: value for name, value in typed.items() if value != (stored[name] or None)}
+
+
 def shown_again(form: Form | None, stored: Mapping[str, Any]) -> Mapping[str, Any]:
     """What a form's fields hold: what was typed where it comes back with an error, else what is stored."""
     return stored if form is None else {**stored, **{name: form.text(name) for name in form}}

@@ -1,6 +1,6 @@
 """Lists of the pages: what was filtered, and the way to the next page behind the API's cursor; counts, names."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -20,6 +20,21 @@ def asked_of(request: Request, *names: str) -> dict[str, str]:
     """The filters of a list that the page's address holds; those that are empty are left out."""
     given = {name: request.query_params.get(name, "").strip() for name in (*names, "cursor")}
     return {name: value for name, value in given.items() if value}
+
+
+async def listed(
+    request: Request, path: str, name: str, filters: Sequence[str], limit: int, **fixed: Any
+) -> dict[str, Any]:
+    """What the page of a list shows of the API's list `name` at `path`: `rows`, `next` (see `next_of`), `asked` (every filter,
+    empty where it is not asked for) and `is_filtered`. `fixed` is asked for besides, whatever the address says."""
+    asked = asked_of(request, *filters)
+    document = (await ask(request, "GET", path, query={"limit": limit, **asked, **fixed})).document
+    return {
+        "rows": document[name],
+        "next": next_of(request, document),
+        "asked": {**dict.fromkeys(filters, ""), **asked},
+        "is_filtered": bool(asked),
+    }
 
 
 def next_of(request: Request, document: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from api.portal.ask import Refused, ask
 from api.portal.desk import at_desk, desk_page
 from api.portal.forms import FileForm, Form, file_form_of, onward, sent
 from api.portal.frame import preferred_language
-from api.portal.listing import asked_of, next_of
+from api.portal.listing import listed, next_of
 from api.routes.loads import KINDS, STATED
 from cim.collections import BUILTIN
 from cim.crs import DATUMS
@@ -22,6 +22,7 @@ from cim.query.loads import FILTERS
 SECTION = "loads"
 STATES = ("queued", "running", "completed", "failed")
 ENCODINGS = ("UTF-8", "GB18030", "Big5")
+PAGE = 30
 ROWS_SHOWN = 50
 PLACES_SHOWN = 20_000
 """Rejections drawn on the map; more are in the files."""
@@ -48,16 +49,12 @@ async def _choices(request: Request) -> dict[str, Any]:
 @at_desk
 async def loads(request: Request, form: Form | None = None, refused: Refused | None = None) -> Response:
     """Load runs, the latest first, and the form that sends a file."""
-    asked = asked_of(request, *FILTERS)
-    document = (await ask(request, "GET", "/admin/loads", query={**asked, "limit": 30})).document
     stated = {name: form.text(name) for name in STATED} if form else {"kind": request.query_params.get("send", "")}
     return await desk_page(
         request,
         "desk/loads.html",
         SECTION,
-        runs=document["loads"],
-        next=next_of(request, document),
-        asked=asked,
+        **await listed(request, "/admin/loads", "loads", tuple(FILTERS), PAGE),
         states=STATES,
         choices=await _choices(request),
         stated=stated,
