@@ -76,7 +76,7 @@ def test_from_the_form_to_the_shelf_and_off_it(visit, portal_url):
     page.fill("#f-bbox_west", "113.7")
     page.get_by_role("button", name="保存草稿").click()
     page.wait_for_load_state()
-    assert "bbox" in refused(publisher, 400)
+    assert "空间范围：须为四个经纬度" in refused(publisher, 400)
     assert page.locator("#f-bbox_west").get_attribute("aria-invalid") == "true"
     assert page.input_value("#f-description_zh") == "全市建筑高度，按月更新。", "what was typed is kept"
     for edge, value in (("west", "113.7"), ("south", "22.4"), ("east", "114.6"), ("north", "22.9")):
@@ -170,7 +170,7 @@ def test_nobody_reviews_their_own_and_is_told_so(visit, portal_url):
     form = {"csrf": token, "do": "approve", "content_hash": draft["contentHash"], "why": "看起来不错"}
     answer = visitor.page.request.post(portal_url + "/desk/reviews/ds-own", form=form)
     assert answer.status == 409
-    assert "another reviewer has to" in answer.text(), "also of who sends the form all the same"
+    assert "不能审核自己编辑或提交的内容" in answer.text(), "also of who sends the form all the same"
 
 
 def test_a_review_is_of_what_was_read(visit, portal_url):
@@ -186,7 +186,7 @@ def test_a_review_is_of_what_was_read(visit, portal_url):
     reader.page.fill("#f-why", "看起来不错")
     reader.page.get_by_role("button", name="审核通过").click()
     reader.page.wait_for_load_state()
-    assert "the content is another now" in refused(reader, 409)
+    assert "内容已被他人修改" in refused(reader, 409)
     assert reader.page.input_value("#f-why") == "看起来不错"
     assert "all rights reserved" in reader.page.locator(".facts").first.inner_text(), "read again, it is another"
 
@@ -210,7 +210,7 @@ def test_the_whole_way_without_a_script(visit, portal_url):
     act(publisher, "submit")
     reviewer = visit(java_script_enabled=False, locale="en-GB").log_in("sun.reviewer", "/desk/reviews/ds-plain")
     reviewer.page.get_by_role("button", name="Return for changes").click()
-    assert "why" in refused(reviewer, 400)
+    assert "must be filled in" in refused(reviewer, 400)
     assert reviewer.page.locator("#f-why").get_attribute("aria-invalid") == "true"
     reviewer.page.fill("#f-why", "The licence is not ours to give")
     reviewer.page.get_by_role("button", name="Return for changes").click()
