@@ -13,9 +13,10 @@ from api.context import context_of
 from api.documents import uncoded
 from api.params import parse_json
 from cim.crs import CRS84, Crs
-from cim.db.idempotency import keep_sql, kept_sql
+from cim.db.idempotency import Key, keep_sql, kept_sql
 from cim.db.pool import Runs, Transaction
 from cim.errors import (
+    CimError,
     Conflict,
     InvalidBody,
     InvalidParameter,
@@ -54,12 +55,6 @@ class Answer:
     def to_json(self) -> str:
         """For `cim.idempotency`."""
         return orjson.dumps({"status": self.status, "body": self.body.decode(), "headers": self.headers}).decode()
-
-    @staticmethod
-    def from_json(text: str) -> "Answer":
-        """Of `to_json`."""
-        kept = orjson.loads(text)
-        return Answer(kept["status"], kept["body"].encode(), kept["headers"])
 
 
 async def read_body(request: Request, kinds: tuple[str, ...]) -> tuple[bytes, dict[str, Any]]:
@@ -121,54 +116,67 @@ def _versions(header: str) -> list[str]:
     return [tag.strip('"').partition(".")[0] for tag in tags if tag.startswith('"')]
 
 
-Write = Callable[[Runs], Awaitable[Answer]]
-"""Changes what is stored by one statement."""
+Write = Callable[[Runs, Key | None], Awaitable[Answer]]
+"""Changes what is stored by one statement, which keeps under the key what `Again` needs."""
+Again = Callable[[Any], Answer]
+"""The answer once more, of what the statement kept: `status`, `version` and `feature` (its text; None for one that is gone)."""
 
 
 async def once(
-    request: Request,
-    scope: Scope,
-    body: bytes,
-    prepare: Callable[[], Awaitable[Write]],
-    *,
-    may_undo: bool = False,
+    request: Request, scope: Scope, body: bytes, prepare: Callable[[], Awaitable[Write]], again: Again
 ) -> Response:
     """Do what `prepare` gives; with an `Idempotency-Key`, only the first time the request comes.
 
-    `may_undo`: what is written may be refused afterwards, so it takes a transaction. Without one, and without a key, the
-    one statement is the transaction, and no round trip of its own begins or ends it. Later requests with the key get the
-    answer of the first, also where they no longer meet their precondition. Raises KeyReused for a key that came with
-    another request.
+    The one statement is the transaction, key and all, and no round trip of its own begins or ends it: it does nothing where
+    the key was used before. Later requests with the key get the answer of the first, also where they no longer meet their
+    precondition. Raises KeyReused for a key that came with another request.
     """
-    database, key = context_of(request).database, request.headers.get("idempotency-key")
-    if key is None:
+    key = _key(request, scope, body)
+    try:
+        answer = await (await prepare())(context_of(request).database, key)
+    except CimError:  # perhaps because it is done already
+        kept = None if key is None else await _kept(request, key)
+        if kept is None:
+            raise
+        return (_whole(kept) if "body" in kept else again(kept)).response()
+    if answer.after:
+        async with context_of(request).database.transaction() as transaction:
+            await _follow(transaction, answer)
+    return answer.response()
+
+
+async def once_or_undone(
+    request: Request, scope: Scope, body: bytes, prepare: Callable[[], Awaitable[Write]]
+) -> Response:
+    """The same for what may be refused after it is written: a transaction, in which the whole answer is kept."""
+    database, key = context_of(request).database, _key(request, scope, body)
+    kept = None if key is None else await _kept(request, key)
+    if kept is not None:
+        return _whole(kept).response()
+    try:
         write = await prepare()
-        if may_undo:
-            async with database.transaction() as transaction:
-                answer = await write(transaction)
-        else:
-            answer = await write(database)
-        if answer.after:
-            async with database.transaction() as transaction:
-                await _follow(transaction, answer)
-        return answer.response()
+        async with database.transaction() as transaction:
+            answer = await write(transaction, None)
+            await _follow(transaction, answer)
+            if key is not None:
+                keep = keep_sql(key.caller, key.key, key.digest, answer.to_json())
+                if await transaction.fetch_row(keep) is None:
+                    raise _TwinWasFirst("a request with the same Idempotency-Key came in between; send it again")
+    except (PreconditionFailed, Conflict):  # perhaps because a twin has done it meanwhile
+        kept = None if key is None else await _kept(request, key)
+        if kept is None:
+            raise
+        answer = _whole(kept)
+    return answer.response()
+
+
+def _key(request: Request, scope: Scope, body: bytes) -> Key | None:
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        return None
     if not 0 < len(key) <= MAX_KEY or not key.isascii() or not key.isprintable():
         raise InvalidParameter("Idempotency-Key", key, f"must be 1 to {MAX_KEY} printable ASCII characters")
-    digest = _digest(request, body)
-    kept = await _kept(request, scope, key, digest)
-    if kept is None:
-        try:
-            write = await prepare()
-            async with database.transaction() as transaction:
-                kept = await write(transaction)
-                await _follow(transaction, kept)
-                if await transaction.fetch_row(keep_sql(scope.caller, key, digest, kept.to_json())) is None:
-                    raise _TwinWasFirst("a request with the same Idempotency-Key came in between; send it again")
-        except (PreconditionFailed, Conflict):  # perhaps because a twin has done it meanwhile
-            kept = await _kept(request, scope, key, digest)
-            if kept is None:
-                raise
-    return kept.response()
+    return Key(scope.caller, key, _digest(request, body))
 
 
 async def _follow(transaction: Transaction, answer: Answer) -> None:
@@ -180,13 +188,19 @@ class _TwinWasFirst(Conflict):
     """A request with the same key committed while this one ran: this one is undone."""
 
 
-async def _kept(request: Request, scope: Scope, key: str, digest: bytes) -> Answer | None:
-    row = await context_of(request).database.fetch_row(kept_sql(scope.caller, key))
+def _whole(kept: Any) -> Answer:
+    """The answer that `Answer.to_json` wrote."""
+    return Answer(kept["status"], kept["body"].encode(), kept["headers"])
+
+
+async def _kept(request: Request, key: Key) -> Any:
+    """What was kept under the key, None where it is new."""
+    row = await context_of(request).database.fetch_row(kept_sql(key.caller, key.key))
     if row is None:
         return None
-    if row["digest"] != digest:
+    if row["digest"] != key.digest:
         raise KeyReused("the Idempotency-Key came with another request within the last 24 hours; take a new key")
-    return Answer.from_json(row["answer"])
+    return orjson.loads(row["answer"])
 
 
 def _digest(request: Request, body: bytes) -> bytes:

@@ -14,12 +14,23 @@ from starlette.responses import Response
 
 from api.context import collection_of, database_of, settings_of
 from api.documents import GEOJSON, JSON, url_of, versioned_etag
-from api.editing import FEATURES, MERGE_PATCH, Answer, Write, check_precondition, content_crs, once, read_body
+from api.editing import (
+    FEATURES,
+    MERGE_PATCH,
+    Answer,
+    Write,
+    check_precondition,
+    content_crs,
+    once,
+    once_or_undone,
+    read_body,
+)
 from api.params import query_parameters
 from api.routes.items import OFFERS, crs_header, item_links, with_links
 from api.security import require_editor, require_place
 from cim.crs import CRS84
 from cim.db import edit
+from cim.db.idempotency import Key
 from cim.db.pool import Runs
 from cim.edit.derived import completed, json_row, patched
 from cim.edit.draft import Draft, check_key, draft_of, patch_of
@@ -60,13 +71,13 @@ async def create(request: Request) -> Response:
     raw, body = await read_body(request, FEATURES)
     if body.get("type") == "FeatureCollection":
         many = partial(_prepare_many, request, collection, scope, body, on_error)
-        return await once(request, scope, raw, many, may_undo=True)
+        return await once_or_undone(request, scope, raw, many)
 
     async def prepare() -> Write:
         draft = draft_of(collection, body, crs=content_crs(request))
         return await _prepare_new(request, collection, scope, draft, draft.key or str(uuid.uuid4()))
 
-    return await once(request, scope, raw, prepare)
+    return await once(request, scope, raw, prepare, partial(_again, request, collection))
 
 
 async def replace(request: Request) -> Response:
@@ -90,7 +101,7 @@ async def replace(request: Request) -> Response:
             raise NotFound(f"feature in {collection.id} (the id of a new one begins with '{_PREFIX}')", feature_id)
         return await _prepare_new(request, collection, scope, draft, check_key(feature_id.removeprefix(_PREFIX)))
 
-    return await once(request, scope, raw, prepare)
+    return await once(request, scope, raw, prepare, partial(_again, request, collection))
 
 
 async def update(request: Request) -> Response:
@@ -108,7 +119,7 @@ async def update(request: Request) -> Response:
         values = patched(collection, stored.values, draft.values, is_moved=draft.has_geometry)
         return await _prepare_version(request, collection, scope, stored, draft, values)
 
-    return await once(request, scope, raw, prepare)
+    return await once(request, scope, raw, prepare, partial(_again, request, collection))
 
 
 async def delete(request: Request) -> Response:
@@ -121,13 +132,13 @@ async def delete(request: Request) -> Response:
         stored = await _existing(request, collection, scope)
         require_place(scope, stored.area_code)
 
-        async def write(runs: Runs) -> Answer:
-            row = await runs.fetch_row(edit.delete_sql(collection, stored.identity[0], stored.version, scope))
+        async def write(runs: Runs, key: Key | None) -> Answer:
+            row = await runs.fetch_row(edit.delete_sql(collection, stored.identity[0], stored.version, scope, key))
             return Answer(204, after=_after(collection, _written(row)))
 
         return write
 
-    return await once(request, scope, b"", prepare)
+    return await once(request, scope, b"", prepare, partial(_again, request, collection))
 
 
 async def _existing(request: Request, collection: Collection, scope: Scope) -> Stored:
@@ -189,9 +200,9 @@ async def _prepare_new(request: Request, collection: Collection, scope: Scope, d
     feature_id = _PREFIX + key
     row = _row((feature_id, edit.SOURCE, key), values, draft.values.get(ATTRIBUTES.name), place)
 
-    async def write(runs: Runs) -> Answer:
+    async def write(runs: Runs, key: Key | None) -> Answer:
         text = orjson.dumps([row]).decode()
-        written = await runs.fetch_row(edit.insert_sql(collection, text, scope, is_one=True))
+        written = await runs.fetch_row(edit.insert_sql(collection, text, scope, is_one=True, key=key))
         if written is None:
             raise Conflict(f"there is a feature '{feature_id}' in {collection.id} already; nothing was changed")
         return _answer(request, collection, feature_id, written, 201)
@@ -218,9 +229,9 @@ async def _prepare_version(
     whole = completed(collection, [{**stored.fixed, **values}], [place["area_m2"]])[0]
     row = _row(stored.identity, whole, values.get(ATTRIBUTES.name), place)
 
-    async def write(runs: Runs) -> Answer:
+    async def write(runs: Runs, key: Key | None) -> Answer:
         feature_id, text = stored.identity[0], orjson.dumps([row]).decode()
-        written = await runs.fetch_row(edit.update_sql(collection, feature_id, stored.version, text, scope))
+        written = await runs.fetch_row(edit.update_sql(collection, feature_id, stored.version, text, scope, key))
         return _answer(request, collection, feature_id, _written(written), 200)
 
     return write
@@ -246,6 +257,14 @@ def _answer(request: Request, collection: Collection, feature_id: str, row: Any,
     if status == 201:
         headers["Location"] = url_of(base, "collections", collection.id, "items", feature_id)
     return Answer(status, body, headers, _after(collection, row))
+
+
+def _again(request: Request, collection: Collection, kept: Mapping[str, Any]) -> Answer:
+    """The answer to a request that was done before, of what its statement kept."""
+    if kept["status"] == 204:
+        return Answer(204)
+    row = {"version": kept["version"], "body": kept["feature"].encode(), "is_too_wide": False}
+    return _answer(request, collection, orjson.loads(kept["feature"])["id"], row, kept["status"])
 
 
 async def _prepare_many(
@@ -292,7 +311,7 @@ async def _prepare_many(
         for index, own in zip(good, values, strict=True)
     }
 
-    async def write(runs: Runs) -> Answer:
+    async def write(runs: Runs, _: Key | None) -> Answer:
         text = orjson.dumps(list(rows.values())).decode()
         statement = edit.insert_sql(collection, text, scope, is_one=False)
         made = {row["id"] for row in await runs.fetch_rows(statement)} if rows else set()

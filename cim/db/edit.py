@@ -10,6 +10,7 @@ the table itself, so the text of a statement depends on the collection alone.
 
 from collections.abc import Sequence
 
+from cim.db.idempotency import Key, is_unused, kept_steps
 from cim.model import Collection, Kind, Scope
 from cim.model.collection import LEADING
 from cim.query.feature_query import FeatureQuery
@@ -73,10 +74,10 @@ def _listed(names: Sequence[str], prefix: str = "") -> Sql:
     return Sql.join(", ", [Sql.of(prefix + "{}", Identifier(name)) for name in names])
 
 
-def insert_sql(collection: Collection, new: str, scope: Scope, *, is_one: bool) -> Sql:
+def insert_sql(collection: Collection, new: str, scope: Scope, *, is_one: bool, key: Key | None = None) -> Sql:
     """Store the features of a JSON list that are not there yet; a row for each: its `id`, or (`is_one`) as `update_sql`.
 
-    None of them is new: nothing has changed.
+    None of them is new: nothing has changed; nor has it where `key` was used before. With a `key`, the answer is kept.
     """
     names = _columns(collection)
     made = Sql.of(
@@ -93,21 +94,24 @@ def insert_sql(collection: Collection, new: str, scope: Scope, *, is_one: bool) 
         "max(valid_to) AS last, bool_or(valid_to IS NULL) AS is_open FROM written HAVING count(*) > 0), "
     )
     return Sql.of(
-        "WITH {}, {}, written AS ({}), {}{} {}",
-        _waiting(),
+        "WITH {}, {}, written AS ({}), {}{}{}",
+        _waiting(key),
         _moment(collection, Sql.of("(SELECT {} FROM waiting)", Cast(collection.id, "text"))),
         made,
         gained,
         _accounted(collection, scope, Sql.of("gained.added"), Sql.of("gained"), Sql.of(", false AS is_too_wide")),
-        _shown(collection, scope) if is_one else Sql.of("SELECT id FROM written ORDER BY id"),
+        _told(_shown(collection, scope) if is_one else Sql.of("SELECT id FROM written ORDER BY id"), key, 201),
     )
 
 
-def update_sql(collection: Collection, feature_id: str, version: str, new: str, scope: Scope) -> Sql:
+def update_sql(
+    collection: Collection, feature_id: str, version: str, new: str, scope: Scope, key: Key | None = None
+) -> Sql:
     """Write the feature of a JSON list of one over the version that was read, which goes to history.
 
     One row: `version` and `body` (the feature as UTF-8, NULL where the caller may no longer see it) and `is_too_wide`: the
-    statistics of the collection may be, `narrow_sql` mends that. No row: there is another version, nothing has changed.
+    statistics of the collection may be, `narrow_sql` mends that. No row: there is another version, or `key` was used before;
+    nothing has changed. With a `key`, the answer is kept.
     """
     names = [n for n in _columns(collection) if n not in LEADING[:3]]
     written = Sql.of(
@@ -122,10 +126,10 @@ def update_sql(collection: Collection, feature_id: str, version: str, new: str, 
         "gained AS MATERIALIZED (SELECT geom::box2d AS box, valid_from AS first, valid_to AS last, valid_to IS NULL AS is_open "
         "FROM written), "
     )
-    return _superseding(collection, feature_id, version, scope, written, gained, _shown(collection, scope))
+    return _superseding(collection, feature_id, version, scope, written, gained, _shown(collection, scope), key=key)
 
 
-def delete_sql(collection: Collection, feature_id: str, version: str, scope: Scope) -> Sql:
+def delete_sql(collection: Collection, feature_id: str, version: str, scope: Scope, key: Key | None = None) -> Sql:
     """Take the version that was read out of the collection, into history; one row `is_too_wide`, none as `update_sql`."""
     written = Sql.of(
         "DELETE FROM {}.{} AS t USING moment WHERE t.id = (SELECT id FROM former) RETURNING t.id", *collection.table
@@ -134,7 +138,7 @@ def delete_sql(collection: Collection, feature_id: str, version: str, scope: Sco
         "gained AS MATERIALIZED (SELECT NULL::box2d AS box, NULL::timestamptz AS first, NULL::timestamptz AS last, "
         "NULL::boolean AS is_open FROM written), "
     )
-    return _superseding(collection, feature_id, version, scope, written, gained, Sql(), added=-1)
+    return _superseding(collection, feature_id, version, scope, written, gained, Sql(), key=key, added=-1)
 
 
 def _superseding(
@@ -146,6 +150,7 @@ def _superseding(
     gained: Sql,
     shown: Sql,
     *,
+    key: Key | None,
     added: int = 0,
 ) -> Sql:
     names = _listed([*_columns(collection), "recorded_at"])
@@ -163,21 +168,40 @@ def _superseding(
         names,
     )
     return Sql.of(
-        "WITH {}, {}, {}, {}, written AS ({}), {}{} {}",
-        _waiting(),
+        "WITH {}, {}, {}, {}, written AS ({}), {}{}{}",
+        _waiting(key),
         former,
         _moment(collection, Sql.of("(SELECT {} FROM former)", Cast(collection.id, "text"))),
         kept,
         written,
         gained,
         _accounted(collection, scope, Sql.of("{}", Cast(added, "bigint")), Sql.of("gained, former AS f"), _TOO_WIDE),
-        shown if shown else Sql.of("SELECT is_too_wide FROM grown"),
+        _told(
+            shown if shown else Sql.of("SELECT NULL AS version, NULL::bytea AS body, is_too_wide FROM grown"),
+            key,
+            200 if shown else 204,
+        ),
     )
 
 
-def _waiting() -> Sql:
-    """A step that comes before every lock; for the rest of the transaction."""
-    return Sql.of("waiting AS MATERIALIZED (SELECT set_config('lock_timeout', {}, true))", f"{LOCK_TIMEOUT_MS}ms")
+def _waiting(key: Key | None) -> Sql:
+    """A step that comes before every lock; for the rest of the transaction. No row where `key` was used before."""
+    return Sql.of(
+        "waiting AS MATERIALIZED (SELECT set_config('lock_timeout', {}, true){})",
+        f"{LOCK_TIMEOUT_MS}ms",
+        Sql() if key is None else Sql.of(" WHERE {}", is_unused(key)),
+    )
+
+
+def _told(shown: Sql, key: Key | None, status: int) -> Sql:
+    """The end of a statement: its rows; the one is kept under the key if there is one, as `status`, `version` and `feature`."""
+    if key is None:
+        return Sql.of(" {}", shown)
+    answer = Sql.of(
+        "jsonb_build_object('status', {}, 'version', version, 'feature', convert_from(body, 'UTF8'))",
+        Cast(status, "int"),
+    )
+    return Sql.of(", shown AS MATERIALIZED ({}), {} SELECT * FROM shown", shown, kept_steps(key, answer))
 
 
 def _moment(collection: Collection, collection_id: Sql) -> Sql:

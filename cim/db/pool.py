@@ -15,7 +15,7 @@ import structlog
 
 from cim.db.loans import Loans
 from cim.db.login import ways
-from cim.errors import CimError, OutsideCrs, Unavailable, WriteBusy
+from cim.errors import CimError, Conflict, OutsideCrs, Unavailable, WriteBusy
 from cim.settings import Settings
 from cim.sql import Sql
 
@@ -46,7 +46,7 @@ _REFUSED = (
 )
 """A login, or a role to take, that the database does not know or does not let us have."""
 
-_CONTENDED = (asyncpg.LockNotAvailableError, asyncpg.TransactionRollbackError)
+_CONTENDED = (asyncpg.LockNotAvailableError, asyncpg.TransactionRollbackError, asyncpg.UniqueViolationError)
 _FAILURES = (*_LOST, *_CONTENDED, asyncpg.InternalServerError, asyncpg.DataError)
 
 Row = Any
@@ -89,6 +89,10 @@ def told(error: BaseException) -> CimError | None:
         error, asyncpg.DataError
     ):  # an InterfaceError, but our own mistake: a value of the wrong type was bound
         return None
+    if isinstance(error, asyncpg.UniqueViolationError):
+        if error.table_name != "idempotency":  # our own mistake
+            return None
+        return Conflict("a request with the same Idempotency-Key came in between; send it again")
     if isinstance(error, asyncpg.LockNotAvailableError):
         return WriteBusy("a load is writing these features; nothing was changed, try again when it has ended")
     if isinstance(error, asyncpg.TransactionRollbackError):

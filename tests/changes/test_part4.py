@@ -352,6 +352,56 @@ def test_the_same_request_with_an_idempotency_key_is_done_once(client: Any, admi
     assert_problem(bad, status=400, code="invalid-parameter", parameter="Idempotency-Key")
 
 
+def test_every_way_to_write_with_an_idempotency_key_is_done_once(admin: Any, city: City) -> None:
+    """Six at once and one later, each the same answer to the byte and one version; another request is refused, and does nothing."""
+    made = admin.post(ITEMS, json={**feature(name="first"), "id": "idem"}, headers=GEOJSON)
+    path = address(made)
+    new = {**feature(name="new"), "id": "api.idem-put"}
+    batch = {"type": "FeatureCollection", "features": [{**feature(name="b"), "id": "idem-batch"}]}
+    merge = {"Content-Type": "application/merge-patch+json", "If-Match": "*"}
+    writes = [
+        ("PATCH", path, {"name": "patched"}, merge),
+        ("PUT", path, feature(name="replaced"), {**GEOJSON, "If-Match": "*"}),
+        ("PUT", f"{ITEMS}/api.idem-put", new, GEOJSON),
+        ("POST", ITEMS, {**feature(name="own id"), "id": "idem-own"}, GEOJSON),
+        ("POST", ITEMS, batch, GEOJSON),
+        ("DELETE", path, None, {"If-Match": "*"}),
+    ]
+    for number, (method, where, body, headers) in enumerate(writes):
+        keyed = {**headers, "Idempotency-Key": f"way-{number}"}
+
+        def send(_: int, method=method, where=where, body=body, keyed=keyed) -> Any:
+            return admin.request(method, where, json=body, headers=keyed)
+
+        before = city.run_text("SELECT version FROM cim.collection_stats WHERE collection_id = 'buildings'").fetchone()[
+            0
+        ]
+        with ThreadPoolExecutor(6) as pool:
+            answers = [*pool.map(send, range(6)), send(0)]
+        told = {(one.status_code, one.content, one.headers.get("etag"), one.headers.get("location")) for one in answers}
+        assert len(told) == 1, (method, where, told)
+        assert answers[0].status_code == (200, 200, 201, 201, 201, 204)[number]
+        after = city.run_text("SELECT version FROM cim.collection_stats WHERE collection_id = 'buildings'").fetchone()[
+            0
+        ]
+        assert after == before + 1, (method, where)
+        other = {"type": "FeatureCollection", "features": [feature(name="z")]} if number % 2 else feature(name="z")
+        refused = admin.post(ITEMS, json=other, headers={**GEOJSON, "Idempotency-Key": f"way-{number}"})
+        assert_problem(refused, status=409, code="idempotency-key-reused")
+        last = city.run_text("SELECT version FROM cim.collection_stats WHERE collection_id = 'buildings'").fetchone()[0]
+        assert last == after
+
+
+def test_a_request_that_fails_leaves_its_idempotency_key_free(admin: Any) -> None:
+    made = admin.post(ITEMS, json=feature(name="free"), headers=GEOJSON)
+    stale = {"Content-Type": "application/merge-patch+json", "If-Match": '"0"', "Idempotency-Key": "free-1"}
+    assert_problem(
+        admin.patch(address(made), json={"name": "x"}, headers=stale), status=412, code="precondition-failed"
+    )
+    stale["If-Match"] = made.headers["etag"]
+    assert admin.patch(address(made), json={"name": "x"}, headers=stale).status_code == 200
+
+
 def test_a_batch_is_stored_whole_or_not_at_all(admin: Any, city: City) -> None:
     before = city.count("buildings")
     good = [feature(114.01 + n * 1e-3, 22.58, name=f"批{n}") for n in range(50)]
