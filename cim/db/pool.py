@@ -24,7 +24,7 @@ log = structlog.get_logger("database")
 CONNECT_TIMEOUT_S = 4.0
 KEPT_STATEMENTS = 200
 """Prepared statements that a connection keeps: each shape of a question is one."""
-KEPT_BYTES = 5120
+KEPT_BYTES = 6144
 """Longer statements are planned each time: a kept plan takes the server about 125 kB for each kB of text."""
 ACQUIRE_TIMEOUT_S = 5.0
 

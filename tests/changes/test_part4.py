@@ -10,6 +10,11 @@ import pytest
 import shapely
 from shapely.geometry import shape
 
+from cim.collections import BUILTIN
+from cim.db import edit
+from cim.db.idempotency import Key
+from cim.db.pool import KEPT_BYTES
+from cim.model import Scope
 from tests.changes.conftest import ITEMS, feature
 from tests.city import City, feature_collections
 from tests.problems import assert_problem
@@ -499,3 +504,11 @@ def test_points_and_datasets_are_edited_too(client: Any, admin: Any, city: City)
     assert properties["valid_from"].startswith("2021-01-01")
     assert properties["latest_time"].startswith("2022-01-01T00:00:00")
     assert answer.json()["geometry"]["coordinates"] == [114.05, 22.55]
+
+
+@pytest.mark.parametrize("collection", BUILTIN, ids=lambda one: one.id)
+def test_the_statement_of_an_edit_is_short_enough_to_keep_its_plan(collection: Any) -> None:
+    """A longer one is planned anew for each edit, which doubles the time that it takes."""
+    for key in (None, Key("caller", "key", b"digest")):
+        text, _ = edit.update_sql(collection, "test.1", "1", "[]", Scope(), key).compile()
+        assert len(text) <= KEPT_BYTES
