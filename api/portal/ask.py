@@ -36,12 +36,15 @@ class Refused(Exception):
         message = t.get(f"rule.{self.problem.get('rule')}")
         if message is None:
             return ""
-        said = message.format_map({name: _said(name, value, t) for name, value in self.problem.items()})
+        try:
+            said = message.format_map({name: _said(name, value, t) for name, value in self.problem.items()})
+        except KeyError:  # a fact that the API left out: its own words say more
+            return ""
         parameter = self.problem.get("parameter")
-        groups = (
-            ("member", "condition", "person") if parameter != "id" else ()
-        )  # an id is called otherwise on each page
-        field = next((t[key] for group in groups if (key := f"{group}.{parameter}") in t), "")
+        if parameter == "id":  # called otherwise on each page
+            return said
+        keys = (f"{group}.{parameter}" for group in ("member", "condition", "person"))
+        field = next((t[key] for key in keys if key in t), "")
         return t["problem.of-field"].format(field=field, said=said) if field else said
 
     @property

@@ -6,7 +6,8 @@ from contextlib import ExitStack
 import pytest
 
 from . import office
-from .test_language import CHINESE
+from .conftest import REPOSITORY
+from .test_language import CATALOGUES, CHINESE
 
 DRAFT = "refused-draft"
 REFUSED = (
@@ -31,6 +32,12 @@ def people(portal_url):
         logins = {login: office.session(portal_url, login, stack) for login in {one[0] for one in REFUSED}}
         assert logins["li.owner"].post("/catalogue/items", json=office.draft(DRAFT)).status_code == 201
         yield logins
+
+
+def test_every_rule_has_its_words_and_all_words_their_rule():
+    sources = "\n".join(path.read_text() for package in ("api", "cim") for path in (REPOSITORY / package).rglob("*.py"))
+    raised = set(re.findall(r'rule="([\w-]+)"', sources))
+    assert raised == {key.removeprefix("rule.") for key in CATALOGUES["en"] if key.startswith("rule.")}
 
 
 @pytest.mark.parametrize(("login", "form", "typed", "status", "chinese", "english"), REFUSED)
