@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.context import context_of
-from api.documents import uncoded
+from api.etags import uncoded
 from api.params import parse_json
 from cim.crs import CRS84, Crs
 from cim.db.idempotency import Key, keep_sql, kept_sql

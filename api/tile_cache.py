@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 
 from api.compression import coding_of, encoded
-from api.documents import etag_of
+from api.etags import etag_of
 from cim.db.stamps import Stamps
 
 OVERHEAD_BYTES = 1_000
@@ -19,14 +19,17 @@ MIN_COMPRESSED = 1_000
 
 
 class KeptTile:
-    """A tile as it was at a stamp of its collection. `truncated`: the most features it may hold, where some were left out."""
+    """A tile as it was at a stamp of its collection. `truncated`: the most features it may hold, where some were left out.
+
+    `key` is that of its tag (`etag_of`).
+    """
 
     __slots__ = ("__weakref__", "bodies", "etag", "size", "stamp", "truncated")
 
-    def __init__(self, body: bytes, stamp: str, truncated: int | None) -> None:
+    def __init__(self, body: bytes, stamp: str, truncated: int | None, key: bytes | None = None) -> None:
         self.stamp = stamp
         self.truncated = truncated
-        self.etag = etag_of(body)
+        self.etag = etag_of(body, key=key)
         self.bodies = {"identity": body}
         self.size = OVERHEAD_BYTES + len(body)
 

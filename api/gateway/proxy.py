@@ -13,7 +13,8 @@ import httpcore2
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.documents import Whole, had_already, uncoded
+from api.documents import Whole, had_already
+from api.etags import uncoded
 from api.gateway.breaker import Gate
 from api.gateway.connect import open_pool
 from api.gateway.flight import Flights, Found

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.context import collection_of, database_of, settings_of
-from api.documents import GEOJSON, JSON, url_of, versioned_etag
+from api.documents import GEOJSON, JSON, url_of
 from api.editing import (
     FEATURES,
     MERGE_PATCH,
@@ -25,6 +25,7 @@ from api.editing import (
     once_or_undone,
     read_body,
 )
+from api.etags import versioned_etag
 from api.params import query_parameters
 from api.routes.items import OFFERS, crs_header, item_links, with_links
 from api.security import require_editor, require_place

@@ -10,9 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.conditions import PAGING, SHOWING, Asking, asking, asking_body, conditions_from, page_names
-from api.context import collection_of, context_of, settings_of
+from api.context import collection_of, context_of, registry_of, settings_of
 from api.counting import count_matched
-from api.documents import GEOJSON, HTML, JSON, Link, answer, etag_of, query_text, url_of, versioned_etag
+from api.documents import GEOJSON, HTML, JSON, Link, answer, query_text, url_of
+from api.etags import etag_of, versioned_etag
 from api.exports import OFFER_OF, bom_of
 from api.html import item_page, items_page
 from api.negotiate import Representation, choose
@@ -65,8 +66,8 @@ class Page:
     counted: Mapping[str, int] | None = None
     output: Output = GEOJSON_OUTPUT
 
-    def written(self, links: list[Link], *, has_bom: bool = False) -> tuple[tuple[bytes, ...], str]:
-        """Head, features and tail, and an ETag that the time of the answer leaves alone.
+    def written(self, links: list[Link], key: bytes, *, has_bom: bool = False) -> tuple[tuple[bytes, ...], str]:
+        """Head, features and tail, and an ETag under `key` that the time of the answer leaves alone.
 
         The FeatureCollection's members are those of OGC 17-069r4, 7.15.8.
         """
@@ -76,7 +77,7 @@ class Page:
         facts["links"] = orjson.Fragment(orjson.dumps([link.to_dict() for link in links]))
         members = {"timeStamp": now_text(), **facts}
         head = self.output.text.head(Frame(*as_shown(self.collection, self.scope, self.query), members, has_bom))
-        etag = etag_of(orjson.dumps([self.output.f, has_bom, facts]), self.features)
+        etag = etag_of(orjson.dumps([self.output.f, has_bom, facts]), self.features, key=key)
         return (head, self.features, self.output.text.tail), etag
 
     def _numbers(self) -> Mapping[str, int]:
@@ -148,7 +149,7 @@ async def items(request: Request) -> Response:
     has_bom = bom_of(values, output)
     page = await read_page(request, asking(request, collection, scope, values), output)
     links = page_links(settings_of(request).public_url, values, page, kind)
-    body, etag = page.written(links, has_bom=has_bom)
+    body, etag = page.written(links, registry_of(request).cursor_key, has_bom=has_bom)
     if kind.f == "html":
         return items_page(request, collection, orjson.loads(b"".join(body)), links)
     headers = crs_header(page.query.crs)
@@ -192,7 +193,7 @@ async def search(request: Request) -> Response:
                 address, "next", kind.media_type, "The next page", "POST", {**asked.values, "cursor": page.next_cursor}
             )
         )
-    body, etag = page.written(links, has_bom=has_bom)
+    body, etag = page.written(links, registry_of(request).cursor_key, has_bom=has_bom)
     return answer(request, body, output.media_type, headers=crs_header(page.query.crs), links=links, etag=etag)
 
 

@@ -15,7 +15,8 @@ from starlette.responses import Response
 
 from api.catalogue_document import FACETS_JSON, catalogue_of, facets_document
 from api.context import context_of, database_of, registry_of, scope_of, settings_of
-from api.documents import GEOJSON, HTML, JSON, SCHEMA_JSON, Link, answer, etag_of, json_answer, query_text
+from api.documents import GEOJSON, HTML, JSON, SCHEMA_JSON, Link, answer, json_answer, query_text
+from api.etags import etag_of
 from api.html import document_page
 from api.negotiate import Representation, choose
 from api.params import query_parameters

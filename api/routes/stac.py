@@ -13,6 +13,7 @@ from starlette.responses import Response
 from api.conditions import FILTER, asking, read_conditions
 from api.context import database_of, registry_of, scope_of, settings_of
 from api.documents import GEOJSON, HTML, JSON, OPENAPI_30, SCHEMA_JSON, Link, answer, json_answer, url_of
+from api.etags import etag_of
 from api.filters import CQL2_CLASSES
 from api.negotiate import Representation, choose
 from api.params import check_members, json_object, parse_limit, query_parameters
@@ -326,7 +327,8 @@ async def _page(
         {"type": "FeatureCollection", "numberReturned": row["returned"], "links": [link.to_dict() for link in links]}
     )
     body = b"".join((head[:-1], b',"features":[', row["body"] or b"", b"]}"))
-    return answer(request, body, GEOJSON, links=links, vary=_VARY)
+    etag = etag_of(body, key=registry.cursor_key)
+    return answer(request, body, GEOJSON, links=links, vary=_VARY, etag=etag)
 
 
 router.add_route("/stac", landing, methods=["GET"])

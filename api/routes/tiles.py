@@ -182,7 +182,8 @@ async def make_tile(request: Request, asked: Asked) -> KeptTile:
         if plan.is_kept(len(body), row["taken"]):
             break
         plan = next_plan(plan, len(body), asked.collection, asked.query, asked.tile)
-    return KeptTile(body, row["stamp"] or "", plan.truncated(asked.collection, row["taken"]))
+    truncated = plan.truncated(asked.collection, row["taken"])
+    return KeptTile(body, row["stamp"] or "", truncated, context_of(request).registry.cursor_key)
 
 
 def tile_answer(request: Request, key: Hashable | None, made: KeptTile, truncated: str | None) -> tuple[Whole, str]:

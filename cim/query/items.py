@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from cim.model import Collection, Scope
 from cim.query.feature_query import FeatureQuery
 from cim.query.features import shown_columns
-from cim.query.kept import VERSION, kept_body, reads_kept
+from cim.query.kept import VERSION, kept_beside, kept_body, reads_kept
 from cim.query.masking import sees_whole
 from cim.query.nearest import nearest_rows
 from cim.query.order import POSITION, ordered_rows
@@ -53,12 +53,16 @@ def page_sql(
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """How the gathered rows of a page become its text: the `size` stored of each, its `body`, and all of them `joined`."""
+    """How the gathered rows of a page become its text: the `size` stored of each, its `body`, and all of them `joined`.
+
+    `beside`: what the body is taken from, joined to the rows.
+    """
 
     rows: Sql
     size: Sql
     body: Sql
     joined: Sql
+    beside: Sql
 
 
 def box_shape(collection: Collection, query: FeatureQuery, scope: Scope, output: Output) -> BoxShape | None:
@@ -81,11 +85,11 @@ def _written(collection: Collection, query: FeatureQuery, scope: Scope, output: 
     assert output.text is not None
     if output is GEOJSON and reads_kept(collection, query, scope):
         rows, joined = _in_order(collection, query, scope, VERSION), Sql.of("string_agg(body, ','::bytea)")
-        return _Written(rows, Sql.of("size"), kept_body(collection), joined)
+        return _Written(rows, Sql.of("size"), kept_body(collection), joined, kept_beside(collection))
     body = output.text.line(*as_shown(collection, scope, query))
     joined = Sql.of("convert_to(string_agg(body, {}), 'UTF8')", Cast(output.text.separator, "text"))
     rows = page_rows(collection, query, scope, output.text.needs)
-    return _Written(rows, Sql.of("pg_column_size(geom)"), body, joined)
+    return _Written(rows, Sql.of("pg_column_size(geom)"), body, joined, Sql())
 
 
 def _composed(collection: Collection, query: FeatureQuery, scope: Scope, output: Output, page_bytes: int) -> Sql:
@@ -95,13 +99,14 @@ def _composed(collection: Collection, query: FeatureQuery, scope: Scope, output:
         "total AS MATERIALIZED (SELECT count(*) AS number, COALESCE(sum({}), 0) AS size FROM page) "
         "SELECT {} AS body, count(*) AS returned, "
         "{} AS last, (SELECT number FROM total) > count(*) AS has_more "
-        "FROM (SELECT {} AS last, {} AS body FROM page LIMIT (SELECT CASE WHEN size <= {} THEN {} ELSE {} END FROM total)) AS made",
+        "FROM (SELECT {} AS last, {} AS body FROM page {} LIMIT (SELECT CASE WHEN size <= {} THEN {} ELSE {} END FROM total)) AS made",
         written.rows,
         written.size,
         written.joined,
         Sql.of("(array_agg(last))[count(*)]" if query.sort else "max(last)"),
         Sql.of("{}", POSITION) if query.sort else Sql.of("id"),
         written.body,
+        written.beside,
         Cast(page_bytes, "bigint"),
         Cast(query.limit, "bigint"),
         _within_budget(query.limit, page_bytes, written.size),

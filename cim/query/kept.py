@@ -48,13 +48,22 @@ VERSION = Sql.of("id, feature.xmin AS version, recorded_at, pg_column_size(geom)
 """Columns of the rows of `feature` that `kept_body` is an expression over."""
 
 
-def kept_body(collection: Collection) -> Sql:
-    """Expression over a row `page` of `VERSION`: the text of the feature in UTF-8, kept, or made now where it is not."""
+def kept_beside(collection: Collection) -> Sql:
+    """Join behind rows `page` of `VERSION`: `kept.body` is the text of the feature in UTF-8, NULL where it is not kept.
+
+    The OFFSET keeps it a loop, whose body goes into the page uncopied; another join would hash the whole table.
+    """
     return Sql.of(
-        "COALESCE((SELECT kept.body FROM cim.kept_text AS kept WHERE kept.form = (SELECT {}) AND kept.id = page.id "
-        "AND kept.version = page.version AND kept.recorded_at = page.recorded_at), "
-        "(SELECT convert_to({}, 'UTF8') FROM {}.{} AS feature WHERE feature.id = page.id))",
+        "LEFT JOIN LATERAL (SELECT kept.body FROM cim.kept_text AS kept WHERE kept.form = (SELECT {}) AND kept.id = page.id "
+        "AND kept.version = page.version AND kept.recorded_at = page.recorded_at OFFSET 0) AS kept ON TRUE",
         Cast(collection.kept_form, "bigint"),
+    )
+
+
+def kept_body(collection: Collection) -> Sql:
+    """Expression over a row of both: the text, kept, or made now where it is not."""
+    return Sql.of(
+        "COALESCE(kept.body, (SELECT convert_to({}, 'UTF8') FROM {}.{} AS feature WHERE feature.id = page.id))",
         feature_text(collection, EVERYBODY),
         *collection.table,
     )

@@ -12,7 +12,7 @@ from cim.bbox import Bbox
 from cim.model import Collection, Scope
 from cim.query.feature_query import FeatureQuery
 from cim.query.masking import sees_whole
-from cim.query.predicate import STORED_SRID, is_broad
+from cim.query.predicate import STORED_SRID, is_broad, is_wide
 from cim.sql import Cast, Sql
 
 MAX_SHAPES = 1_024
@@ -120,8 +120,8 @@ class Shapes:
 def _page_key(collection: Collection, query: FeatureQuery, scope: Scope, form: Hashable) -> Hashable:
     has_box = query.bbox is not None
     broad = has_box and is_broad(collection, query)
-    is_first = query.after is None
-    return (id(collection), scope, form, has_box, broad, is_first, query.crs, query.shown, query.has_geometry)
+    is_first, wide = query.after is None, has_box and is_wide(collection, query)
+    return (id(collection), scope, form, has_box, broad, wide, is_first, query.crs, query.shown, query.has_geometry)
 
 
 def _of_boxes(shape: _Shape, query: FeatureQuery) -> tuple[tuple[str, ...], Values]:
