@@ -117,6 +117,7 @@ class Border:
         self._metrics = context.metrics
         self._templates = context.templates
         self._log = request_log(context.settings)
+        self._ended: list[Answered] = []
         origins = [origin.strip().encode() for origin in context.settings.cors_origins.split(",") if origin.strip()]
         self._any_origin = b"*" in origins
         self._origins = frozenset(origins)
@@ -168,7 +169,17 @@ class Border:
             route = route_of(scope, self._templates)
             path = route if scope["path"].startswith(_RIGHTS) else scope["path"][:300]
             ms = (time.perf_counter() - started) * 1000
-            self.told((Answered(request_id, method, path, route, status, size, ms),))
+            self._note(Answered(request_id, method, path, route, status, size, ms))
+
+    def _note(self, answered: Answered) -> None:
+        """Note an answer, with all that end in this turn of the loop: their lines are one write."""
+        if not self._ended:
+            asyncio.get_running_loop().call_soon(self._note_all)
+        self._ended.append(answered)
+
+    def _note_all(self) -> None:
+        ended, self._ended = self._ended, []
+        self.told(ended)
 
     def told(self, answered: Sequence[Answered]) -> None:
         """Note answers: in the metrics, and as lines of the log. Those of `api.hot` come here too."""

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from api.conditions import FILTER, asking, read_conditions
 from api.context import database_of, registry_of, scope_of, settings_of
-from api.documents import GEOJSON, HTML, JSON, OPENAPI_30, SCHEMA_JSON, Link, answer, json_answer, url_of
+from api.documents import GEOJSON, HTML, JSON, OPENAPI_30, SCHEMA_JSON, Link, answer, json_answer, query_text, url_of
 from api.etags import etag_of
 from api.filters import CQL2_CLASSES
 from api.negotiate import Representation, choose
@@ -306,7 +306,8 @@ async def _page(
     registry, scope, root = registry_of(request), await scope_of(request), _root(request)
     imagery, is_post = registry.get(IMAGERY.id), request.method == "POST"
     filtering = replace(asking(request, imagery, scope, asked), is_body=is_post, names=COLUMN_OF)
-    query = replace(query, **read_conditions(filtering, (FILTER,)))
+    if fields := read_conditions(filtering, (FILTER,)):
+        query = replace(query, **fields)
     binding = b"stac\n" + repr(wanted).encode() + query.fingerprint()
     if asked.get("token") is not None:
         after = decode_cursor(registry.cursor_key, binding, asked["token"], parameter="token")
@@ -315,14 +316,16 @@ async def _page(
     base = settings_of(request).public_url
     row = await database_of(request).fetch_one(items_sql(query, wanted, scope, base, imagery))
     links = [Link(root, "root", JSON)]
+    given = {} if is_post else {name: query_text(name, value) for name, value in asked.items()}
     if not is_post:
-        links.append(Link(url_of(address, **asked), "self", GEOJSON))
+        links.append(Link(f"{address}?{'&'.join(given.values())}" if given else address, "self", GEOJSON))
     if row["has_more"]:
         token = encode_cursor(registry.cursor_key, binding, row["last_id"])
         if is_post:
             links.append(Link(address, "next", GEOJSON, None, "POST", {**asked, "token": token}))
         else:
-            links.append(Link(url_of(address, **{**asked, "token": token}), "next", GEOJSON, None, "GET"))
+            following = "&".join({**given, "token": query_text("token", token)}.values())
+            links.append(Link(f"{address}?{following}", "next", GEOJSON, None, "GET"))
     head = orjson.dumps(
         {"type": "FeatureCollection", "numberReturned": row["returned"], "links": [link.to_dict() for link in links]}
     )

@@ -42,9 +42,9 @@ def is_broad(collection: Collection, query: FeatureQuery) -> bool:
 
 
 def is_wide(collection: Collection, query: FeatureQuery) -> bool:
-    """True when many features are to be expected in the box."""
+    """True when many features are to be expected in the box, of all times."""
     box, bounds, count = query.bbox, collection.extent.bounds_crs84, collection.feature_count
-    if box is None or box.srid != STORED_SRID or bounds is None or count is None:
+    if box is None or box.srid != STORED_SRID or bounds is None or count is None or query.interval is not None:
         return False
     if any(min(part.max_x - part.min_x, part.max_y - part.min_y) < 4 * INWARD_DEGREES for part in box.parts()):
         return False  # nothing is well inside
