@@ -152,13 +152,10 @@ def test_a_harvest_that_is_ended_keeps_what_it_wrote_and_goes_on_with_the_next_r
     assert (account["unchanged"], account["inserted"]) == (kept, 800 - kept)
 
 
-@pytest.mark.parametrize("dies", ["server and process", "server"])
-def test_a_run_survives_its_server(
-    module_database_url: str, tmp_path: Any, admin: httpx2.Client, running: Server, dies: str
-) -> None:
-    """SIGKILL of the worker in the middle of a load, with its process or without: done once by the next server."""
+def test_a_run_survives_its_server(module_database_url: str, tmp_path: Any, running: Server) -> None:
+    """SIGKILL of the worker in the middle of a load, and of its process: done once, by the next server."""
 
-    port, name = free_port(), f"again-{len(dies)}"
+    port, name = free_port(), "again"
     settings = {
         "DATABASE_URL": module_database_url,
         "CIM_PORT": str(port),
@@ -194,8 +191,7 @@ def test_a_run_survives_its_server(
             assert len(workers) == 1
             os.kill(first.pid, signal.SIGKILL)
             first.wait()
-            if dies == "server and process":
-                workers[0].kill()
+            workers[0].kill()
             first, server = start()
             done = until(client, home, has_ended)
         assert (done["state"], done["account"]["inserted"]) == ("completed", MANY), done

@@ -24,18 +24,24 @@ PNG = bytes.fromhex(
 
 
 @pytest.fixture(scope="module")
-def parcels(shelf: Shelf, maps: Upstream, other: Upstream, city: City, anyone: httpx2.Client) -> str:
+def second(spares: list[Upstream]) -> Upstream:
+    """Another host, of this file's own."""
+    return spares.pop()
+
+
+@pytest.fixture(scope="module")
+def parcels(shelf: Shelf, maps: Upstream, second: Upstream, city: City, anyone: httpx2.Client) -> str:
     """A service of a WMS, a WFS of the same host, a file of another one, and our own data."""
     city.building(square(114.05, 22.54))
     city.settle(anyone)
     maps.on("/p/wms", answer(f'<C href="{maps.url}/p/wms?"/>'.encode(), content_type="text/xml"))
     maps.on("/p/wfs", answer(f'<C href="{maps.url}/p/wfs?x=1"/>'.encode(), content_type="text/xml"))
     maps.on("/p/wfs/more", answer(b"more"))
-    other.on("/p.zip", answer(b"zip"))
+    second.on("/p.zip", answer(b"zip"))
     endpoints = [
         {"url": f"{maps.url}/p/wms", "kind": "wms"},
         {"url": f"{maps.url}/p/wfs", "kind": "wfs", "title": "Parcels as features"},
-        {"url": f"{other.url}/p.zip", "kind": "file"},
+        {"url": f"{second.url}/p.zip", "kind": "file"},
         {"url": "/collections/buildings/items", "kind": "features"},
     ]
 
@@ -68,17 +74,17 @@ def test_a_service_of_one_endpoint_has_all_paths_to_itself(shelf: Shelf, anyone:
 
 
 def test_a_credential_goes_to_the_host_that_it_was_set_for(
-    shelf: Shelf, anyone: httpx2.Client, admin: httpx2.Client, maps: Upstream, other: Upstream
+    shelf: Shelf, anyone: httpx2.Client, admin: httpx2.Client, maps: Upstream, second: Upstream
 ) -> None:
 
-    urls = (f"{maps.url}/c/1", f"{maps.url}/c/2", f"{other.url}/c/3")
-    for upstream, path in ((maps, "/c/1"), (maps, "/c/2"), (other, "/c/3")):
+    urls = (f"{maps.url}/c/1", f"{maps.url}/c/2", f"{second.url}/c/3")
+    for upstream, path in ((maps, "/c/1"), (maps, "/c/2"), (second, "/c/3")):
         upstream.on(path, answer(b"ok"))
     path = shelf.put("by-credential", "", "rest", endpoints=dumps([{"url": url} for url in urls]).decode())
     set_it = admin.put("/catalogue/items/by-credential/credentials", json={"kind": "bearer", "token": "t0"})
     assert set_it.status_code == 204
     assert [anyone.get(path + tail).status_code for tail in ("", "/endpoints/2", "/endpoints/3")] == [200] * 3
-    sent = [maps.asked_for("/c/1"), maps.asked_for("/c/2"), other.asked_for("/c/3")]
+    sent = [maps.asked_for("/c/1"), maps.asked_for("/c/2"), second.asked_for("/c/3")]
     assert [one[-1].headers.get("authorization") for one in sent] == ["Bearer t0", "Bearer t0", None]
 
 
@@ -128,12 +134,12 @@ def test_addresses_that_are_not_told_keep_their_numbers(shelf: Shelf, anyone: ht
 
 
 def test_a_rest_api_has_its_openapi_document(
-    shelf: Shelf, anyone: httpx2.Client, node: Server, other: Upstream
+    shelf: Shelf, anyone: httpx2.Client, node: Server, second: Upstream
 ) -> None:
-    described = dumps({"openapi": "3.1.0", "servers": [{"url": f"{other.url}/api/v1"}], "paths": {}})
-    other.on("/docs/openapi.json", answer(described, content_type="application/json"))
-    other.on("/api/v1/trees", answer(b"[]", content_type="application/json"))
-    endpoints = [{"url": f"{other.url}/api/v1"}, {"url": f"{other.url}/docs/openapi.json", "kind": "openapi"}]
+    described = dumps({"openapi": "3.1.0", "servers": [{"url": f"{second.url}/api/v1"}], "paths": {}})
+    second.on("/docs/openapi.json", answer(described, content_type="application/json"))
+    second.on("/api/v1/trees", answer(b"[]", content_type="application/json"))
+    endpoints = [{"url": f"{second.url}/api/v1"}, {"url": f"{second.url}/docs/openapi.json", "kind": "openapi"}]
     path = shelf.put("rest-api", "", "rest", endpoints=dumps(endpoints).decode())
     record = anyone.get("/catalogue/items/rest-api").json()
     (link,) = [link["href"] for link in record["links"] if link["rel"] == "service-desc"]
