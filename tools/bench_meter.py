@@ -1,7 +1,8 @@
-"""What metering and rights cost: a cached tile through `/services/…`, with and without them, in turns on one machine.
+"""What metering and rights cost: cached tiles through `/services/…`, with and without them, in turns on one machine.
 
-`python tools/bench_meter.py --rounds 5` prints the ratio of each way to the same server without rights and meter. The load is wrk, one
-worker answers; calls are booked meanwhile by the same worker into the same database, so that their whole cost is seen.
+`python tools/bench_meter.py --rounds 3` prints the ratio of each way to the same server without rights and meter, for tiles of the
+sizes that `make bench` has. The load is wrk, one worker answers; calls are booked meanwhile by the same worker into the same
+database, so that their whole cost is seen.
 """
 
 import argparse
@@ -12,11 +13,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -28,9 +31,14 @@ from cim.db.ownership import owned
 from cim.db.rights import Rights
 from tools.bench.city import free_port
 from tools.bench.load import Ask, fetch
+from tools.bench.places import _tile
+from tools.bench.run import nearest_tile
 
 FIRST_PORT = 18_800
 CONNECTIONS = 8
+SIZES = (33_000, 190_000)
+"""Bytes of the tiles, about."""
+ZOOMS = range(12, 17)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,25 +160,22 @@ def prepare(url: str, buildings: int, folder: Path) -> str:
     return key
 
 
-def tile_of(url: str) -> str:
-    """The tile of zoom 14 that the most buildings lie in."""
-    from tools.bench.places import _tile
-
+def tiles_of(url: str, port: int) -> list[str]:
+    """Tiles of about `SIZES`, of those that the most buildings lie in."""
     with psycopg.connect(url) as connection:
-        rows = connection.execute(
+        middles = connection.execute(
             "SELECT ST_X(ST_Centroid(geom)), ST_Y(ST_Centroid(geom)) FROM cim.building"
         ).fetchall()
-    counts: dict[tuple[int, int, int], int] = {}
-    for lon, lat in rows:
-        tile = _tile(14, lon, lat)
-        counts[tile] = counts.get(tile, 0) + 1
-    zoom, row, col = max(counts, key=lambda tile: counts[tile])
-    return f"WebMercatorQuad/{zoom}/{row}/{col}"
+    tiles = []
+    for zoom in ZOOMS:
+        counts = Counter(_tile(zoom, lon, lat) for lon, lat in middles)
+        tiles += [tile for tile, _ in counts.most_common(20)]
+    return ["WebMercatorQuad/{}/{}/{}".format(*nearest_tile(port, tiles, size)) for size in SIZES]
 
 
 def rate(port: int, way: Way, key: str, seconds: int) -> float:
     """Answers a second."""
-    headers = ["-H", "Accept-Encoding: gzip", *(["-H", f"Authorization: Bearer {key}"] if way.has_key else [])]
+    headers = ["-H", f"Authorization: Bearer {key}"] if way.has_key else []
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", *headers, f"http://127.0.0.1:{port}{way.path}"]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     if "Non-2xx" in said or "Socket errors" in said:
@@ -184,9 +189,17 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def measure(url: str, key: str, folder: Path, rounds: int, seconds: int) -> dict[str, list[float]]:
-    """Rates of each way, in turns of which every other one goes backwards."""
-    tile = tile_of(url)
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Answers a second, and CPU of the worker and of PostgreSQL in µs an answer."""
+
+    rate: float
+    worker_us: float
+    database_us: float
+
+
+def measure(cluster: Cluster, url: str, key: str, folder: Path, rounds: int, seconds: int) -> None:
+    """Print what each way gives for each tile, measured in turns of which every other one goes backwards."""
     servers: dict[str, tuple[int, subprocess.Popen[bytes]]] = {}
     try:
         for number, kind in enumerate(("bare", "whole")):
@@ -196,20 +209,34 @@ def measure(url: str, key: str, folder: Path, rounds: int, seconds: int) -> dict
             with (folder / f"{kind}.log").open("wb") as log:
                 servers[kind] = port, subprocess.Popen(command, env=env, stdout=log, stderr=log)
             _wait(port, folder / f"{kind}.log")
-        found: dict[str, list[float]] = {way.name: [] for way in ways(tile)}
-        for turn in range(rounds):
-            for way in ways(tile)[:: -1 if turn % 2 else 1]:
-                port, process = servers[way.server]
-                before = cpu_s(process.pid)
-                answers = rate(port, way, key, seconds)
-                used = (cpu_s(process.pid) - before) / (answers * seconds) * 1e6
-                found[way.name].append(answers)
-                found.setdefault(f"{way.name}: CPU", []).append(used)
-        return found
+        for tile in tiles_of(url, servers["bare"][0]):
+            listed = ways(tile)
+            found: dict[str, list[Turn]] = {way.name: [] for way in listed}
+            for turn in range(rounds):
+                for way in listed[:: -1 if turn % 2 else 1]:
+                    found[way.name].append(one_turn(cluster, *servers[way.server], way, key, seconds))
+            size = len(fetch(servers["bare"][0], Ask(listed[0].path))[1])
+            print(f"\n{tile}: {size:,} bytes")
+            report(found)
     finally:
         for _, process in servers.values():
             process.terminate()
             process.wait(30)
+
+
+def one_turn(cluster: Cluster, port: int, process: subprocess.Popen[bytes], way: Way, key: str, seconds: int) -> Turn:
+    """Measure a way once, a second after it began."""
+    rate(port, way, key, 1)
+    before = cpu_s(process.pid), database_s(cluster)
+    answers = rate(port, way, key, seconds)
+    used = cpu_s(process.pid) - before[0], database_s(cluster) - before[1]
+    return Turn(answers, *(one / (answers * seconds) * 1e6 for one in used))
+
+
+def database_s(cluster: Cluster) -> float:
+    """CPU seconds of PostgreSQL's processes."""
+    server = psutil.Process(int((cluster.data / "postmaster.pid").read_text().split()[0]))
+    return sum(cpu_s(one.pid) for one in server.children())
 
 
 def _wait(port: int, log: Path) -> None:
@@ -224,25 +251,25 @@ def _wait(port: int, log: Path) -> None:
     raise RuntimeError(log.read_text(errors="replace")[-2000:])
 
 
-def report(found: dict[str, list[float]], tile_ways: Sequence[Way]) -> None:
+def report(found: Mapping[str, Sequence[Turn]]) -> None:
     """Medians, and ratios of the turns to the first way of the same turn."""
-    base = tile_ways[0].name
-    print(f"{'way':<58} {'answers/s':>9} {'ratio':>6} {'CPU µs':>7} {'ratio':>6}")
-    for way in tile_ways:
-        rates, cpu = found[way.name], found[f"{way.name}: CPU"]
-        ratio = statistics.median(one / other for one, other in zip(rates, found[base], strict=True))
-        work = statistics.median(other / one for one, other in zip(cpu, found[f"{base}: CPU"], strict=True))
-        print(
-            f"{way.name:<58} {statistics.median(rates):>9.0f} {ratio:>6.2f} {statistics.median(cpu):>7.0f} {work:>6.2f}"
+    base = next(iter(found.values()))
+    print(f"{'way':<57} {'answers/s':>9} {'ratio':>6} {'worker µs':>9} {'ratio':>6} {'database µs':>11}")
+    for name, turns in found.items():
+        ratio = statistics.median(one.rate / other.rate for one, other in zip(turns, base, strict=True))
+        work = statistics.median(other.worker_us / one.worker_us for one, other in zip(turns, base, strict=True))
+        rates, worker, database = (
+            statistics.median(getattr(one, what) for one in turns) for what in ("rate", "worker_us", "database_us")
         )
+        print(f"{name:<57} {rates:>9.0f} {ratio:>6.2f} {worker:>9.1f} {work:>6.2f} {database:>11.1f}")
 
 
 def main() -> None:
     """Run the bench, or one of its servers."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--buildings", type=int, default=5000)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--serve", choices=("bare", "whole"))
     parser.add_argument("--port", type=int, default=FIRST_PORT)
     asked = parser.parse_args()
@@ -252,9 +279,10 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="cim-bench-meter-"))
     folder.chmod(0o755)
     try:
-        with owned(Cluster(folder / "data")) as url:
+        cluster = Cluster(folder / "data")
+        with owned(cluster) as url:
             key = prepare(url, asked.buildings, folder)
-            report(measure(url, key, folder, asked.rounds, asked.seconds), ways(""))
+            measure(cluster, url, key, folder, asked.rounds, asked.seconds)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

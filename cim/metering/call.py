@@ -2,7 +2,6 @@
 
 import random
 import struct
-import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -51,40 +50,46 @@ EPOCH = date(2000, 1, 1)
 _EPOCH_US = 946_684_800_000_000
 _DAY = slice(6, 10)
 """Where a line has its day."""
-_BEGIN = struct.Struct(">h i i i16s iq if").pack
-"""How many fields there are, day, call id, instant, milliseconds."""
-_ANSWER = struct.Struct(">ih iq iq").pack
+_BEGIN = struct.Struct(">hiii16s").pack
+"""How many fields there are, day, call id."""
+_TIMES = struct.Struct(">iqif").pack
+"""Instant, milliseconds."""
+_ANSWER = struct.Struct(">ihiqiq").pack
 """Status, bytes, rows."""
 _LENGTH = struct.Struct(">i").pack
 
+IDS_AT_ONCE = 32
+IDS_GOOD_S = 0.1
+"""An id tells when it was made: for so long it is of now."""
 
-@dataclass(slots=True)
+
 class CallIds:
-    """UUIDs of version 7 (RFC 9562, 5.7): ids of one time stand together in the ledger's index.
+    """UUIDs of version 7 (RFC 9562, 5.7), made some at once: ids of one time stand together in the ledger's index.
 
-    Their random part is made once a millisecond, and counted up from there (6.2, method 2).
+    Their random part is made once for those, and counted up from there (6.2, method 2).
     """
 
-    _ms: int = -1
-    _text: str = ""
-    _high: bytes = b""
-    _next: int = 0
+    def __init__(self) -> None:
+        self._ready: list[tuple[str, bytes]] = []
+        self._day, self._until = 0, 0.0
 
-    def take(self, count: int) -> list[tuple[str, bytes]]:
-        """So many new ones, as text and as bytes."""
-        ms = time.time_ns() // 1_000_000
-        if ms != self._ms:
-            self._renew(ms)
-        first, self._next = self._next, self._next + count
-        text, high = self._text, self._high
-        return [(text + (low := n.to_bytes(6)).hex(), high + low) for n in range(first, self._next)]
+    def take(self, count: int, day: int, now: float) -> list[tuple[str, bytes]]:
+        """So many new ones: the id, and how its line begins on a day."""
+        if len(self._ready) < count or now >= self._until or day != self._day:
+            self._ready = _new_ids(max(count, IDS_AT_ONCE), day, int(now * 1000))
+            self._day, self._until = day, now + IDS_GOOD_S
+        taken = self._ready[-count:]
+        del self._ready[-count:]
+        return taken
 
-    def _renew(self, ms: int) -> None:
-        bits = random.getrandbits(73)
-        high = ms << 32 | 0x7000 << 16 | bits >> 61 << 16 | 0x8000 | bits >> 47 & 0x3FFF
-        self._ms, self._high, self._next = ms, high.to_bytes(10), bits & 0x7FFF_FFFF_FFFF
-        text = self._high.hex()
-        self._text = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:]}-"
+
+def _new_ids(count: int, day: int, ms: int) -> list[tuple[str, bytes]]:
+    bits = random.getrandbits(73)
+    high = (ms << 32 | 0x7000 << 16 | bits >> 61 << 16 | 0x8000 | bits >> 47 & 0x3FFF).to_bytes(10)
+    first, text = bits & 0x7FFF_FFFF_FFFF, high.hex()
+    begin = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:]}-"
+    lows = [number.to_bytes(6) for number in range(first, first + count)]
+    return [(begin + low.hex(), line_begin(day, high + low)) for low in lows]
 
 
 @dataclass(slots=True)
@@ -178,15 +183,20 @@ class Days:
 
 
 def line_of(admitted: Admitted, *, status: int, outcome: str, sent_bytes: int, rows: int, duration_ms: float) -> bytes:
-    """The line of a call."""
+    """The line of a call: how it begins, its times, its ending."""
+    begin = line_begin(admitted.day, bytes.fromhex(admitted.call_id.replace("-", "")))
     ended = ending(admitted.call, status=status, outcome=outcome, sent_bytes=sent_bytes, rows=rows)
-    identity = bytes.fromhex(admitted.call_id.replace("-", ""))
-    return line(admitted.day, identity, admitted.received_us, duration_ms, ended)
+    return begin + line_times(admitted.received_us, duration_ms) + ended
 
 
-def line(day: int, call_id: bytes, received_us: int, duration_ms: float, ended: bytes) -> bytes:
-    """A line whose `ending` is known. `day` is counted from `EPOCH`, `received_us` from 1970."""
-    return _BEGIN(15, 4, day, 16, call_id, 8, received_us - _EPOCH_US, 4, duration_ms) + ended
+def line_begin(day: int, call_id: bytes) -> bytes:
+    """The fields up to the id; `day` is counted from `EPOCH`."""
+    return _BEGIN(len(COLUMNS), 4, day, 16, call_id)
+
+
+def line_times(received_us: int, duration_ms: float) -> bytes:
+    """The instant, in microseconds since 1970, and the duration."""
+    return _TIMES(8, received_us - _EPOCH_US, 4, duration_ms)
 
 
 def ending(call: Call, *, status: int, outcome: str, sent_bytes: int, rows: int) -> bytes:

@@ -17,8 +17,8 @@ from cim.metering.call import (
     CallIds,
     Days,
     ending,
-    line,
     line_of,
+    line_times,
 )
 from cim.metering.quota import Limits, Quotas
 from cim.metering.shipper import Shipper
@@ -46,15 +46,6 @@ Passed = tuple[str, str]
 """A call that was let in and counted at once: its id in the ledger, and where the caller stands, as `RateLimit` has it."""
 
 _NO_CALL: Passed = ("", "")
-
-
-@dataclass(slots=True)
-class _Taken:
-    """What some calls take of their limits; `standing` is None where not all of it was to be had."""
-
-    limits: Limits
-    count: int = 1
-    standing: str | None = None
 
 
 class Meter:
@@ -124,39 +115,27 @@ class Meter:
         refused = [_NO_CALL if repeat is None else None for repeat, _ in asked]
         if self._is_synced or None not in refused:
             return refused
-        now, ended = time.time(), time.perf_counter()
-        day, received_us = self.days.number(now), int(now * 1_000_000)
-        passed, lines, taken = list(refused), [], dict[int, _Taken]()
+        now, ended, wanted = time.time(), time.perf_counter(), _wanted(asked)
+        received_us, passed, parts = int(now * 1_000_000), list(refused), list[bytes]()
+        standing: dict[Limits | None, str | None] = {None: ""}
         try:
             self.spool.check_room(self.in_flight + len(asked))
-            self._take(asked, now, taken)
-            call_ids = self._call_ids.take(len(asked))
-            for number, ((repeat, started), (call_id, identity)) in enumerate(zip(asked, call_ids, strict=True)):
-                if repeat is None:
-                    continue
-                standing = "" if repeat.limits is None else taken[id(repeat.limits)].standing
-                if standing is not None:
-                    passed[number] = (call_id, standing)
-                    lines.append(line(day, identity, received_us, (ended - started) * 1000, repeat.ended))
-            if lines:
-                self.spool.append(b"".join(lines))
+            for limits, count in wanted.items():
+                standing[limits] = self._quotas.take_leased(limits, count, now)
+            call_ids = self._call_ids.take(len(asked), self.days.number(now), now)
+            for number, (repeat, started) in enumerate(asked):
+                if repeat is not None and (left := standing[repeat.limits]) is not None:
+                    call_id, begin = call_ids[number]
+                    passed[number] = call_id, left
+                    parts += (begin, line_times(received_us, (ended - started) * 1000), repeat.ended)
+            if parts:
+                self.spool.append(b"".join(parts))
         except MeterFull:
-            for one in taken.values():
-                if one.standing is not None:
-                    self._quotas.put_back(one.limits.grant_id, self._quotas.standing(one.limits, now), one.count)
+            for limits, count in wanted.items():
+                if standing.get(limits) is not None:
+                    self._quotas.put_back(limits.grant_id, self._quotas.standing(limits, now), count)
             return refused
         return passed
-
-    def _take(self, asked: Sequence[tuple[Repeat | None, float]], now: float, taken: dict[int, _Taken]) -> None:
-        """Take what calls want of each of their limits at once; `taken` has them by their identity."""
-        for repeat, _ in asked:
-            if repeat is not None and (limits := repeat.limits) is not None:
-                if (one := taken.get(id(limits))) is None:
-                    taken[id(limits)] = _Taken(limits)
-                else:
-                    one.count += 1
-        for one in taken.values():
-            one.standing = self._quotas.take_leased(one.limits, one.count, now)
 
     async def deny(self, call: Call, *, status: int, outcome: str = REFUSED) -> None:
         """Count a call that was not let through. Raises MeterFull."""
@@ -167,8 +146,9 @@ class Meter:
 
     def _begun(self, call: Call) -> Admitted:
         now = time.time()
-        call_id = self._call_ids.take(1)[0][0] if call.call_id is None else call.call_id
-        return Admitted(call, call_id, self.days.number(now), int(now * 1_000_000), time.perf_counter())
+        day = self.days.number(now)
+        call_id = self._call_ids.take(1, day, now)[0][0] if call.call_id is None else call.call_id
+        return Admitted(call, call_id, day, int(now * 1_000_000), time.perf_counter())
 
     def _write(self, admitted: Admitted, status: int, outcome: str, sent_bytes: int, rows: int) -> None:
         duration_ms = (time.perf_counter() - admitted.started) * 1000
@@ -192,3 +172,12 @@ class Meter:
             await asyncio.gather(running, return_exceptions=True)
         self._syncing, self._next_sync = asyncio.current_task(), None
         await asyncio.to_thread(self.spool.sync)
+
+
+def _wanted(asked: Sequence[tuple[Repeat | None, float]]) -> dict[Limits, int]:
+    """How many calls want one of each of their limits."""
+    wanted: dict[Limits, int] = {}
+    for repeat, _ in asked:
+        if repeat is not None and repeat.limits is not None:
+            wanted[repeat.limits] = wanted.get(repeat.limits, 0) + 1
+    return wanted
