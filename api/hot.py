@@ -2,8 +2,8 @@
 
 What such an answer depends on is the request, what is known of the caller, the declaration of the collection and the tile; so
 the same bytes have the same answer as long as the collection's stamp, read anew each time, is the tile's, and as long as
-all that the answer's rights rest on is known to be as it was (`cim.memo`). What is no longer known is asked the ordinary
-way, and good again from then on. Requests that hold any field not named here always take the ordinary way: no session or condition is
+all that the answer's rights rest on is known to be as it was (`cim.memo`). One of the requests asks for it anew, the ordinary
+way, shortly before it ends, and it is good again from then on. Requests that hold any field not named here always take the ordinary way: no session or condition is
 ever passed by.
 
 Requests that wait for the same stamps are answered together: their calls of services are counted by one write of the spool,
@@ -145,7 +145,7 @@ class HotAnswers:
         ):
             return None
         for known in answer.rights:
-            if known.until <= now:
+            if known.until <= now or known.wants_asking(now):
                 return None
         return tile
 

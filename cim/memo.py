@@ -10,6 +10,10 @@ Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
 
+EARLY_S = 0.5
+"""Who looks for what is good for no longer than this asks again."""
+
+
 @dataclass(slots=True, eq=False)
 class Known(Generic[Value]):
     """A value made of `facts`, good until an instant of `time.monotonic`.
@@ -21,6 +25,14 @@ class Known(Generic[Value]):
     value: Value
     facts: object
     until: float
+    is_asked_again: bool = False
+
+    def wants_asking(self, now: float) -> bool:
+        """True for the one of all who use it that is to ask again before it ends, so that not all of them have to."""
+        if self.is_asked_again or self.until - EARLY_S > now:
+            return False
+        self.is_asked_again = True
+        return True
 
 
 class Memo(Generic[Key, Value]):
@@ -31,9 +43,9 @@ class Memo(Generic[Key, Value]):
         self._known: dict[Key, Known[Value]] = {}
 
     def good(self, key: Key) -> Known[Value] | None:
-        """What is known and good now."""
+        """What is known and good now, and for `EARLY_S` to come."""
         known = self._known.get(key)
-        return known if known is not None and known.until > time.monotonic() else None
+        return known if known is not None and known.until - EARLY_S > time.monotonic() else None
 
     def last(self, key: Key) -> Known[Value] | None:
         """What was known last, be it good or not."""
@@ -44,7 +56,7 @@ class Memo(Generic[Key, Value]):
         until = time.monotonic() + min(self._ttl_s, most_s)
         former = self._known.get(key)
         if former is not None and former.facts == facts:
-            former.until = until
+            former.until, former.is_asked_again = until, False
             return former.value
         self.forget(key)
         if len(self._known) >= self._most:

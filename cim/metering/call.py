@@ -47,13 +47,14 @@ COLUMNS = (
 
 EPOCH = date(2000, 1, 1)
 """PostgreSQL's: days and microseconds are counted from here."""
-_EPOCH_US = 946_684_800_000_000
+EPOCH_US = 946_684_800_000_000
+"""The same in microseconds since 1970."""
 _DAY = slice(6, 10)
 """Where a line has its day."""
 _BEGIN = struct.Struct(">hiii16s").pack
 """How many fields there are, day, call id."""
-_TIMES = struct.Struct(">iqif").pack
-"""Instant, milliseconds."""
+line_times = struct.Struct(">iqif").pack
+"""Given 8, the instant (microseconds since `EPOCH`), 4, the duration (milliseconds)."""
 _ANSWER = struct.Struct(">ihiqiq").pack
 """Status, bytes, rows."""
 _LENGTH = struct.Struct(">i").pack
@@ -135,13 +136,8 @@ class Standing:
     reset_at: int
 
     def left(self, now: float) -> str:
-        """What `left_of` says of it."""
-        return left_of(self.policy, self.remaining, self.reset_at - now)
-
-
-def left_of(policy: str, remaining: int, seconds: float) -> str:
-    """An item of the header field `RateLimit`: calls that remain, and whole seconds until the window has ended."""
-    return f'"{policy}";r={remaining};t={max(int(seconds) + 1, 0)}'
+        """An item of the header field `RateLimit`: calls that remain, and whole seconds until the window has ended."""
+        return f'"{self.policy}";r={self.remaining};t={max(int(self.reset_at - now) + 1, 0)}'
 
 
 @dataclass(slots=True)
@@ -186,17 +182,12 @@ def line_of(admitted: Admitted, *, status: int, outcome: str, sent_bytes: int, r
     """The line of a call: how it begins, its times, its ending."""
     begin = line_begin(admitted.day, bytes.fromhex(admitted.call_id.replace("-", "")))
     ended = ending(admitted.call, status=status, outcome=outcome, sent_bytes=sent_bytes, rows=rows)
-    return begin + line_times(admitted.received_us, duration_ms) + ended
+    return begin + line_times(8, admitted.received_us - EPOCH_US, 4, duration_ms) + ended
 
 
 def line_begin(day: int, call_id: bytes) -> bytes:
     """The fields up to the id; `day` is counted from `EPOCH`."""
     return _BEGIN(len(COLUMNS), 4, day, 16, call_id)
-
-
-def line_times(received_us: int, duration_ms: float) -> bytes:
-    """The instant, in microseconds since 1970, and the duration."""
-    return _TIMES(8, received_us - _EPOCH_US, 4, duration_ms)
 
 
 def ending(call: Call, *, status: int, outcome: str, sent_bytes: int, rows: int) -> bytes:

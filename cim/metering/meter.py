@@ -10,6 +10,7 @@ from cim.db.pool import Database
 from cim.errors import MeterFull, QuotaExceeded
 from cim.metering.call import (
     ANSWERED,
+    EPOCH_US,
     QUOTA,
     REFUSED,
     Admitted,
@@ -112,11 +113,11 @@ class Meter:
 
         None for each that must be admitted: nothing waits here, neither for a lease nor for the disk. What is no call passes.
         """
-        refused = [_NO_CALL if repeat is None else None for repeat, _ in asked]
-        if self._is_synced or None not in refused:
-            return refused
-        now, ended, wanted = time.time(), time.perf_counter(), _wanted(asked)
-        received_us, passed, parts = int(now * 1_000_000), list(refused), list[bytes]()
+        passed = [_NO_CALL if repeat is None else None for repeat, _ in asked]
+        if self._is_synced or None not in passed:
+            return passed
+        now, ended = time.time(), time.perf_counter()
+        received, wanted, parts = int(now * 1_000_000) - EPOCH_US, _wanted(asked), list[bytes]()
         standing: dict[Limits | None, str | None] = {None: ""}
         try:
             self.spool.check_room(self.in_flight + len(asked))
@@ -127,14 +128,14 @@ class Meter:
                 if repeat is not None and (left := standing[repeat.limits]) is not None:
                     call_id, begin = call_ids[number]
                     passed[number] = call_id, left
-                    parts += (begin, line_times(received_us, (ended - started) * 1000), repeat.ended)
+                    parts += (begin, line_times(8, received, 4, (ended - started) * 1000), repeat.ended)
             if parts:
                 self.spool.append(b"".join(parts))
         except MeterFull:
             for limits, count in wanted.items():
                 if standing.get(limits) is not None:
                     self._quotas.put_back(limits.grant_id, self._quotas.standing(limits, now), count)
-            return refused
+            return [_NO_CALL if repeat is None else None for repeat, _ in asked]
         return passed
 
     async def deny(self, call: Call, *, status: int, outcome: str = REFUSED) -> None:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from cim.db.pool import Database
 from cim.db.quota import give_back_sql, take_sql
 from cim.errors import CimError, QuotaExceeded
-from cim.metering.call import Days, Standing, instant_text, left_of
+from cim.metering.call import Days, Standing, instant_text
 
 HOLD_S = 1.0
 MARGIN_S = 1.0
@@ -134,7 +134,7 @@ class Quotas:
             lease.left = left = before - count
             if left <= lease.low < before:
                 self._ask_ahead(lease)
-            items.append(left_of(lease.policy, lease.remaining + left, lease.reset_at - now))
+            items.append(f'"{lease.policy}";r={lease.remaining + left};t={int(lease.reset_at - now) + 1}')
         return ", ".join(items)
 
     def put_back(self, grant_id: str, standing: Iterable[Standing], count: int = 1) -> None:

@@ -65,7 +65,7 @@ class Spool:
 
     def check_room(self, in_flight: int) -> None:
         """Raise MeterFull where one more call beside those being answered may find no room for its line."""
-        if self._is_failing or self.used_bytes + (in_flight + 1) * RESERVED_BYTES > self._max_bytes:
+        if self._is_failing or self._reckoned + self._unreckoned + (in_flight + 1) * RESERVED_BYTES > self._max_bytes:
             raise MeterFull("calls cannot be counted now, so none is let through; try again in a few seconds")
 
     def append(self, lines: bytes) -> None:
