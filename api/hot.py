@@ -1,10 +1,10 @@
 """Tiles sent again before anything is parsed: a request that is, to the byte, one that a kept tile answered just now.
 
-What such an answer depends on is the request, what is known of the caller, the declaration of the collection and the tile; so
-the same bytes have the same answer as long as the collection's stamp, read anew each time, is the tile's, and as long as
-all that the answer's rights rest on is known to be as it was (`cim.memo`). One of the requests asks for it anew, the ordinary
-way, shortly before it ends, and it is good again from then on. Requests that hold any field not named here always take the ordinary way: no session or condition is
-ever passed by.
+What such an answer depends on is the request, what is known of the caller, the declaration of the collection and the tile;
+so the same bytes have the same answer as long as the collection's stamp, read anew each time, is the tile's, and as long as
+all that the answer's rights rest on is known to be as it was (`cim.memo`). One of the requests asks for it anew, the
+ordinary way, shortly before it ends, and it is good again from then on. Requests that hold any field not named here always
+take the ordinary way: no session or condition is ever passed by.
 
 Requests that wait for the same stamps are answered together: their calls of services are counted by one write of the spool,
 before any of them is sent.
