@@ -15,7 +15,7 @@ from cim.query.predicate import is_gathered, where
 from cim.query.shapes import BoxShape, Shapes, is_open, is_plain
 from cim.query.shown import area_column, as_shown
 from cim.query.source import rows
-from cim.query.word_pages import WALKED_FROM, ids_by_words
+from cim.query.word_pages import WALKED_FROM, ids_by_words, ids_in_order
 from cim.sql import Cast, Sql
 
 PAGE_BYTES = 4 * 1024 * 1024
@@ -132,7 +132,10 @@ def page_rows(collection: Collection, query: FeatureQuery, scope: Scope, needs: 
     if query.nearest is not None:
         return nearest_rows(collection, query, scope, columns, source, where(collection, query, scope))
     if query.sort:
-        return ordered_rows(collection, query, scope, columns, source, where(collection, query, scope))
+        condition = where(collection, query, scope)
+        if _is_large(collection, query, scope):
+            condition = Sql.of("id = ANY(ARRAY({}))", ids_in_order(collection, query, scope, source))
+        return ordered_rows(collection, query, scope, columns, source, condition)
     return _in_order(collection, query, scope, Sql.of("id, geom, {}", columns))
 
 
@@ -152,6 +155,12 @@ def _in_order(collection: Collection, query: FeatureQuery, scope: Scope, columns
             condition,
             count,
         )
-    if query.terms and (collection.feature_count or 0) >= WALKED_FROM:
+    if _is_large(collection, query, scope):
         first = ids_by_words(collection, query, scope, source, first)
     return Sql.of("(SELECT {} FROM {} AS feature WHERE id = ANY(ARRAY({})) ORDER BY id)", columns, source, first)
+
+
+def _is_large(collection: Collection, query: FeatureQuery, scope: Scope) -> bool:
+    """True where words are asked for in so many features that reading all that the index names may take long."""
+    is_stored = query.known_at is None and sees_whole(collection, scope)
+    return bool(query.terms) and is_stored and (collection.feature_count or 0) >= WALKED_FROM

@@ -135,6 +135,12 @@ def _order(keys: Sequence[_Key]) -> Sql:
     return Sql.join(", ", [*parts, Sql.of("{} {}", keys[-1].column, keys[-1].direction)])
 
 
+def placed(query: FeatureQuery) -> tuple[Sql, Sql]:
+    """The condition that a row comes behind the last one (empty on the first page), and the order in words that no index has."""
+    keys = _keys(query)
+    return (_after(keys) if query.after_values else Sql()), _order(keys)
+
+
 def is_narrow(collection: Collection, query: FeatureQuery, scope: Scope) -> bool:
     """True when a condition leaves few rows, so that gathering and sorting them beats walking an index in order."""
     return (

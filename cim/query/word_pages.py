@@ -1,4 +1,4 @@
-"""Pages of features that have a word, in the order of their ids: few features are read, however many have it and wherever.
+"""Pages of features that have a word: few features are read, however many have it and wherever.
 
 Three steps, each only where the ones before do not fill the page: the next few features are read one by one, whatever they
 hold; then the first of those that the index of words names; then all of these. Reading a feature takes 5 µs, naming one
@@ -7,6 +7,7 @@ half a microsecond.
 
 from cim.model import Collection, Scope
 from cim.query.feature_query import FeatureQuery
+from cim.query.order import placed
 from cim.query.predicate import where
 from cim.query.text_search import contains
 from cim.sql import Cast, Identifier, Sql
@@ -31,7 +32,6 @@ def ids_by_words(collection: Collection, query: FeatureQuery, scope: Scope, sour
     count, after = Cast(query.limit + 1, "bigint"), Sql()
     if query.after is not None:
         after = Sql.of(" WHERE id > {}", query.after)
-    texts = Sql.join("", [Sql.of(", {}", Identifier(name)) for name in collection.searched_columns()])
     return Sql.of(
         "WITH walked AS MATERIALIZED (SELECT id FROM (SELECT * FROM {}{} ORDER BY id LIMIT {}) AS feature WHERE {} ORDER BY id LIMIT {}), "
         "named AS MATERIALIZED (SELECT id{} FROM {} AS feature WHERE {} AND (SELECT count(*) FROM walked) < {} AND {} "
@@ -44,7 +44,7 @@ def ids_by_words(collection: Collection, query: FeatureQuery, scope: Scope, sour
         Cast(WALKED + WALKED_EACH * query.limit, "bigint"),
         where(collection, query, scope, is_page=True, by_index=False),
         count,
-        texts,
+        _texts(collection),
         source,
         _ALONE,
         count,
@@ -57,3 +57,40 @@ def ids_by_words(collection: Collection, query: FeatureQuery, scope: Scope, sour
         count,
         Cast(NAMED, "bigint"),
     )
+
+
+def ids_in_order(collection: Collection, query: FeatureQuery, scope: Scope, source: Sql) -> Sql:
+    """Ids of a sorted page and of one feature more: the first of those that the index names are read until the page is full.
+
+    Only where these do not fill it is all read that the index names.
+    """
+    behind, order = placed(query)
+    more = Sql.of(" AND {}", behind) if behind else Sql()
+    count, named = Cast(query.limit + 1, "bigint"), Cast(NAMED, "bigint")
+    return Sql.of(
+        "WITH named AS MATERIALIZED (SELECT id{} FROM {} AS feature WHERE {} AND {}{} ORDER BY {} LIMIT {}), "
+        "read AS MATERIALIZED (SELECT id FROM named AS feature WHERE {} LIMIT {}) SELECT id FROM read "
+        "UNION ALL SELECT id FROM (SELECT id FROM {} AS feature WHERE {}{} AND (SELECT count(*) FROM read) < {} "
+        "AND (SELECT count(*) FROM named) = {} ORDER BY {} LIMIT {}) AS gathered",
+        _texts(collection),
+        source,
+        _ALONE,
+        where(collection, query, scope, reads=False),
+        more,
+        order,
+        named,
+        contains(collection, scope, query.terms),
+        count,
+        source,
+        where(collection, query, scope),
+        more,
+        count,
+        named,
+        order,
+        count,
+    )
+
+
+def _texts(collection: Collection) -> Sql:
+    """The columns of texts, to be written behind another."""
+    return Sql.join("", [Sql.of(", {}", Identifier(name)) for name in collection.searched_columns()])

@@ -174,3 +174,8 @@ def test_common_rare_and_late_words_are_paged_alike_in_a_large_collection(city: 
     assert pages(10, 2, q="街道", filter="name LIKE '%尽头%'") == list(range(24_900, 24_920))
     assert pages(10, 2, q="没有") == []
     assert pages(10, 2, q="街道街") == [24_990]
+    assert pages(10, 3, q="街道", sortby="-name,id") == pages(10, 3, sortby="-name,id")
+    assert pages(10, 2, q="街道", sortby="-id") == list(range(24_999, 24_979, -1))
+    assert sorted(pages(30, 9, q="尽头", sortby="name")) == list(range(24_900, 25_000))
+    assert sorted(pages(2, 9, q="独一", sortby="-name")) == [5, 12_000, 24_950]
+    assert pages(10, 2, q="街道街", sortby="name") == [24_990]
