@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from cim.catalogue.search import is_one_run
 from cim.collections.records import RECORDS
 from cim.model import EVERYTHING, Kind, Property, Scope
 from cim.query.feature_query import FeatureQuery, SortKey
@@ -39,20 +40,7 @@ def matching(query: FeatureQuery, scope: Scope) -> Sql:
 
 
 def _source(terms: Sequence[str]) -> Sql:
-    """The rows, with their relevance to `terms`."""
-    return Sql.of("(SELECT *, {} AS relevance FROM cim.record)", _relevance(terms))
-
-
-def _relevance(terms: Sequence[str]) -> Sql:
-    """For each term 3 where it is a title, 2 where one begins with it, 1 where it stands in one, added up.
-
-    The titles are the second and third of the searched texts.
-    """
-    if not terms:
-        return Sql.of("0")
-    titles = Sql.of(
-        "E'\\x1f' || split_part(searched, E'\\x1f', 2) || E'\\x1f' || split_part(searched, E'\\x1f', 3) || E'\\x1f'"
-    )
+    """The rows, with their relevance to `terms`: for each 3 where it is a title, 2 where one begins with it, 1 where it stands in one, added up."""
     scores = [
         Sql.of(
             "CASE WHEN titles NOT LIKE {} THEN 0 WHEN titles LIKE {} THEN 3 WHEN titles LIKE {} THEN 2 ELSE 1 END",
@@ -62,7 +50,7 @@ def _relevance(terms: Sequence[str]) -> Sql:
         )
         for term in terms
     ]
-    return Sql.of("(SELECT {} FROM (SELECT {} AS titles) AS told)", Sql.join(" + ", scores), titles)
+    return Sql.of("(SELECT *, {} AS relevance FROM cim.record)", Sql.join(" + ", scores) if scores else Sql.of("0"))
 
 
 def page_sql(query: FeatureQuery, scope: Scope, terms: Sequence[str] = ()) -> Sql:
@@ -106,37 +94,41 @@ def holds(column: Sql, term: str) -> Sql:
     return Sql.of("cim.folded({}) LIKE {}", column, _pattern(term))
 
 
-def _pairs(term: str) -> Sql:
-    """Pairs of characters within the words of a term, made once a statement; none of a single character."""
-    return Sql.of(
-        "(SELECT COALESCE(array_agg(pair), ARRAY[]::bigint[]) FROM unnest(string_to_array(cim.folded({}), ' ')) AS word, "
-        "unnest(cim.bigrams(ARRAY[word])) AS pair)",
-        Cast(term, "text"),
-    )
-
-
 def any_of(terms: Sequence[str]) -> Sql:
     """The condition that one of `terms` stands in a text of the service, or in a name of its organisation.
 
-    OGC 20-004r1, /req/record-core-query-parameters/q-response B. What the index of words answers stands in a part of its
-    own, so that no row's pairs of characters are made again: that takes longer than all else.
+    OGC 20-004r1, /req/record-core-query-parameters/q-response B.
     """
-    named = Sql.of("organisation = ANY(ARRAY(SELECT id FROM cim.organisation WHERE {}))", _names_hold(terms))
-    looked_up = [Sql.of("cim.bigrams(ARRAY[searched]) @> {}", _pairs(term)) for term in terms]
-    read = [Sql.of("searched LIKE {}", _pattern(term)) for term in terms]
-    return Sql.of("({}) AND ({})", Sql.join(" OR ", [*looked_up, named]), Sql.join(" OR ", [*read, named]))
-
-
-def _names_hold(terms: Sequence[str]) -> Sql:
-    return Sql.join(
-        " OR ",
-        [holds(Sql.of("{}", Identifier(name)), term) for term in terms for name in ("name_zh", "name_en")],
-    )
+    found = _found(Sql.join(" || ", [_looked_up(term) for term in terms]))
+    if all(is_one_run(term) for term in terms):
+        return found
+    return Sql.of("{} AND ({})", found, Sql.join(" OR ", [_is_read(term) for term in terms]))
 
 
 def all_of(terms: Sequence[str]) -> Sql:
     """The condition that every one of `terms` stands in a text, or in a name of the organisation, wherever."""
-    return Sql.join(" AND ", [any_of((term,)) for term in terms])
+    found = _found(Sql.join(" && ", [_looked_up(term) for term in terms]))
+    return Sql.join(" AND ", [found, *(_is_read(term) for term in terms if not is_one_run(term))])
+
+
+def _found(wanted: Sql) -> Sql:
+    """The condition that the index of words answers; one, for PostgreSQL would make what stands at each place of a row anew for another."""
+    return Sql.of("cim.beginnings(searched, organisation) @@ (SELECT {})", wanted)
+
+
+def _looked_up(term: str) -> Sql:
+    """What the index is asked: it knows all that hold a term of one short run; of another it leaves few, which are read."""
+    return Sql.of("cim.beginnings_with(cim.folded({}), {})", Cast(term, "text"), _organisations(term))
+
+
+def _is_read(term: str) -> Sql:
+    return Sql.of("(searched LIKE {} OR organisation = ANY({}))", _pattern(term), _organisations(term))
+
+
+def _organisations(term: str) -> Sql:
+    """Ids of those in whose names the term stands, as an array."""
+    names = [holds(Sql.of("{}", Identifier(name)), term) for name in ("name_zh", "name_en")]
+    return Sql.of("ARRAY(SELECT id FROM cim.organisation WHERE {})", Sql.join(" OR ", names))
 
 
 def has_theme(theme: str) -> Sql:
