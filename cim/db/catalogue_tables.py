@@ -119,70 +119,76 @@ api_key = Table(
     CheckConstraint(_DUTIES, name="api_key_duties_check"),
 )
 
-service = Table(  # in a row the short columns that are counted and ordered by stand first: it is read from its beginning
-    "service",
-    metadata,
-    Column("id", code_text(), primary_key=True),
-    Column("state", Text(), nullable=False, server_default="draft"),
-    Column("kind", code_text(), nullable=False),
-    Column("organisation_id", code_text(), ForeignKey("cim.organisation.id")),
-    Column("share_class", Text(), nullable=False, server_default="conditional"),
-    Column("cim_level", Integer()),
-    Column("area_code", code_text()),
-    Column("update_cycle", Text()),
-    Column(
-        "themes_key",
-        UUID(),
-        Computed("md5(themes::text)::uuid", persisted=True),
-        comment="the same for the same themes: what they are counted by",
-    ),
-    Column(
-        "titles",
-        Text(),
-        Computed(_TITLES, persisted=True),
-        comment="both titles, folded, with U+001F around them: what relevance is of",
-    ),
-    _now("created_at"),
-    _now("updated_at"),
-    _instant("published_at"),
-    Column("time_from", Date()),
-    Column("time_to", Date()),
-    Column("title_zh", Text(), nullable=False),
-    Column("title_en", Text(), nullable=False),
-    Column("themes", JSONB(), nullable=False, server_default="[]"),
-    Column("geom", Geometry("POLYGON", srid=4326, spatial_index=False)),
-    Column("harvest_id", code_text(), comment="the harvest, or district node, that it came from"),
-    Column("remote_id", code_text(), comment="its id where it came from"),
-    Column("collection_id", code_text()),
-    Column(
-        "version",
-        Integer(),
-        nullable=False,
-        server_default="1",
-        comment="of cim.service_version, whose content these columns show",
-    ),
-    Column("registered_by", Text(), nullable=False, server_default=""),
-    Column(
-        "off_rank", Integer(), comment="of who took it off the shelf: 1 the organisation, 2 the district, 3 the city"
-    ),
-    Column("licence", Text()),
-    Column("contact", Text()),
-    Column("content_hash", Text()),
-    Column("state_reason", Text(), comment="why it is suspended or withdrawn"),
-    Column("quality", Text()),
-    Column("provenance", JSONB()),
-    Column("endpoints", JSONB(), nullable=False, server_default="[]"),
-    Column("description_zh", Text(), nullable=False, server_default=""),
-    Column("description_en", Text(), nullable=False, server_default=""),
-    Column(
-        "searched",
-        Text(),
-        Computed(_SEARCHED, persisted=True),
-        comment="texts that words are looked for in, folded, with U+001F between them",
-    ),
-    CheckConstraint(_STATES, name="service_state_check"),
-    CheckConstraint("share_class IN ('unconditional', 'conditional', 'not_shared')", name="service_share_class_check"),
-    postgresql_with={"toast_tuple_target": 4080},
+service = (
+    Table(  # in a row the short columns that are counted and ordered by stand first: it is read from its beginning
+        "service",
+        metadata,
+        Column("id", code_text(), primary_key=True),
+        Column("state", Text(), nullable=False, server_default="draft"),
+        Column("kind", code_text(), nullable=False),
+        Column("organisation_id", code_text(), ForeignKey("cim.organisation.id")),
+        Column("share_class", Text(), nullable=False, server_default="conditional"),
+        Column("cim_level", Integer()),
+        Column("area_code", code_text()),
+        Column("update_cycle", Text()),
+        Column(
+            "themes_key",
+            UUID(),
+            Computed("md5(themes::text)::uuid", persisted=True),
+            comment="the same for the same themes: what they are counted by",
+        ),
+        Column(
+            "titles",
+            Text(),
+            Computed(_TITLES, persisted=True),
+            comment="both titles, folded, with U+001F around them: what relevance is of",
+        ),
+        _now("created_at"),
+        _now("updated_at"),
+        _instant("published_at"),
+        Column("time_from", Date()),
+        Column("time_to", Date()),
+        Column("title_zh", Text(), nullable=False),
+        Column("title_en", Text(), nullable=False),
+        Column("themes", JSONB(), nullable=False, server_default="[]"),
+        Column("geom", Geometry("POLYGON", srid=4326, spatial_index=False)),
+        Column("harvest_id", code_text(), comment="the harvest, or district node, that it came from"),
+        Column("remote_id", code_text(), comment="its id where it came from"),
+        Column("collection_id", code_text()),
+        Column(
+            "version",
+            Integer(),
+            nullable=False,
+            server_default="1",
+            comment="of cim.service_version, whose content these columns show",
+        ),
+        Column("registered_by", Text(), nullable=False, server_default=""),
+        Column(
+            "off_rank",
+            Integer(),
+            comment="of who took it off the shelf: 1 the organisation, 2 the district, 3 the city",
+        ),
+        Column("licence", Text()),
+        Column("contact", Text()),
+        Column("content_hash", Text()),
+        Column("state_reason", Text(), comment="why it is suspended or withdrawn"),
+        Column("quality", Text()),
+        Column("provenance", JSONB()),
+        Column("endpoints", JSONB(), nullable=False, server_default="[]"),
+        Column("description_zh", Text(), nullable=False, server_default=""),
+        Column("description_en", Text(), nullable=False, server_default=""),
+        Column(
+            "searched",
+            Text(),
+            Computed(_SEARCHED, persisted=True),
+            comment="texts that words are looked for in, folded, with U+001F between them",
+        ),
+        CheckConstraint(_STATES, name="service_state_check"),
+        CheckConstraint(
+            "share_class IN ('unconditional', 'conditional', 'not_shared')", name="service_share_class_check"
+        ),
+        postgresql_with={"toast_tuple_target": 4080},
+    )
 )
 Index("service_geom_idx", service.c.geom, postgresql_using="gist")
 Index("service_state_idx", service.c.state, service.c.id)
@@ -196,10 +202,9 @@ Index(
 Index("service_organisation_id_idx", service.c.organisation_id, service.c.id)
 Index(
     "service_words_idx",
-    func.cim.beginnings(service.c.searched, service.c.organisation_id),
+    func.cim.beginnings(service.c.searched, service.c.organisation_id, service.c.themes),
     postgresql_using="gin",
 )
-Index("service_themes_idx", service.c.themes, postgresql_using="gin", postgresql_ops={"themes": "jsonb_path_ops"})
 Index("service_themes_key_idx", service.c.themes_key)
 # what services are counted by, so that a count need not read them
 Index(

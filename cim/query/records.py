@@ -8,8 +8,6 @@ rows of the page only.
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
-
 from cim.catalogue.search import is_one_run
 from cim.collections.records import RECORDS
 from cim.model import EVERYTHING, Kind, Property, Scope
@@ -112,8 +110,12 @@ def all_of(terms: Sequence[str]) -> Sql:
 
 
 def _found(wanted: Sql) -> Sql:
-    """The condition that the index of words answers; one, for PostgreSQL would make what stands at each place of a row anew for another."""
-    return Sql.of("cim.beginnings(searched, organisation) @@ (SELECT {})", wanted)
+    """The condition that the index of words answers alone.
+
+    Words and themes have one index, and what it finds is exact: PostgreSQL would make what stands at each place of a row
+    anew, 0.2 ms each, for a condition that it checks in rows, or in those that an inexact index found beside this one.
+    """
+    return Sql.of("cim.beginnings(searched, organisation, keywords) @@ (SELECT {})", wanted)
 
 
 def _looked_up(term: str) -> Sql:
@@ -133,7 +135,7 @@ def _organisations(term: str) -> Sql:
 
 def has_theme(theme: str) -> Sql:
     """The condition that the service has the theme, as it is written."""
-    return Sql.of("keywords @> {}", Cast(orjson.dumps([theme]).decode(), "jsonb"))
+    return _found(Sql.of("cim.quoted(E'\\x1e' || left({}, 200))::tsquery", Cast(theme, "text")))
 
 
 def has_external_id(text: str) -> Sql:

@@ -1,6 +1,7 @@
 """What the catalogue is asked is answered by its indexes."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import psycopg
@@ -11,7 +12,7 @@ from cim.collections.records import RECORDS
 from cim.model import EVERYTHING, Scope
 from cim.query.feature_query import FeatureQuery, Relation, SortKey
 from cim.query.order import parse_sort
-from cim.query.records import BY_ID, BY_RELEVANCE, FACETS, any_of, counts_of, facets_sql, has_theme, page_sql
+from cim.query.records import BY_ID, BY_RELEVANCE, FACETS, all_of, any_of, counts_of, facets_sql, has_theme, page_sql
 from cim.sql import Sql
 from tools.bench.services import fill
 
@@ -47,11 +48,43 @@ def test_words_are_looked_up(connection):
         assert "service_words_idx" in shown
         assert "Seq Scan on service " not in shown
         filters = [line for line in shown.splitlines() if line.strip().startswith("Filter:")]
-        assert not any("bigrams" in line for line in filters)  # made anew for every row
+        assert not any("beginnings" in line for line in filters)  # made anew for every row
+
+
+def test_no_row_is_asked_for_words_beside_another_index_or_in_another_order(connection):
+    """What stands at each place of a row takes 0.2 ms to make: 100,000 rows took 20 s where a plan did it."""
+    latest = parse_sort(RECORDS, EVERYTHING, ["-updated"])
+    words, theme = Relation(any_of(WORDS)), Relation(has_theme("规划"))
+    asked_for = (
+        asked(relations=(words,), sort=latest),
+        asked(relations=(words,)),
+        asked(relations=(words, theme), sort=BY_RELEVANCE),
+        asked(relations=(words,), area="440305001"),
+        asked(relations=(words,), bbox=parse_bbox("113.9,22.5,113.95,22.55")),
+        asked(
+            relations=(Relation(any_of(("水厂", "规划局"))), Relation(all_of(("一号", "水厂", "a", "planning bureau"))))
+        ),
+    )
+    for query in asked_for:
+        for sql in (page_sql(query, ANYONE, WORDS), facets_sql(NAMES, query, ANYONE)):
+            shown = plan(connection, sql)
+            assert "service_words_idx" in shown, shown
+            assert "jsonb_path_ops" not in shown
+            lines = shown.splitlines()
+            filters = [line for before, line in pairwise(lines) if "IS NULL)" not in before and "Filter:" in line]
+            assert not any("beginnings" in line for line in filters), shown
+
+
+def test_rows_of_a_page_are_gathered_before_their_positions_are_written(connection):
+    shown = plan(
+        connection,
+        Sql.of("{}", page_sql(asked(relations=(Relation(any_of(WORDS)),), sort=BY_RELEVANCE), ANYONE, WORDS)),
+    )
+    assert "Subquery Scan on gathered" in shown
 
 
 def test_themes_and_boxes_are_looked_up(connection):
-    assert "service_themes_idx" in plan(
+    assert "service_words_idx" in plan(
         connection, facets_sql(NAMES, asked(relations=(Relation(has_theme("rare")),)), ANYONE)
     )
     box = parse_bbox("113.9,22.5,113.9001,22.5001")

@@ -13,13 +13,17 @@ COMMENT ON FUNCTION cim.runs IS 'runs of Chinese characters and of other ones be
 CREATE FUNCTION cim.quoted(lexeme text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE STRICT AS
 $$ SELECT '''' || replace(replace(lexeme, '\', '\\'), '''', '''''') || '''' $$;
 COMMENT ON FUNCTION cim.quoted IS 'a lexeme as the text of a tsquery has it';
-CREATE FUNCTION cim.beginnings(folded text, organisation_id text) RETURNS tsvector
+CREATE FUNCTION cim.beginnings(folded text, organisation_id text, themes jsonb) RETURNS tsvector
 LANGUAGE sql IMMUTABLE PARALLEL SAFE COST 10000 AS
 $$
-SELECT array_to_tsvector(array_agg(substr(run, at, width)) || COALESCE(ARRAY[E'\x1f' || organisation_id], '{}'))
+SELECT array_to_tsvector(
+    array_agg(substr(run, at, width))
+    || CASE WHEN organisation_id IS NULL THEN '{}' ELSE ARRAY[E'\x1f' || organisation_id] END
+    || ARRAY(SELECT E'\x1e' || left(theme, 200) FROM jsonb_array_elements_text(themes) AS theme WHERE theme <> '')
+)
 FROM cim.runs(folded), generate_series(1, length(run)) AS at
 $$;
-COMMENT ON FUNCTION cim.beginnings IS 'what stands at each place of a text, up to the end of its run: a word that stands anywhere is the beginning of one of these; and, behind U+001F, the organisation';
+COMMENT ON FUNCTION cim.beginnings IS 'what stands at each place of a text, up to the end of its run: a word that stands anywhere is the beginning of one of these; behind U+001F the organisation, behind U+001E each theme';
 CREATE FUNCTION cim.beginnings_with(folded text, organisations text[]) RETURNS tsquery
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
 $$
@@ -100,8 +104,7 @@ COMMENT ON COLUMN cim.service.version IS 'of cim.service_version, whose content 
 COMMENT ON COLUMN cim.service.off_rank IS 'of who took it off the shelf: 1 the organisation, 2 the district, 3 the city';
 COMMENT ON COLUMN cim.service.state_reason IS 'why it is suspended or withdrawn';
 COMMENT ON COLUMN cim.service.searched IS 'texts that words are looked for in, folded, with U+001F between them';
-CREATE INDEX service_words_idx ON cim.service USING gin (cim.beginnings(searched, organisation_id));
-CREATE INDEX service_themes_idx ON cim.service USING gin (themes jsonb_path_ops);
+CREATE INDEX service_words_idx ON cim.service USING gin (cim.beginnings(searched, organisation_id, themes));
 CREATE INDEX service_themes_key_idx ON cim.service (themes_key);
 CREATE INDEX service_facet_idx ON cim.service
     (state, kind, share_class, cim_level, update_cycle, organisation_id, area_code, themes_key);
