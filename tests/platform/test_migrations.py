@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -211,3 +212,40 @@ def test_services_written_before_their_texts_stayed_uncompressed_are_written_ane
         connection.execute(rewrite.encode())
         assert connection.execute(compressed).fetchone() == (0,)
         assert connection.execute(told).fetchall() == before
+
+
+def test_services_keep_all_they_have_when_their_table_is_written_anew(cluster):
+    """0026: the same rows in another order of columns, their secrets with them."""
+    with bare(cluster, "cim_test_services_anew", "C.UTF-8") as url:
+        engine, config = engine_of(url), Config()
+        config.set_main_option("script_location", str(Path(migrate.__file__).parent / "migrations"))
+        with engine.connect() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "0025")
+        engine.dispose()
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(
+                "INSERT INTO cim.organisation (id, name_zh, name_en) VALUES ('water', '水务局', 'Water')"
+            )
+            connection.execute(
+                "INSERT INTO cim.service (id, state, kind, organisation_id, title_zh, title_en, description_zh, themes, endpoints, "
+                "geom, harvest_id, remote_id, provenance, off_rank, time_from, quality, cim_level) VALUES ('pipes', 'withdrawn', "
+                "'wfs', 'water', '管线', 'Pipes', %s, '[\"water\"]', '[{\"url\": \"https://w.example\"}]', "
+                "ST_MakeEnvelope(113, 22, 114, 23, 4326), 'csw', 'urn:1', '{\"a\": 1}', 2, '2020-01-01', 'good', 4), "
+                "('bare', 'draft', 'wms', NULL, '', 'Bare', '', '[]', '[]', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)",
+                ["长" * 4000],
+            )
+            connection.execute(
+                "INSERT INTO cim.service_secret (service_id, sealed, set_by) VALUES ('pipes', 'x', 'me')"
+            )
+            rows = "SELECT to_jsonb(s) - 'titles' FROM cim.service AS s ORDER BY id"
+            before = connection.execute(rows.encode()).fetchall()
+            upgrade(url)
+            assert connection.execute(rows.encode()).fetchall() == before
+            found = "SELECT id FROM cim.service WHERE cim.beginnings(searched, organisation_id, themes) @@ 'ipes':*"
+            assert connection.execute("SELECT titles FROM cim.service WHERE id = 'bare'").fetchone() == (
+                "\x1f\x1fbare\x1f",
+            )
+            assert connection.execute(found.replace("'ipes':*", "$$'ipes':*$$").encode()).fetchall() == [("pipes",)]
+            connection.execute("DELETE FROM cim.service WHERE id = 'pipes'")
+            assert connection.execute("SELECT count(*) FROM cim.service_secret").fetchone() == (0,)
