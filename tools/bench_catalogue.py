@@ -17,13 +17,15 @@ import psycopg
 from rich.console import Console
 from rich.table import Table
 
+from cim.collections.records import RECORDS
 from cim.db.embedded import Cluster
 from cim.db.migrate import upgrade
 from cim.db.ownership import owned
-from cim.model import Scope
+from cim.model import EVERYTHING, Scope
 from cim.query.audit import Entry, append_sql
 from cim.query.feature_query import FeatureQuery, Relation
-from cim.query.records import BY_ID, BY_RELEVANCE, FACETS, any_of, facets_sql, has_theme, page_sql
+from cim.query.order import parse_sort
+from cim.query.records import BY_ID, BY_RELEVANCE, FACETS, all_of, any_of, facets_sql, has_theme, page_sql
 from cim.sql import Sql
 from tests.conftest import serving
 from tools.bench.services import fill
@@ -43,6 +45,10 @@ def questions() -> dict[str, tuple[str, tuple[Sql, ...]]]:
     english = _asked(relations=(Relation(any_of(("coordinates",))),), sort=BY_RELEVANCE)
     theme = _asked(relations=(Relation(has_theme("规划")),))
     area = _asked(area="440305")
+    phrase = _asked(relations=(Relation(any_of(("quality is checked",))),), sort=BY_RELEVANCE)
+    both = _asked(relations=(*english.relations, *theme.relations), sort=BY_RELEVANCE)
+    titled = _asked(relations=english.relations, sort=parse_sort(RECORDS, EVERYTHING, ["title"]))
+    several = _asked(relations=(Relation(all_of(("quality", "coordinates", "authority"))),), sort=BY_RELEVANCE)
     return {
         "a page": ("", (page_sql(every, anyone),)),
         "a page, every facet": ("facets=all", (page_sql(every, anyone), facets_sql(ALL, every, anyone))),
@@ -53,6 +59,22 @@ def questions() -> dict[str, tuple[str, tuple[Sql, ...]]]:
         "a word in every text, every facet": (
             "q=coordinates&facets=all",
             (page_sql(english, anyone, ("coordinates",)), facets_sql(ALL, english, anyone)),
+        ),
+        "the same by title": (
+            "q=coordinates&sortby=title&facets=all",
+            (page_sql(titled, anyone), facets_sql(ALL, titled, anyone)),
+        ),
+        "the same and a theme": (
+            "q=coordinates&theme=规划&facets=all",
+            (page_sql(both, anyone, ("coordinates",)), facets_sql(ALL, both, anyone)),
+        ),
+        "three such words, every facet": (
+            "words=quality coordinates authority&facets=all",
+            (page_sql(several, anyone, ("quality", "coordinates", "authority")), facets_sql(ALL, several, anyone)),
+        ),
+        "words together in every text, every facet": (
+            "q=quality is checked&facets=all",
+            (page_sql(phrase, anyone, ("quality is checked",)), facets_sql(ALL, phrase, anyone)),
         ),
         "a theme, every facet": ("theme=规划&facets=all", (page_sql(theme, anyone), facets_sql(ALL, theme, anyone))),
         "a district, every facet": ("area=440305&facets=all", (page_sql(area, anyone), facets_sql(ALL, area, anyone))),
