@@ -38,7 +38,7 @@ def matching(query: FeatureQuery, scope: Scope) -> Sql:
 
 
 def _source(terms: Sequence[str]) -> Sql:
-    """The rows, with their relevance to `terms`: for each 3 where it is a title, 2 where one begins with it, 1 where it stands in one, added up."""
+    """The rows, with their relevance to `terms`: for each 3 where it is a title, 2 where one begins so, 1 where it is in one, in all."""
     scores = [
         Sql.of(
             "CASE WHEN titles NOT LIKE {} THEN 0 WHEN titles LIKE {} THEN 3 WHEN titles LIKE {} THEN 2 ELSE 1 END",
