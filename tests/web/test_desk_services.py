@@ -301,7 +301,9 @@ def archive(portal_url: str) -> str:
         assert admin.post("/people", json=person).status_code == 201
         rows = "".join(f"ds-arch-{n},档案 {n},ds-archive,{'wms' if n % 2 else 'wfs'}\n" for n in range(60))
         sent = admin.post(
-            "/catalogue/loads?filename=a.csv", content=f"id,title_zh,organisation_id,kind\n{rows}".encode()
+            "/catalogue/loads?filename=a.csv",
+            content=f"id,title_zh,organisation_id,kind\n{rows}".encode(),
+            headers={"Prefer": "wait=60"},
         )
         assert sent.json()["account"]["inserted"] == 60, sent.text
     return "ds.archivist"
