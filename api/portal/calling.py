@@ -92,7 +92,8 @@ def call_of(offer: Offer) -> Call:
     path, _, query = offer.url.partition("?")
     template = split_template(path, query)[1]
     if template is not None:
-        return _tile(template, offer, is_raster=offer.kind != "tiles" and not template.endswith((".pbf", ".mvt")))
+        is_vector = offer.kind == "tiles" or offer.is_own or template.endswith((".pbf", ".mvt"))
+        return _tile(template, offer, is_raster=not is_vector)
     path = urlsplit(offer.url).path.rstrip("/")
     if offer.is_own:
         return _own_call(path, about, offer)

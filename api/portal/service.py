@@ -87,7 +87,7 @@ async def service(request: Request) -> Response:
         one=properties,
         offer=offer,
         call=call,
-        ways=[(one, ways_of(one, asked)) for one, asked in zip(offers, calls, strict=True)],
+        ways=[(one, asked, ways_of(one, asked)) for one, asked in zip(offers, calls, strict=True)],
         working=record.get("working"),
         health=health,
         usage=usage,
