@@ -32,8 +32,8 @@ _DUTIES = f"duties <@ ARRAY[{', '.join(repr(duty) for duty in DUTIES)}]"
 
 
 _SEARCHED = (
-    "cim.folded(id || E'\\x1f' || title_zh || E'\\x1f' || title_en || E'\\x1f' || description_zh || E'\\x1f' || "
-    "description_en || E'\\x1f' || themes::text)"
+    "cim.folded(id || E'\\x1f' || title_zh || E'\\x1f' || title_en || E'\\x1f' || themes::text || E'\\x1f' || "
+    "description_zh || E'\\x1f' || description_en)"
 )
 _TITLES = "cim.folded(E'\\x1f' || title_zh || E'\\x1f' || title_en || E'\\x1f')"
 

@@ -238,13 +238,14 @@ def test_services_keep_all_they_have_when_their_table_is_written_anew(cluster):
             connection.execute(
                 "INSERT INTO cim.service_secret (service_id, sealed, set_by) VALUES ('pipes', 'x', 'me')"
             )
-            rows = "SELECT to_jsonb(s) - 'titles' FROM cim.service AS s ORDER BY id"
+            rows = "SELECT to_jsonb(s) - 'titles' - 'searched' FROM cim.service AS s ORDER BY id"
             before = connection.execute(rows.encode()).fetchall()
             upgrade(url)
             assert connection.execute(rows.encode()).fetchall() == before
             found = "SELECT id FROM cim.service WHERE cim.beginnings(searched, organisation_id, themes) @@ 'ipes':*"
-            assert connection.execute("SELECT titles FROM cim.service WHERE id = 'bare'").fetchone() == (
+            assert connection.execute("SELECT titles, searched FROM cim.service WHERE id = 'bare'").fetchone() == (
                 "\x1f\x1fbare\x1f",
+                "bare\x1f\x1fbare\x1f[]\x1f\x1f",
             )
             assert connection.execute(found.replace("'ipes':*", "$$'ipes':*$$").encode()).fetchall() == [("pipes",)]
             connection.execute("DELETE FROM cim.service WHERE id = 'pipes'")

@@ -158,3 +158,17 @@ def test_a_theme_is_found_as_it_is_written(connection, theme, expected):
 )
 def test_what_the_index_answers_alone(term, expected):
     assert is_one_run(term) is expected
+
+
+@pytest.mark.parametrize("character", ["x", "ж", "の", "字"])
+def test_a_text_without_end_is_stored_and_found_by_how_it_begins_and_by_its_themes(connection, character):
+    """More than a tsvector holds: what is beyond it is not looked up, and spoils nothing of what stands before."""
+    varied = "".join(f"{character * (n % 7)}{n}" for n in range(30_000))
+    write_service(
+        connection, "endless", kind="wms", title_zh="长文", title_en="", description_zh=varied, themes=["terrain"]
+    )
+    try:
+        for term in (varied[:12], varied[3_000:3_020], "terrain", "长文"):
+            assert "endless" in found(connection, any_of((term,))), term
+    finally:
+        connection.execute("DELETE FROM cim.service WHERE id = 'endless'")

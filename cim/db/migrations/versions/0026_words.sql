@@ -21,9 +21,9 @@ SELECT array_to_tsvector(
     || CASE WHEN organisation_id IS NULL THEN '{}' ELSE ARRAY[E'\x1f' || organisation_id] END
     || ARRAY(SELECT E'\x1e' || left(theme, 200) FROM jsonb_array_elements_text(themes) AS theme WHERE theme <> '')
 )
-FROM cim.runs(folded), generate_series(1, length(run)) AS at
+FROM cim.runs(left(folded, CASE WHEN octet_length(folded) = length(folded) THEN 20000 ELSE 8000 END)), generate_series(1, length(run)) AS at
 $$;
-COMMENT ON FUNCTION cim.beginnings IS 'what stands at each place of a text, up to the end of its run: a word that stands anywhere is the beginning of one of these; behind U+001F the organisation, behind U+001E each theme';
+COMMENT ON FUNCTION cim.beginnings IS 'what stands at each place of a text, up to the end of its run: a word that stands anywhere is the beginning of one of these; of a long text its first 20,000 characters, 8,000 where not all are ASCII (a tsvector has 1 MB); behind U+001F the organisation, behind U+001E each theme';
 CREATE FUNCTION cim.beginnings_with(folded text, organisations text[]) RETURNS tsquery
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
 $$
@@ -73,7 +73,7 @@ CREATE TABLE cim.service (
     description_zh text DEFAULT '' NOT NULL,
     description_en text DEFAULT '' NOT NULL,
     searched text GENERATED ALWAYS AS (
-        cim.folded(id || E'\x1f' || title_zh || E'\x1f' || title_en || E'\x1f' || description_zh || E'\x1f' || description_en || E'\x1f' || themes::text)
+        cim.folded(id || E'\x1f' || title_zh || E'\x1f' || title_en || E'\x1f' || themes::text || E'\x1f' || description_zh || E'\x1f' || description_en)
     ) STORED,
     CONSTRAINT service_state_check
         CHECK (state IN ('draft', 'in_review', 'approved', 'published', 'suspended', 'withdrawn', 'archived')),
