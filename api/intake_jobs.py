@@ -8,7 +8,7 @@ import asyncio
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,9 @@ from starlette.responses import Response
 
 from api.documents import private_json, url_of
 from api.uploads import Store, storage_errors
-from api.work import Locks, Workshop, as_told, ended, started
+from api.work import REQUEST, Locks, Workshop, as_told, followed, is_requested, numbered
 from cim.db.pool import Database
-from cim.errors import CimError, Conflict, InvalidParameter
+from cim.errors import Conflict, InvalidParameter
 from cim.query.intake import fail_sql, forget_run_sql, run_sql
 from cim.settings import Settings
 from cim.sql import Sql
@@ -29,12 +29,10 @@ from cim.sql import Sql
 log = structlog.get_logger("intake")
 
 AT_ONCE = 2
-WATCH_EVERY_S = 1.0
 MAX_WAIT_S = 60
 """The longest that a request waits for its run (`Prefer: wait`)."""
 _LOOK_S = 0.1
 _GOES_ON = ("queued", "running")
-_REQUEST = ".request.json"
 
 
 class IntakeJobs:
@@ -43,7 +41,7 @@ class IntakeJobs:
     def __init__(self, database: Database, settings: Settings, store: Store) -> None:
         self.settings = settings
         self._database, self._store = database, store
-        self._work = Workshop(store.intake, AT_ONCE, self._waiting, _is_ready, self._do)
+        self._work = Workshop(store.intake, AT_ONCE, partial(numbered, store.intake), is_requested, self._do)
 
     async def open(self) -> None:
         """Begin to look for work, that of a former run first."""
@@ -69,7 +67,7 @@ class IntakeJobs:
             if file is not None:
                 file.rename(folder / file.name)
             request = {"words": words, "file": None if file is None else file.name}
-            (folder / _REQUEST).write_bytes(orjson.dumps(request))
+            (folder / REQUEST).write_bytes(orjson.dumps(request))
             self._store.intake.mkdir(parents=True, exist_ok=True)
             folder.rename(self._store.intake / str(run_id))
 
@@ -89,56 +87,23 @@ class IntakeJobs:
                 return row
             await asyncio.sleep(_LOOK_S)
 
-    def _waiting(self) -> list[Path]:
-        return sorted((p for p in self._store.intake.iterdir() if p.name.isdecimal()), key=lambda p: int(p.name))
-
     async def _do(self, folder: Path, locks: Locks) -> None:
         run_id = int(folder.name)
         if await self._goes_on(run_id):
-            request = orjson.loads((folder / _REQUEST).read_bytes())
+            request = orjson.loads((folder / REQUEST).read_bytes())
             words = [str(folder / request["file"]) if word == "{file}" else word for word in request["words"]]
-            process = await started(
-                "cim.cli.main",
-                ["catalogue", *words, "--json", f"--job={run_id}"],
-                self.settings,
-                locks,
-                {"NO_COLOR": "1"},
-                is_heard=True,
-            )
-            error = await self._followed(run_id, process)
+            words = ["catalogue", *words, "--json", f"--job={run_id}"]
+            error = await followed(words, self.settings, locks, partial(self._is_over, run_id), "run")
             if error is not None:
-                await self._database.execute(fail_sql(run_id, *error))
+                await self._database.execute(fail_sql(run_id, error["code"], error["detail"]))
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
-    async def _followed(self, run_id: int, process: asyncio.subprocess.Process) -> tuple[str, str] | None:
-        """Wait for the process, and end it where somebody ended its run; the error it told, None where it went well."""
-        heard = asyncio.create_task(process.communicate())
-        try:
-            while not (await asyncio.wait({heard}, timeout=WATCH_EVERY_S))[0]:
-                with suppress(CimError):  # while the database does not answer nobody ended it
-                    if not await self._goes_on(run_id):
-                        await ended(process)
-            output, _ = heard.result()
-        except asyncio.CancelledError:
-            await ended(process)
-            heard.cancel()
-            raise
-        if process.returncode in (0, 3):
-            return None
-        try:
-            told = orjson.loads(output.strip().splitlines()[-1])
-            error = told.get("error") or told["sources"][0]["error"]
-            return str(error["code"]), str(error["detail"])
-        except (IndexError, KeyError, ValueError):
-            return "load-failed", f"the run ended with exit code {process.returncode}"
+    async def _is_over(self, run_id: int) -> bool:
+        return not await self._goes_on(run_id)
 
     async def _goes_on(self, run_id: int) -> bool:
         row = await self._database.fetch_row(run_sql(run_id))
         return row is not None and row["state"] in _GOES_ON
-
-
-def _is_ready(folder: Path) -> bool:
-    return (folder / _REQUEST).exists()
 
 
 def wait_of(request: Request) -> float:

@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import Mapping
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,8 @@ import orjson
 import structlog
 
 from api.uploads import Store
-from api.work import Locks, Workshop, ended, started
+from api.work import REQUEST, Locks, Workshop, followed, is_requested, numbered
 from cim.db.pool import Database
-from cim.errors import CimError
 from cim.query.loads import fail_sql
 from cim.settings import Settings
 from cim.sql import Cast, Sql
@@ -21,8 +20,6 @@ from cim.sql import Cast, Sql
 log = structlog.get_logger("uploads")
 
 AT_ONCE = 2
-
-WATCH_EVERY_S = 1.0
 
 _ERROR = dict[str, Any]
 
@@ -32,7 +29,7 @@ class Runner:
 
     def __init__(self, database: Database, settings: Settings, store: Store) -> None:
         self._database, self._settings, self._store = database, settings, store
-        self._work = Workshop(store.uploads, AT_ONCE, self._waiting, _is_ready, self._run)
+        self._work = Workshop(store.uploads, AT_ONCE, partial(numbered, store.uploads), is_requested, self._run)
 
     async def open(self) -> None:
         """Begin to look for work, that of a former run first."""
@@ -47,13 +44,10 @@ class Runner:
         """There is work."""
         self._work.wake()
 
-    def _waiting(self) -> list[Path]:
-        return sorted((p for p in self._store.uploads.iterdir() if p.name.isdecimal()), key=lambda p: int(p.name))
-
     async def _run(self, folder: Path, locks: Locks) -> None:
         run_id = int(folder.name)
         if await self._begin(run_id):
-            request = orjson.loads((folder / ".request.json").read_bytes())
+            request = orjson.loads((folder / REQUEST).read_bytes())
             error = await self._load(run_id, folder, request, locks)
             if error is not None:
                 await self._fail(run_id, error)
@@ -87,31 +81,10 @@ class Runner:
             f"--job={run_id}",
             *request["options"],
         ]
-        process = await started("cim.cli.main", command, self._settings, locks, {"NO_COLOR": "1"}, is_heard=True)
-        heard = asyncio.create_task(process.communicate())
-        try:
-            while not (await asyncio.wait({heard}, timeout=WATCH_EVERY_S))[0]:
-                if await self._is_cancelled(run_id):
-                    await ended(process)
-            output, _ = heard.result()
-        except asyncio.CancelledError:
-            await ended(process)
-            heard.cancel()
-            raise
-        if process.returncode in (0, 3):
-            return None
-        try:
-            told = orjson.loads(output.strip().splitlines()[-1])
-            error = told.get("error") or told["sources"][0]["error"]
-            return {**error, "code": str(error["code"]), "detail": str(error["detail"])}
-        except (IndexError, KeyError, ValueError):
-            return {"code": "load-failed", "detail": f"the load ended with exit code {process.returncode}"}
+        return await followed(command, self._settings, locks, partial(self._is_cancelled, run_id), "load")
 
     async def _is_cancelled(self, run_id: int) -> bool:
-        """True when somebody ended the run; while the database does not answer nobody did."""
-        with suppress(CimError):
-            return await self._state(run_id) == "failed"
-        return False
+        return await self._state(run_id) == "failed"
 
     async def _fail(self, run_id: int, error: _ERROR) -> None:
         await self._database.execute(fail_sql(run_id, orjson.dumps(error).decode()))
@@ -125,7 +98,3 @@ class Runner:
         folder.rename(target)
         if is_done:
             shutil.rmtree(target, ignore_errors=True)
-
-
-def _is_ready(folder: Path) -> bool:
-    return (folder / ".request.json").exists()

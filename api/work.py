@@ -23,6 +23,9 @@ log = structlog.get_logger("work")
 
 LOOK_EVERY_S = 5.0
 KILL_AFTER_S = 5.0
+WATCH_EVERY_S = 1.0
+REQUEST = ".request.json"
+"""What is to be done with a numbered folder of work; written last, so that a folder with it is whole."""
 
 Locks = tuple[int, int]
 
@@ -111,6 +114,16 @@ class Workshop:
                 os.close(descriptor)
 
 
+def numbered(folder: Path) -> list[Path]:
+    """Folders of work that are named by the number of their run, in order."""
+    return sorted((path for path in folder.iterdir() if path.name.isdecimal()), key=lambda path: int(path.name))
+
+
+def is_requested(folder: Path) -> bool:
+    """True while there is something to be done with it."""
+    return (folder / REQUEST).exists()
+
+
 async def started(
     module: str,
     arguments: Sequence[str],
@@ -131,6 +144,35 @@ async def started(
         cwd="/",
         pass_fds=locks,
     )
+
+
+async def followed(
+    words: Sequence[str], settings: Settings, locks: Locks, is_over: Callable[[], Awaitable[bool]], named: str
+) -> dict[str, Any] | None:
+    """Run `cim` with those words to its end, and end it where somebody ended its run (`is_over`).
+
+    Gives the error it told, None where it went well; `named` is what it is called where it told nothing.
+    """
+    process = await started("cim.cli.main", words, settings, locks, {"NO_COLOR": "1"}, is_heard=True)
+    heard = asyncio.create_task(process.communicate())
+    try:
+        while not (await asyncio.wait({heard}, timeout=WATCH_EVERY_S))[0]:
+            with suppress(CimError):  # while the database does not answer nobody ended it
+                if await is_over():
+                    await ended(process)
+        output, _ = heard.result()
+    except asyncio.CancelledError:
+        await ended(process)
+        heard.cancel()
+        raise
+    if process.returncode in (0, 3):
+        return None
+    try:
+        told = orjson.loads(output.strip().splitlines()[-1])
+        error = told.get("error") or told["sources"][0]["error"]
+        return {**error, "code": str(error["code"]), "detail": str(error["detail"])}
+    except (IndexError, KeyError, ValueError):
+        return {"code": "load-failed", "detail": f"the {named} ended with exit code {process.returncode}"}
 
 
 async def outcome(settings: Settings, words: Sequence[str], *, timeout_s: float) -> dict[str, Any]:

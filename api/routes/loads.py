@@ -26,6 +26,7 @@ from api.uploads import (
     source_key,
     storage_errors,
 )
+from api.work import REQUEST
 from cim.collections import BUILTIN
 from cim.crs import check_datum
 from cim.errors import Conflict, InvalidParameter, NotFound, UnknownParameter
@@ -132,7 +133,7 @@ async def _queued(request: Request, folder: Path, job: Mapping[str, Any], values
     """Queue the load of the file in `folder`, which goes to the runner; gives the run's id."""
     store = context_of(request).store
     with storage_errors():
-        (folder / ".request.json").write_bytes(orjson.dumps(job))
+        (folder / REQUEST).write_bytes(orjson.dumps(job))
     stated = {name: values[name] for name in (*OPTIONS, "map", "replace") if values.get(name)}
     row = await database_of(request).fetch_one(
         queue_sql(
@@ -189,7 +190,7 @@ async def again(request: Request) -> Response:
         except OSError as error:
             raise Conflict(f"the file of load {run_id} is not kept on this node (any more): send it again") from error
         try:
-            former = orjson.loads((folder / ".request.json").read_bytes())
+            former = orjson.loads((folder / REQUEST).read_bytes())
             values = {**former.get("values", {n: former[n] for n in ("kind", "collection", "source")}), **body}
             queued = await _queued(request, folder, _job(values, former["file"], scope.caller), values)
         except BaseException:
