@@ -208,10 +208,7 @@ async def runs_answer(request: Request, kind: str, harvest_id: str, *path: str) 
 async def _run_row(request: Request) -> Any:
     organisation = harvester_organisation(await scope_of(request))
     row = await _row(request, organisation)
-    found = await row_of_run(request, None, ("harvest",))
-    if found["harvest_id"] != row["id"]:
-        raise NotFound("run", request.path_params["run_id"])
-    return found
+    return await row_of_run(request, "harvest", harvest_id=row["id"])
 
 
 async def one_run(request: Request) -> Response:

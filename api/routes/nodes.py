@@ -204,10 +204,7 @@ async def run(request: Request) -> Response:
 
 async def _run_row(request: Request) -> Any:
     _require_city(await scope_of(request))
-    row, found = await _row(request), await row_of_run(request, None, ("node",))
-    if found["harvest_id"] != row["id"]:
-        raise NotFound("run", request.path_params["run_id"])
-    return found
+    return await row_of_run(request, "node", harvest_id=(await _row(request))["id"])
 
 
 async def one_run(request: Request) -> Response:

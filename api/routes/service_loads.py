@@ -123,7 +123,7 @@ async def cancel(request: Request) -> Response:
     scope = await scope_of(request)
     organisation = own_organisation(scope)
     query_parameters(request, ())
-    return await cancelled(request, scope, await row_of_run(request, organisation, ("load",)), *HOME)
+    return await cancelled(request, scope, await row_of_run(request, "load", organisation=organisation), *HOME)
 
 
 async def cancelled(request: Request, scope: Scope, row: Any, *path: str) -> Response:
@@ -164,13 +164,20 @@ async def loads(request: Request) -> Response:
     return private_json({"loads": shown, "links": [link.to_dict() for link in links]})
 
 
-async def row_of_run(request: Request, organisation: str | None, kinds: tuple[str, ...]) -> Any:
-    """The run that the path names. Raises NotFound also for one of another organisation."""
+async def row_of_run(
+    request: Request, kind: str, *, organisation: str | None = None, harvest_id: str | None = None
+) -> Any:
+    """The run that the path names. Raises NotFound also for one of another organisation, harvest or node, where one is given."""
     text = request.path_params["run_id"]
     if not (text.isascii() and text.isdigit() and len(text) < 19):
         raise NotFound("run", text)
     row = await database_of(request).fetch_row(run_sql(int(text)))
-    if row is None or row["kind"] not in kinds or organisation not in (None, row["organisation_id"]):
+    if (
+        row is None
+        or row["kind"] != kind
+        or organisation not in (None, row["organisation_id"])
+        or harvest_id not in (None, row["harvest_id"])
+    ):
         raise NotFound("run", text)
     return row
 
@@ -179,14 +186,14 @@ async def load(request: Request) -> Response:
     """One load with its account."""
     organisation = own_organisation(await scope_of(request))
     query_parameters(request, ())
-    row = await row_of_run(request, organisation, ("load",))
+    row = await row_of_run(request, "load", organisation=organisation)
     return private_json(run_document(row, settings_of(request).public_url, HOME))
 
 
 async def rejections(request: Request) -> Response:
     """Rows that were not taken, with field, value and reason: as JSON, or as CSV."""
     organisation = own_organisation(await scope_of(request))
-    return await rejections_answer(request, await row_of_run(request, organisation, ("load",)))
+    return await rejections_answer(request, await row_of_run(request, "load", organisation=organisation))
 
 
 async def rejections_answer(request: Request, row: Any) -> Response:
